@@ -1,0 +1,71 @@
+//! The catalogue of what the backend tells: one function an event. Must never do more than tell.
+//! Ids are texts; an id that is not known (yet) is the empty text.
+
+crate::events! {
+    /// Start-up, after the phase has finished and before the next begins.
+    "gateway.phase" phase(phase: &str);
+    /// Start-up, after the state became Ready: from here on an upgrade is admitted at once.
+    "gateway.ready" ready();
+    /// Start-up, after the state became Failed.
+    "gateway.failed" failed(reason: &str);
+    /// Shutdown, after the state became Draining.
+    "gateway.draining" draining();
+    /// Admission gate, when an early upgrade joins the hold queue.
+    "gateway.held" held(connection: &str, waiting: u64);
+    /// Upgrade handler, after admission and before the 101 answer leaves.
+    "gateway.accepted" accepted(connection: &str);
+    /// Upgrade handler, before a refusal (503, 403) leaves.
+    "gateway.refused" refused(connection: &str, status: u64, reason: &str);
+    /// `/readyz`, before the answer leaves; `store` is the probed (cached) health of the database.
+    "gateway.probed" probed(ready: bool, state: &str, store: bool);
+    /// A shared thing (pool, registry, provider, tracker) was built.
+    "gateway.built" built(what: &str);
+
+    /// Connection, after the state was changed by compare-and-set.
+    "conn.state" conn_state(connection: &str, from: &str, to: &str);
+    /// Connection, after the first frame's token was verified.
+    "conn.authenticated" conn_authenticated(connection: &str, tenant: &str, user: &str, session: &str);
+    /// Connection, when the writer has put a close frame on the socket (code) or saw its end (0).
+    "conn.closed" conn_closed(connection: &str, user: &str, code: u64, reason: &str);
+    /// Connection, after reader, writer and queue are gone.
+    "conn.gone" conn_gone(connection: &str, user: &str);
+    /// Registry, in the step that registers; `live` counts the user's connections after it.
+    "registry.registered" registered(user: &str, connection: &str, generation: u64, live: u64);
+    /// Registry, in the step that removes; `live` counts the user's connections after it.
+    "registry.removed" removed(user: &str, connection: &str, generation: u64, live: u64);
+    /// Reader, when a command is taken up for handling.
+    "frame.handled" frame_handled(connection: &str, user: &str, method: &str, id: &str);
+    /// Writer, after a frame went into the socket; `run` is empty for replies.
+    "frame.sent" frame_sent(connection: &str, user: &str, r#type: &str, run: &str, seq: i64, run_seq: i64);
+    /// Queue, when a frame is dropped or coalesced by the documented order.
+    "frame.dropped" frame_dropped(connection: &str, user: &str, r#type: &str, why: &str);
+
+    /// Context factory, after a context was built.
+    "context.created" context_created(context: &str, tenant: &str, user: &str, thread: &str, run: &str, request: &str, connection: &str);
+    /// Context factory, after a context was refused.
+    "context.refused" context_refused(user: &str, error: &str);
+    /// Context, when the last holder let it go.
+    "context.dropped" context_dropped(context: &str, user: &str, run: &str);
+
+    /// Tracker, when a command was accepted as a run (TX1 committed).
+    "run.accepted" run_accepted(run: &str, thread: &str, tenant: &str, user: &str, connection: &str, command: &str);
+    /// Tracker, in the step that changes the state.
+    "run.state" run_state(run: &str, attempt: u64, from: &str, to: &str);
+    /// Tracker, in the step that takes or frees a user's slot; `active` counts after it.
+    "run.slot" run_slot(run: &str, user: &str, taken: bool, active: u64);
+    /// Tracker, when a finished record is purged.
+    "run.purged" run_purged(run: &str);
+    /// Agent, when it starts to work for a run, with the context it works in.
+    "agent.started" agent_started(run: &str, user: &str, context: &str, agent: &str);
+    /// Agent, when the provider's stream ended; `stopped` says whether its stop event came.
+    "agent.stream_ended" agent_stream_ended(run: &str, stopped: bool);
+    /// Event log, after the row of a durable event committed and before it is queued to anyone.
+    "event.appended" event_appended(run: &str, thread: &str, tenant: &str, user: &str, r#type: &str, seq: i64, run_seq: i64);
+
+    /// Pool, in the step that hands a session out; `in_use` counts after it.
+    "pool.taken" pool_taken(session: u64, in_use: u64, capacity: u64);
+    /// Pool, in the step that takes a session back or discards it; `in_use` counts after it.
+    "pool.returned" pool_returned(session: u64, in_use: u64, kept: bool);
+    /// Database layer, when a statement or commit failed: class of `TransactionError`, and whether it is retried.
+    "db.failed" db_failed(what: &str, class: &str, sqlstate: &str, retried: bool);
+}

@@ -1,0 +1,3 @@
+//! The full backend. Imports `env`, `sync` and libraries, nothing else of this crate.
+
+pub mod events;

@@ -1,0 +1,1 @@
+//! The primitives the backend races on.
