@@ -63,6 +63,8 @@ pub struct Choice {
 pub struct Trace {
     pub events: Vec<Event>,
     pub choices: Vec<Choice>,
+    /// Choices made, kept in `choices` or not.
+    pub choices_made: u64,
     pub digest: Digest,
     /// Scheduler steps taken.
     pub steps: u64,

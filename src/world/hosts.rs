@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::SimEnv;
-use crate::plan::Plan;
+use crate::plan::{FaultPlan, Plan};
 use crate::trace::{Observer, Trace};
 use crate::verdict::End;
 
@@ -53,6 +53,8 @@ pub struct Ended {
     pub trace: Trace,
     pub reason: Reason,
     pub end: End,
+    /// Faults of the plan that the engine cannot do, and did not.
+    pub left_out: Vec<FaultPlan>,
 }
 
 /// Runs `plan` with `cast` until it ends. `wall_max` bounds real time. The trace keeps its events
