@@ -7,6 +7,7 @@ pub use draw::{Overrides, draw};
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::seed::Seed;
@@ -51,6 +52,22 @@ impl fmt::Display for Engine {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an engine: expected native or turmoil")]
+pub struct EngineError(pub String);
+
+impl FromStr for Engine {
+    type Err = EngineError;
+
+    fn from_str(text: &str) -> Result<Engine, EngineError> {
+        match text {
+            "native" => Ok(Engine::Native),
+            "turmoil" => Ok(Engine::Turmoil),
+            _ => Err(EngineError(text.to_owned())),
+        }
+    }
+}
+
 /// How the next task is picked. Displayed and parsed as `fifo`, `random`, `pct3`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
@@ -69,6 +86,26 @@ impl fmt::Display for Strategy {
             Strategy::Fifo => f.write_str("fifo"),
             Strategy::Random => f.write_str("random"),
             Strategy::Pct { depth } => write!(f, "pct{depth}"),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a strategy: expected fifo, random or pct1 to pct9")]
+pub struct StrategyError(pub String);
+
+impl FromStr for Strategy {
+    type Err = StrategyError;
+
+    fn from_str(text: &str) -> Result<Strategy, StrategyError> {
+        let error = || StrategyError(text.to_owned());
+        match text {
+            "fifo" => Ok(Strategy::Fifo),
+            "random" => Ok(Strategy::Random),
+            _ => match text.strip_prefix("pct").ok_or_else(error)?.as_bytes() {
+                [depth @ b'1'..=b'9'] => Ok(Strategy::Pct { depth: u32::from(depth - b'0') }),
+                _ => Err(error()),
+            },
         }
     }
 }
