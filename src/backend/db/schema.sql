@@ -1,0 +1,106 @@
+-- Migration 1. Times are milliseconds since the Unix epoch; '' stands for "none yet".
+
+CREATE TABLE users (
+    tenant_id     TEXT   NOT NULL,
+    user_id       TEXT   NOT NULL,
+    password_hash TEXT   NOT NULL,
+    roles         TEXT   NOT NULL,
+    created_ms    BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, user_id)
+);
+
+-- active_run: the one run that may work in the thread.
+CREATE TABLE threads (
+    tenant_id  TEXT   NOT NULL,
+    thread_id  TEXT   NOT NULL,
+    user_id    TEXT   NOT NULL,
+    thread_key TEXT   NOT NULL,
+    active_run TEXT   NOT NULL DEFAULT '',
+    created_ms BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, thread_id),
+    UNIQUE (tenant_id, user_id, thread_key)
+);
+
+-- The counter row of a thread's event stream: its lock makes commit order the order of seq.
+-- run_start: seq of the first event of the run that is under way, 0 if none is.
+CREATE TABLE streams (
+    tenant_id TEXT   NOT NULL,
+    thread_id TEXT   NOT NULL,
+    user_id   TEXT   NOT NULL,
+    epoch     TEXT   NOT NULL,
+    last_seq  BIGINT NOT NULL DEFAULT 0,
+    run_start BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (tenant_id, thread_id)
+);
+CREATE INDEX streams_of_user ON streams (tenant_id, user_id);
+
+-- outcome is '' while the run is live: the fence that every write of a run tests.
+CREATE TABLE runs (
+    tenant_id    TEXT   NOT NULL,
+    thread_id    TEXT   NOT NULL,
+    run_id       TEXT   NOT NULL,
+    user_id      TEXT   NOT NULL,
+    node         TEXT   NOT NULL,
+    agent_name   TEXT   NOT NULL,
+    state        TEXT   NOT NULL,
+    attempt      BIGINT NOT NULL,
+    outcome      TEXT   NOT NULL DEFAULT '',
+    last_run_seq BIGINT NOT NULL DEFAULT 0,
+    created_ms   BIGINT NOT NULL,
+    updated_ms   BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, run_id)
+);
+CREATE INDEX runs_of_node ON runs (node, outcome);
+
+CREATE TABLE messages (
+    tenant_id  TEXT   NOT NULL,
+    message_id TEXT   NOT NULL,
+    thread_id  TEXT   NOT NULL,
+    run_id     TEXT   NOT NULL,
+    user_id    TEXT   NOT NULL,
+    role       TEXT   NOT NULL,
+    content    TEXT   NOT NULL,
+    created_ms BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, message_id)
+);
+
+CREATE TABLE events (
+    tenant_id  TEXT   NOT NULL,
+    thread_id  TEXT   NOT NULL,
+    seq        BIGINT NOT NULL,
+    event_id   TEXT   NOT NULL,
+    run_id     TEXT   NOT NULL,
+    run_seq    BIGINT NOT NULL,
+    user_id    TEXT   NOT NULL,
+    event_type TEXT   NOT NULL,
+    agent_name TEXT   NOT NULL,
+    attempt    BIGINT NOT NULL,
+    ts_ms      BIGINT NOT NULL,
+    payload    JSONB  NOT NULL,
+    PRIMARY KEY (tenant_id, thread_id, seq),
+    UNIQUE (tenant_id, run_id, run_seq)
+);
+
+CREATE TABLE idempotency (
+    tenant_id   TEXT   NOT NULL,
+    user_id     TEXT   NOT NULL,
+    method      TEXT   NOT NULL,
+    idem        TEXT   NOT NULL,
+    params_hash TEXT   NOT NULL,
+    run_id      TEXT   NOT NULL,
+    thread_id   TEXT   NOT NULL,
+    created_ms  BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, user_id, method, idem)
+);
+
+-- Terminal events that are committed and not yet handed to the connections.
+CREATE TABLE outbox (
+    tenant_id  TEXT   NOT NULL,
+    thread_id  TEXT   NOT NULL,
+    seq        BIGINT NOT NULL,
+    run_id     TEXT   NOT NULL,
+    event_type TEXT   NOT NULL,
+    node       TEXT   NOT NULL,
+    created_ms BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, thread_id, seq)
+);

@@ -1,0 +1,91 @@
+//! Every SQL statement of the backend but the schema. Typed and unnamed: parameters are TEXT,
+//! BIGINT (all numbers) and JSONB (`payload`). Must never hold a statement built at run time.
+
+/// Serialises migrations of several nodes. Session-level; sent as simple queries.
+pub const MIGRATIONS_LOCK: &str = "SELECT pg_advisory_lock(7263945)";
+pub const MIGRATIONS_UNLOCK: &str = "SELECT pg_advisory_unlock(7263945)";
+pub const MIGRATIONS_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations \
+     (version BIGINT PRIMARY KEY, applied_ms BIGINT NOT NULL)";
+pub const MIGRATIONS_DONE: &str = "SELECT version FROM schema_migrations ORDER BY version";
+pub const MIGRATION_RECORD: &str =
+    "INSERT INTO schema_migrations (version, applied_ms) VALUES ($1, $2)";
+
+/// Transaction control and probe, sent as simple queries.
+pub const BEGIN: &str = "BEGIN";
+pub const COMMIT: &str = "COMMIT";
+pub const ROLLBACK: &str = "ROLLBACK";
+pub const PROBE: &str = "SELECT 1";
+
+pub const USER_CREATE: &str = "INSERT INTO users \
+     (tenant_id, user_id, password_hash, roles, created_ms) VALUES ($1, $2, $3, $4, $5) \
+     ON CONFLICT (tenant_id, user_id) DO NOTHING";
+pub const USER_GET: &str =
+    "SELECT password_hash, roles FROM users WHERE tenant_id = $1 AND user_id = $2";
+
+pub const THREAD_CREATE: &str = "INSERT INTO threads \
+     (tenant_id, thread_id, user_id, thread_key, created_ms) VALUES ($1, $2, $3, $4, $5) \
+     ON CONFLICT (tenant_id, user_id, thread_key) DO NOTHING RETURNING thread_id";
+pub const THREAD_BY_KEY: &str = "SELECT thread_id FROM threads \
+     WHERE tenant_id = $1 AND user_id = $2 AND thread_key = $3";
+pub const THREAD_OF_USER: &str = "SELECT thread_id FROM threads \
+     WHERE tenant_id = $1 AND user_id = $2 AND thread_id = $3";
+pub const THREAD_ACTIVATE: &str = "UPDATE threads SET active_run = $3 \
+     WHERE tenant_id = $1 AND thread_id = $2 AND active_run = ''";
+pub const THREAD_RELEASE: &str = "UPDATE threads SET active_run = '' \
+     WHERE tenant_id = $1 AND thread_id = $2 AND active_run = $3";
+
+pub const STREAM_CREATE: &str = "INSERT INTO streams (tenant_id, thread_id, user_id, epoch) \
+     VALUES ($1, $2, $3, $4)";
+pub const STREAMS_OF_USER: &str = "SELECT thread_id, epoch, last_seq, run_start FROM streams \
+     WHERE tenant_id = $1 AND user_id = $2 ORDER BY thread_id";
+/// The next seq of a stream; the first, a middle and the last event of a run.
+pub const STREAM_NEXT_FIRST: &str =
+    "UPDATE streams SET last_seq = last_seq + 1, run_start = last_seq + 1 \
+     WHERE tenant_id = $1 AND thread_id = $2 RETURNING last_seq, epoch";
+pub const STREAM_NEXT: &str = "UPDATE streams SET last_seq = last_seq + 1 \
+     WHERE tenant_id = $1 AND thread_id = $2 RETURNING last_seq, epoch";
+pub const STREAM_NEXT_LAST: &str = "UPDATE streams SET last_seq = last_seq + 1, run_start = 0 \
+     WHERE tenant_id = $1 AND thread_id = $2 RETURNING last_seq, epoch";
+
+pub const IDEM_CLAIM: &str = "INSERT INTO idempotency \
+     (tenant_id, user_id, method, idem, params_hash, run_id, thread_id, created_ms) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+     ON CONFLICT (tenant_id, user_id, method, idem) DO NOTHING RETURNING run_id";
+pub const IDEM_GET: &str = "SELECT params_hash, run_id, thread_id FROM idempotency \
+     WHERE tenant_id = $1 AND user_id = $2 AND method = $3 AND idem = $4";
+
+pub const MESSAGE_CREATE: &str = "INSERT INTO messages \
+     (tenant_id, message_id, thread_id, run_id, user_id, role, content, created_ms) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+
+pub const RUN_CREATE: &str = "INSERT INTO runs (tenant_id, thread_id, run_id, user_id, node, \
+     agent_name, state, attempt, created_ms, updated_ms) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)";
+/// Takes the run's row lock; no row means the attempt is fenced.
+pub const RUN_ADVANCE: &str = "UPDATE runs SET last_run_seq = last_run_seq + 1, state = $4, \
+     updated_ms = $5 WHERE tenant_id = $1 AND run_id = $2 AND attempt = $3 AND outcome = '' \
+     RETURNING last_run_seq";
+pub const RUN_LOCK: &str = "SELECT last_run_seq FROM runs \
+     WHERE tenant_id = $1 AND run_id = $2 AND attempt = $3 AND outcome = '' FOR UPDATE";
+pub const RUN_FINISH: &str = "UPDATE runs SET state = $4, outcome = $5, last_run_seq = $6, \
+     updated_ms = $7 WHERE tenant_id = $1 AND run_id = $2 AND attempt = $3 AND outcome = ''";
+pub const RUN_OUTCOME: &str =
+    "SELECT outcome, last_run_seq FROM runs WHERE tenant_id = $1 AND run_id = $2";
+pub const RUNS_ORPHANED: &str = "SELECT tenant_id, thread_id, run_id, user_id, agent_name, \
+     attempt FROM runs WHERE node = $1 AND outcome = '' ORDER BY tenant_id, run_id";
+
+pub const EVENT_APPEND: &str = "INSERT INTO events (tenant_id, thread_id, seq, event_id, \
+     run_id, run_seq, user_id, event_type, agent_name, attempt, ts_ms, payload) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+pub const EVENTS_BETWEEN: &str = "SELECT seq, event_id, run_id, run_seq, event_type, \
+     agent_name, attempt, ts_ms, payload FROM events \
+     WHERE tenant_id = $1 AND thread_id = $2 AND seq > $3 AND seq <= $4 ORDER BY seq";
+pub const EVENTS_OF_RUN: &str = "SELECT event_type, payload FROM events \
+     WHERE tenant_id = $1 AND run_id = $2 ORDER BY run_seq";
+
+pub const OUTBOX_ADD: &str = "INSERT INTO outbox \
+     (tenant_id, thread_id, seq, run_id, event_type, node, created_ms) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7)";
+pub const OUTBOX_SENT: &str =
+    "DELETE FROM outbox WHERE tenant_id = $1 AND thread_id = $2 AND seq = $3";
+pub const OUTBOX_OF_NODE_CLEAR: &str = "DELETE FROM outbox WHERE node = $1";
