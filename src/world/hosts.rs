@@ -3,11 +3,10 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::SimEnv;
-use crate::plan::{FaultPlan, Plan};
-use crate::trace::{Observer, Trace};
+use crate::plan::FaultPlan;
+use crate::trace::Trace;
 use crate::verdict::End;
 
 /// A future that lives in the world.
@@ -55,16 +54,4 @@ pub struct Ended {
     pub end: End,
     /// Faults of the plan that the engine cannot do, and did not.
     pub left_out: Vec<FaultPlan>,
-}
-
-/// Runs `plan` with `cast` until it ends. `wall_max` bounds real time. The trace keeps its events
-/// and choices only if `record`; digest, steps and end are always there.
-pub fn run(
-    _plan: &Plan,
-    _cast: Cast,
-    _observer: &mut dyn Observer,
-    _record: bool,
-    _wall_max: Duration,
-) -> Ended {
-    unreachable!("written by the world stage")
 }

@@ -1,11 +1,21 @@
 //! The deterministic world: scheduler, virtual clock, network, faults, hosts.
 //! Must never know what its hosts do.
 
+mod budget;
+mod clock;
 pub mod events;
+mod exec;
 mod hosts;
+mod layer;
+mod native;
+mod net;
+mod record;
+mod run;
+mod sim_env;
+pub mod strategy;
+mod strike;
+mod turmoil;
 
-pub use hosts::{Cast, Ended, HostFuture, HostSpec, Reason, run};
-
-/// One host's view of the world: the simulated environment.
-#[derive(Clone, Debug)]
-pub struct SimEnv;
+pub use hosts::{Cast, Ended, HostFuture, HostSpec, Reason};
+pub use run::run;
+pub use sim_env::{SimEnv, SimListener, SimSleep, SimStream};

@@ -1,2 +1,2 @@
-//! x
-fn main() {}
+//! The integration tests, one binary.
+mod world;

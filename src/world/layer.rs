@@ -1,0 +1,89 @@
+//! The world's `tracing-subscriber` layer: a catalogued event becomes an event of the trace.
+//! Must never see anything but catalogued events.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use tracing::field::{Field, Visit};
+use tracing::{Dispatch, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::Registry;
+
+use super::record::Recorder;
+use crate::env::TARGET;
+use crate::trace::Value;
+
+thread_local! {
+    /// Whose events this thread makes now.
+    static RECORDER: RefCell<Option<Arc<Mutex<Recorder>>>> = const { RefCell::new(None) };
+}
+
+/// One subscriber for all worlds of the process: a new one for each would re-register every call
+/// site under a global lock.
+static DISPATCH: LazyLock<Dispatch> =
+    LazyLock::new(|| Dispatch::new(Registry::default().with(WorldLayer)));
+
+/// Runs `work` with its catalogued events going to `recorder`.
+pub fn recording<T>(recorder: &Arc<Mutex<Recorder>>, work: impl FnOnce() -> T) -> T {
+    let before = RECORDER.replace(Some(Arc::clone(recorder)));
+    let result = tracing::dispatcher::with_default(&DISPATCH, work);
+    RECORDER.replace(before);
+    result
+}
+
+struct WorldLayer;
+
+impl<S: Subscriber> Layer<S> for WorldLayer {
+    fn register_callsite(&self, meta: &'static Metadata<'static>) -> tracing::subscriber::Interest {
+        if meta.target() == TARGET && meta.is_event() {
+            tracing::subscriber::Interest::always()
+        } else {
+            tracing::subscriber::Interest::never()
+        }
+    }
+
+    fn enabled(&self, meta: &Metadata<'_>, _context: Context<'_, S>) -> bool {
+        meta.target() == TARGET && meta.is_event()
+    }
+
+    fn on_event(&self, event: &tracing::Event<'_>, _context: Context<'_, S>) {
+        let mut fields = Fields(Vec::with_capacity(event.metadata().fields().len()));
+        event.record(&mut fields);
+        RECORDER.with_borrow(|recorder| {
+            if let Some(recorder) = recorder {
+                recorder.lock().expect("recorder").event(event.metadata().name(), fields.0);
+            }
+        });
+    }
+}
+
+struct Fields(Vec<(&'static str, Value)>);
+
+impl Fields {
+    fn push(&mut self, field: &Field, value: Value) {
+        self.0.push((field.name().trim_start_matches("r#"), value));
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.push(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.push(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.push(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.push(field, value.into());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.push(field, format!("{value:?}").into());
+    }
+}

@@ -1,0 +1,94 @@
+//! The native engine's ground: its network and its timers, and who to wake. Event-driven: idle
+//! time costs nothing.
+
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+
+use super::clock::{TimerKey, Timers};
+use super::net::Fabric;
+use super::record::Recorder;
+use crate::env::Moment;
+use crate::trace::EventIndex;
+
+pub struct Native {
+    fabric: Mutex<Fabric>,
+    timers: Mutex<Timers>,
+    recorder: Arc<Mutex<Recorder>>,
+}
+
+impl Native {
+    pub fn new(fabric: Fabric, recorder: Arc<Mutex<Recorder>>) -> Arc<Native> {
+        let (fabric, timers) = (Mutex::new(fabric), Mutex::new(Timers::default()));
+        Arc::new(Native { fabric, timers, recorder })
+    }
+
+    /// Works on the network; records the choices it made and wakes whom it woke.
+    pub fn with<R>(&self, work: impl FnOnce(&mut Fabric) -> R) -> R {
+        let mut fabric = self.fabric.lock().expect("no waker is called under this lock");
+        let result = work(&mut fabric);
+        let choices = std::mem::take(&mut fabric.choices);
+        let wakers = std::mem::take(&mut fabric.wakers);
+        drop(fabric);
+        if !choices.is_empty() {
+            let mut recorder = self.recorder.lock().expect("recorder");
+            for (stream, among, chosen) in choices {
+                recorder.choice(stream, among, chosen);
+            }
+        }
+        wakers.into_iter().for_each(Waker::wake);
+        result
+    }
+
+    pub fn cause(&self) -> Option<EventIndex> {
+        self.recorder.lock().expect("recorder").cause()
+    }
+
+    pub fn learn(&self, cause: Option<EventIndex>) {
+        self.recorder.lock().expect("recorder").learn(cause);
+    }
+
+    pub fn now(&self) -> Moment {
+        self.recorder.lock().expect("recorder").now()
+    }
+
+    /// Sets a timer, or gives the one set before a new waker.
+    pub fn set_timer(&self, key: &mut Option<TimerKey>, deadline: Moment, waker: &Waker) {
+        let mut timers = self.timers.lock().expect("timers");
+        match *key {
+            Some(known) => timers.update(known, waker),
+            None => *key = Some(timers.set(deadline, waker)),
+        }
+    }
+
+    pub fn clear_timer(&self, key: TimerKey) {
+        self.timers.lock().expect("timers").clear(key);
+    }
+
+    /// The next instant at which anything happens.
+    pub fn next_instant(&self) -> Option<Moment> {
+        let timer = self.timers.lock().expect("timers").next_deadline();
+        let arrival = self.fabric.lock().expect("fabric").next_arrival();
+        [timer, arrival].into_iter().flatten().min()
+    }
+
+    /// Whether nothing travels.
+    pub fn quiet(&self) -> bool {
+        self.fabric.lock().expect("fabric").quiet()
+    }
+
+    /// Moves to `now` and lets everything happen that is due by then.
+    pub fn advance(&self, now: Moment) {
+        self.recorder.lock().expect("recorder").advance(now);
+        self.with(|fabric| {
+            fabric.now = now;
+            fabric.arrive_due();
+        });
+        loop {
+            let due = self.timers.lock().expect("timers").pop_due(now);
+            match due {
+                Some(waker) => waker.wake(),
+                None => break,
+            }
+        }
+    }
+}

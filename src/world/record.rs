@@ -1,0 +1,145 @@
+//! The recorder: numbers steps, events and choices, keeps causes, and feeds the digest.
+//! Must never decide anything.
+
+use std::sync::Arc;
+
+use crate::env::Moment;
+use crate::trace::{Choice, Event, EventIndex, Hasher, Trace, Value};
+
+/// The task that runs now, as events see it.
+#[derive(Clone)]
+struct Current {
+    host: Arc<str>,
+    task: &'static str,
+    cause: Option<EventIndex>,
+}
+
+pub struct Recorder {
+    now: Moment,
+    step: u64,
+    hasher: Hasher,
+    current: Current,
+    /// Events that the observer has not seen yet.
+    fresh: Vec<Event>,
+    next_event: EventIndex,
+    /// Kept only when `record`.
+    trace: Trace,
+    record: bool,
+    choices: u64,
+    /// Set while a crashed host's tasks are dropped: the dead tell nothing.
+    muted: bool,
+    nobody: Current,
+}
+
+impl Recorder {
+    pub fn new(record: bool) -> Recorder {
+        let nobody = Current { host: "world".into(), task: "", cause: None };
+        Recorder {
+            now: Moment::default(),
+            step: 0,
+            hasher: Hasher::default(),
+            current: nobody.clone(),
+            fresh: Vec::new(),
+            next_event: 0,
+            trace: Trace::default(),
+            record,
+            choices: 0,
+            muted: false,
+            nobody,
+        }
+    }
+
+    pub fn now(&self) -> Moment {
+        self.now
+    }
+
+    pub fn advance(&mut self, to: Moment) {
+        assert!(to >= self.now, "time runs backwards");
+        self.now = to;
+    }
+
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// A task begins to run.
+    pub fn enter(&mut self, host: &Arc<str>, task: &'static str, cause: Option<EventIndex>) {
+        self.step += 1;
+        self.current = Current { host: Arc::clone(host), task, cause };
+    }
+
+    /// It stopped running; what it knows by now.
+    pub fn leave(&mut self) -> Option<EventIndex> {
+        std::mem::replace(&mut self.current, self.nobody.clone()).cause
+    }
+
+    pub fn cause(&self) -> Option<EventIndex> {
+        self.current.cause
+    }
+
+    /// Whoever runs now learns what happened up to `cause`.
+    pub fn learn(&mut self, cause: Option<EventIndex>) {
+        self.current.cause = self.current.cause.max(cause);
+    }
+
+    /// Who runs now: host, task.
+    pub fn whereabouts(&self) -> (Arc<str>, &'static str) {
+        (Arc::clone(&self.current.host), self.current.task)
+    }
+
+    pub fn mute(&mut self, muted: bool) {
+        self.muted = muted;
+    }
+
+    pub fn event(&mut self, name: &'static str, fields: Vec<(&'static str, Value)>) {
+        if self.muted {
+            return;
+        }
+        let event = Event {
+            index: self.next_event,
+            step: self.step,
+            at: self.now,
+            host: Arc::clone(&self.current.host),
+            task: self.current.task,
+            name,
+            fields,
+            cause: self.current.cause,
+        };
+        self.next_event += 1;
+        self.current.cause = Some(event.index);
+        self.hasher.event(&event);
+        self.fresh.push(event);
+    }
+
+    pub fn choice(&mut self, stream: &'static str, among: u64, chosen: u64) {
+        self.choices += 1;
+        self.hasher.choice(among, chosen);
+        if self.record {
+            self.trace.choices.push(Choice { stream, among, chosen });
+        }
+    }
+
+    /// Moves the events that nobody has seen into `into`, which must be empty.
+    pub fn take_fresh(&mut self, into: &mut Vec<Event>) {
+        debug_assert!(into.is_empty(), "events are seen once");
+        std::mem::swap(&mut self.fresh, into);
+    }
+
+    /// Keeps what the observer has seen, or lets it go.
+    pub fn keep(&mut self, seen: &mut Vec<Event>) {
+        if self.record {
+            self.trace.events.append(seen);
+        } else {
+            seen.clear();
+        }
+    }
+
+    /// The whole history; the recorder is done.
+    pub fn finish(&mut self) -> Trace {
+        self.trace.digest = self.hasher.digest();
+        self.trace.steps = self.step;
+        self.trace.choices_made = self.choices;
+        self.trace.end = self.now;
+        std::mem::take(&mut self.trace)
+    }
+}

@@ -1,0 +1,463 @@
+//! One host's view of the world: the simulated environment behind the seam's traits.
+//! Must never offer a host more than a process has.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::clock::{self, TimerKey};
+use super::exec::{Exec, HostId, SimTask};
+use super::native::Native;
+use super::net::{self, Acceptor, Socket};
+use super::record::Recorder;
+use super::{HostSpec, events};
+use crate::env::{Clock, Entropy, Listener, Machine, Moment, Net, Spawn};
+use crate::plan::Plan;
+use crate::seed::Stream;
+use crate::trace::Value;
+
+/// The name of a process's first task.
+pub const MAIN: &str = "main";
+
+/// What moves bytes and time.
+pub enum Ground {
+    Native(Arc<Native>),
+    Turmoil,
+}
+
+/// What the world knows of a host besides its tasks.
+pub struct HostState {
+    pub name: Arc<str>,
+    /// Index into the world's executors.
+    pub exec: usize,
+    pub inner: Mutex<HostInner>,
+}
+
+pub struct HostInner {
+    pub entropy: Stream,
+    pub skew_ms: i64,
+    /// Starts so far.
+    pub life: u64,
+    pub running: bool,
+    pub stopping: bool,
+    pub stop_waiters: Vec<Waker>,
+    pub panicked: usize,
+}
+
+/// Everything that hosts share without knowing it.
+pub struct World {
+    pub ground: Ground,
+    pub recorder: Arc<Mutex<Recorder>>,
+    pub execs: Vec<Arc<Exec>>,
+    pub hosts: Vec<HostState>,
+    pub stalls: Mutex<Stream>,
+    pub stall_ppm: u32,
+    pub stall_max: Duration,
+    /// Processes whose main task has returned and that the engine has not buried yet.
+    pub exits: Mutex<Vec<HostId>>,
+}
+
+impl World {
+    /// `hosts` with the executor each lives in, users included.
+    pub fn new(
+        plan: &Plan,
+        ground: Ground,
+        recorder: &Arc<Mutex<Recorder>>,
+        execs: Vec<Arc<Exec>>,
+        hosts: Vec<(Arc<str>, usize)>,
+    ) -> Arc<World> {
+        let state = |(name, exec): (Arc<str>, usize)| HostState {
+            exec,
+            inner: Mutex::new(HostInner {
+                entropy: Stream::new(plan.seed, &format!("entropy/{name}")),
+                skew_ms: 0,
+                life: 0,
+                running: false,
+                stopping: false,
+                stop_waiters: Vec::new(),
+                panicked: 0,
+            }),
+            name,
+        };
+        Arc::new(World {
+            ground,
+            recorder: Arc::clone(recorder),
+            execs,
+            hosts: hosts.into_iter().map(state).collect(),
+            stalls: Mutex::new(Stream::new(plan.seed, "stall")),
+            stall_ppm: plan.network.stall_ppm,
+            stall_max: plan.network.stall_max,
+            exits: Mutex::default(),
+        })
+    }
+
+    pub fn now(&self) -> Moment {
+        self.tell(|recorder| recorder.now())
+    }
+
+    /// Processes that returned since the last call.
+    pub fn take_exits(&self) -> Vec<HostId> {
+        std::mem::take(&mut *self.exits.lock().expect("exits"))
+    }
+
+    /// A life of a host begins: its main task is spawned.
+    pub fn start(self: &Arc<World>, host: HostId, spec: &HostSpec, is_user: bool) {
+        let state = &self.hosts[host];
+        let life = {
+            let mut inner = state.inner.lock().expect("host");
+            inner.life += 1;
+            (inner.running, inner.stopping) = (true, false);
+            inner.stop_waiters.clear();
+            inner.life
+        };
+        self.tell(|recorder| {
+            let name = Value::from(&*state.name);
+            if is_user {
+                recorder.event(events::USER_STARTED, vec![("user", name)]);
+            } else {
+                let fields = vec![("host", name), ("life", life.into())];
+                recorder.event(events::HOST_STARTED, fields);
+            }
+        });
+        let env = SimEnv { world: Arc::clone(self), host };
+        let process = (spec.start)(env);
+        let world = Arc::clone(self);
+        let main = async move {
+            let result = process.await;
+            world.exited(host, is_user, result);
+        };
+        self.exec(host).spawn(host, MAIN, Box::pin(main));
+    }
+
+    /// A process has returned.
+    pub fn exited(&self, host: HostId, is_user: bool, result: Result<(), String>) {
+        let name = Value::from(&*self.hosts[host].name);
+        self.tell(|recorder| match (is_user, result) {
+            (true, Ok(())) => recorder.event(events::USER_FINISHED, vec![("user", name)]),
+            (true, Err(error)) => {
+                recorder.event(events::USER_FAILED, vec![("user", name), ("error", error.into())]);
+            }
+            (false, result) => {
+                let error = result.err().unwrap_or_default();
+                recorder.event(events::HOST_EXITED, vec![("host", name), ("error", error.into())]);
+            }
+        });
+        self.exits.lock().expect("exits").push(host);
+    }
+
+    /// Drops every task of the host; what their destructors say, nobody hears.
+    pub fn bury(&self, host: HostId) {
+        self.tell(|recorder| recorder.mute(true));
+        self.exec(host).kill(host);
+        self.tell(|recorder| recorder.mute(false));
+        let mut inner = self.hosts[host].inner.lock().expect("host");
+        inner.running = false;
+    }
+
+    /// Asks the host's process to stop, as SIGTERM does.
+    pub fn ask_to_stop(&self, host: HostId) {
+        let waiters = {
+            let mut inner = self.hosts[host].inner.lock().expect("host");
+            inner.stopping = true;
+            std::mem::take(&mut inner.stop_waiters)
+        };
+        waiters.into_iter().for_each(Waker::wake);
+    }
+
+    pub fn is_running(&self, host: HostId) -> bool {
+        self.hosts[host].inner.lock().expect("host").running
+    }
+
+    pub fn tell<R>(&self, what: impl FnOnce(&mut Recorder) -> R) -> R {
+        what(&mut self.recorder.lock().expect("recorder"))
+    }
+
+    pub fn exec(&self, host: HostId) -> &Arc<Exec> {
+        &self.execs[self.hosts[host].exec]
+    }
+}
+
+/// A process in the world. Clones are the same process.
+#[derive(Clone)]
+pub struct SimEnv {
+    pub(super) world: Arc<World>,
+    pub(super) host: HostId,
+}
+
+impl SimEnv {
+    /// The host's name.
+    pub fn host(&self) -> &str {
+        &self.world.hosts[self.host].name
+    }
+}
+
+/// A connection of either engine.
+pub enum SimStream {
+    Native(Socket),
+    Turmoil(Box<turmoil::net::TcpStream>),
+}
+
+impl AsyncRead for SimStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            SimStream::Native(socket) => Pin::new(socket).poll_read(cx, buf),
+            SimStream::Turmoil(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for SimStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            SimStream::Native(socket) => Pin::new(socket).poll_write(cx, bytes),
+            SimStream::Turmoil(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            SimStream::Native(socket) => Pin::new(socket).poll_flush(cx),
+            SimStream::Turmoil(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            SimStream::Native(socket) => Pin::new(socket).poll_shutdown(cx),
+            SimStream::Turmoil(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// A bound port of either engine.
+pub enum SimListener {
+    Native(Acceptor),
+    Turmoil(turmoil::net::TcpListener),
+}
+
+impl Listener for SimListener {
+    type Stream = SimStream;
+
+    async fn accept(&mut self) -> io::Result<(SimStream, SocketAddr)> {
+        match self {
+            SimListener::Native(acceptor) => {
+                let (socket, peer) = acceptor.accept().await?;
+                Ok((SimStream::Native(socket), peer))
+            }
+            SimListener::Turmoil(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok((SimStream::Turmoil(Box::new(stream)), peer))
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            SimListener::Native(acceptor) => Ok(acceptor.local_addr()),
+            SimListener::Turmoil(listener) => listener.local_addr(),
+        }
+    }
+}
+
+impl Net for SimEnv {
+    type Stream = SimStream;
+    type Listener = SimListener;
+
+    async fn bind(&self, addr: &str) -> io::Result<SimListener> {
+        match &self.world.ground {
+            Ground::Native(native) => {
+                Acceptor::bind(Arc::clone(native), self.host, addr).map(SimListener::Native)
+            }
+            Ground::Turmoil => {
+                turmoil::net::TcpListener::bind(addr).await.map(SimListener::Turmoil)
+            }
+        }
+    }
+
+    async fn connect(&self, addr: &str) -> io::Result<SimStream> {
+        match &self.world.ground {
+            Ground::Native(native) => {
+                let connecting = net::connect(Arc::clone(native), self.host, addr.to_owned());
+                connecting.await.map(SimStream::Native)
+            }
+            Ground::Turmoil => {
+                let stream = turmoil::net::TcpStream::connect(addr).await?;
+                Ok(SimStream::Turmoil(Box::new(stream)))
+            }
+        }
+    }
+}
+
+/// A sleep of either engine.
+pub enum SimSleep {
+    Native { native: Arc<Native>, deadline: Moment, key: Option<TimerKey> },
+    Turmoil(Pin<Box<tokio::time::Sleep>>),
+}
+
+impl Future for SimSleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.get_mut() {
+            SimSleep::Native { native, deadline, key } => {
+                if native.now() >= *deadline {
+                    return Poll::Ready(());
+                }
+                native.set_timer(key, *deadline, cx.waker());
+                Poll::Pending
+            }
+            SimSleep::Turmoil(sleep) => sleep.as_mut().poll(cx),
+        }
+    }
+}
+
+impl Drop for SimSleep {
+    fn drop(&mut self) {
+        if let SimSleep::Native { native, key: Some(key), .. } = self {
+            native.clear_timer(*key);
+        }
+    }
+}
+
+impl Clock for SimEnv {
+    type Sleep = SimSleep;
+
+    fn now(&self) -> Moment {
+        self.world.recorder.lock().expect("recorder").now()
+    }
+
+    fn unix_ms(&self) -> u64 {
+        let skew = self.world.hosts[self.host].inner.lock().expect("host").skew_ms;
+        let elapsed = u64::try_from(self.now().0.as_millis()).unwrap_or(u64::MAX);
+        (clock::EPOCH_UNIX_MS + elapsed).saturating_add_signed(skew)
+    }
+
+    fn sleep_until(&self, deadline: Moment) -> SimSleep {
+        let deadline = clock::ceil(deadline);
+        match &self.world.ground {
+            Ground::Native(native) => {
+                SimSleep::Native { native: Arc::clone(native), deadline, key: None }
+            }
+            Ground::Turmoil => {
+                let left = deadline.since(self.now());
+                SimSleep::Turmoil(Box::pin(tokio::time::sleep(left)))
+            }
+        }
+    }
+}
+
+/// A scheduling point: others may run here; sometimes the task is descheduled for a while.
+enum Point {
+    Fresh,
+    Yielded,
+    Stalled(SimSleep),
+}
+
+impl Spawn for SimEnv {
+    type Task = SimTask;
+
+    fn spawn<F>(&self, name: &'static str, future: F) -> SimTask
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.world.exec(self.host).spawn(self.host, name, Box::pin(future))
+    }
+
+    async fn blocking<T, F>(&self, work: F) -> T
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        self.point("blocking").await;
+        work()
+    }
+
+    fn point(&self, _what: &'static str) -> impl Future<Output = ()> + Send {
+        let mut point = Point::Fresh;
+        std::future::poll_fn(move |cx| match &mut point {
+            Point::Fresh => {
+                if let Some(mut sleep) = self.stall() {
+                    if Pin::new(&mut sleep).poll(cx).is_ready() {
+                        return Poll::Ready(());
+                    }
+                    point = Point::Stalled(sleep);
+                    return Poll::Pending;
+                }
+                if !self.world.exec(self.host).has_runnable() {
+                    return Poll::Ready(());
+                }
+                point = Point::Yielded;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Point::Yielded => Poll::Ready(()),
+            Point::Stalled(sleep) => Pin::new(sleep).poll(cx),
+        })
+    }
+
+    fn alive(&self) -> usize {
+        self.world.exec(self.host).alive(self.host)
+    }
+
+    fn panicked(&self) -> usize {
+        self.world.hosts[self.host].inner.lock().expect("host").panicked
+    }
+}
+
+impl SimEnv {
+    /// Whether the operating system takes the processor away here, and for how long.
+    fn stall(&self) -> Option<SimSleep> {
+        let World { stall_ppm, stall_max, stalls, recorder, .. } = &*self.world;
+        if *stall_ppm == 0 {
+            return None;
+        }
+        let mut stream = stalls.lock().expect("stalls");
+        if !stream.chance_ppm(*stall_ppm) {
+            return None;
+        }
+        let longest = u64::try_from(stall_max.as_millis()).unwrap_or(u64::MAX).max(1);
+        let ms = 1 + stream.below(longest);
+        drop(stream);
+        recorder.lock().expect("recorder").choice("stall", longest, ms);
+        Some(self.sleep(Duration::from_millis(ms)))
+    }
+}
+
+impl Entropy for SimEnv {
+    fn fill(&self, bytes: &mut [u8]) {
+        let mut host = self.world.hosts[self.host].inner.lock().expect("host");
+        for chunk in bytes.chunks_mut(8) {
+            let drawn = host.entropy.next_u64().to_le_bytes();
+            chunk.copy_from_slice(&drawn[..chunk.len()]);
+        }
+    }
+}
+
+impl Machine for SimEnv {
+    fn stop_requested(&self) -> impl Future<Output = ()> + Send {
+        std::future::poll_fn(|cx| {
+            let mut host = self.world.hosts[self.host].inner.lock().expect("host");
+            if host.stopping {
+                return Poll::Ready(());
+            }
+            if !host.stop_waiters.iter().any(|known| known.will_wake(cx.waker())) {
+                host.stop_waiters.push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+    }
+}
