@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, Once};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::record::Recorder;
-use super::strategy::{Strategy, TaskId};
+use super::strategy::{self, Strategy, TaskId};
 use crate::env::{Task, TaskEnd};
+use crate::plan::Plan;
 use crate::seed::Stream;
 use crate::trace::EventIndex;
 
@@ -92,22 +93,24 @@ impl Wake for TaskWaker {
 }
 
 impl Exec {
-    pub fn new(
-        strategy: Box<dyn Strategy>,
-        stream: Stream,
-        recorder: Arc<Mutex<Recorder>>,
+    /// An executor that picks by the plan's strategy, drawing from the stream `stream`.
+    pub fn of(
+        plan: &Plan,
+        stream: &str,
+        recorder: &Arc<Mutex<Recorder>>,
         host_names: Vec<Arc<str>>,
     ) -> Arc<Exec> {
+        let mut stream = Stream::new(plan.seed, stream);
         let inner = Inner {
             tasks: BTreeMap::new(),
             next: 0,
             runnable: Vec::new(),
             paused: BTreeMap::new(),
-            strategy,
+            strategy: strategy::of(plan.strategy, &mut stream),
             stream,
             outer: None,
         };
-        Arc::new(Exec { inner: Mutex::new(inner), recorder, host_names })
+        Arc::new(Exec { inner: Mutex::new(inner), recorder: Arc::clone(recorder), host_names })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -174,6 +177,14 @@ impl Exec {
         let mut inner = self.lock();
         if !inner.outer.as_ref().is_some_and(|known| known.will_wake(outer)) {
             inner.outer = Some(outer.clone());
+        }
+    }
+
+    /// Wakes the executor that this one is nested in, if any.
+    pub fn wake_outer(&self) {
+        let outer = self.lock().outer.clone();
+        if let Some(outer) = outer {
+            outer.wake();
         }
     }
 

@@ -29,6 +29,19 @@ pub struct Cast {
     pub users: Vec<HostSpec>,
 }
 
+impl Cast {
+    /// Hosts, then users.
+    pub fn specs(&self) -> impl Iterator<Item = &HostSpec> {
+        self.hosts.iter().chain(&self.users)
+    }
+
+    /// Hosts, then users, each with whether it is a user.
+    pub fn into_specs(self) -> impl Iterator<Item = (HostSpec, bool)> {
+        let hosts = self.hosts.into_iter().map(|host| (host, false));
+        hosts.chain(self.users.into_iter().map(|user| (user, true)))
+    }
+}
+
 /// Why a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {

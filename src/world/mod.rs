@@ -11,6 +11,7 @@ mod native;
 mod net;
 mod record;
 mod run;
+mod shared;
 mod sim_env;
 pub mod strategy;
 mod strike;

@@ -28,6 +28,7 @@ pub struct Recorder {
     choices: u64,
     /// Set while a crashed host's tasks are dropped: the dead tell nothing.
     muted: bool,
+    closed: bool,
     nobody: Current,
 }
 
@@ -45,6 +46,7 @@ impl Recorder {
             record,
             choices: 0,
             muted: false,
+            closed: false,
             nobody,
         }
     }
@@ -64,7 +66,7 @@ impl Recorder {
 
     /// A task begins to run.
     pub fn enter(&mut self, host: &Arc<str>, task: &'static str, cause: Option<EventIndex>) {
-        self.step += 1;
+        self.step += u64::from(!self.closed);
         self.current = Current { host: Arc::clone(host), task, cause };
     }
 
@@ -91,8 +93,13 @@ impl Recorder {
         self.muted = muted;
     }
 
+    /// Nothing more is recorded.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
     pub fn event(&mut self, name: &'static str, fields: Vec<(&'static str, Value)>) {
-        if self.muted {
+        if self.muted || self.closed {
             return;
         }
         let event = Event {
@@ -112,6 +119,9 @@ impl Recorder {
     }
 
     pub fn choice(&mut self, stream: &'static str, among: u64, chosen: u64) {
+        if self.closed {
+            return;
+        }
         self.choices += 1;
         self.hasher.choice(among, chosen);
         if self.record {

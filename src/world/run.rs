@@ -10,11 +10,10 @@ use super::exec::{Exec, HostId, Panic, Step};
 use super::native::Native;
 use super::net::Fabric;
 use super::record::Recorder;
-use super::sim_env::{Ground, MAIN, World};
-use super::{Cast, Ended, HostSpec, Reason, events, layer, strategy};
+use super::shared::{Ground, HostState, MAIN, World};
+use super::{Cast, Ended, Reason, events, layer};
 use crate::env::Moment;
-use crate::plan::{Engine, Fault, Plan};
-use crate::seed::Stream;
+use crate::plan::{Engine, Fault, FaultPlan, Plan};
 use crate::trace::{Event, Observer, Value};
 use crate::verdict::End;
 
@@ -35,7 +34,7 @@ pub fn run(
     let recorder = Arc::new(Mutex::new(Recorder::new(record)));
     let budget = Budget::new(plan.steps_max, wall_max);
     layer::recording(&recorder, || match plan.engine {
-        Engine::Native => Life::new(plan, cast, &recorder).run(observer, &budget),
+        Engine::Native => native_life(plan, cast, &recorder).run(observer, &budget),
         Engine::Turmoil => super::turmoil::run(plan, cast, &recorder, observer, &budget),
     })
 }
@@ -51,15 +50,23 @@ pub(super) enum Act {
     Settle,
 }
 
+/// A life on the native engine: one executor for all hosts.
+fn native_life<'a>(plan: &'a Plan, cast: Cast, recorder: &Arc<Mutex<Recorder>>) -> Life<'a> {
+    let names: Vec<String> = cast.specs().map(|spec| spec.name.clone()).collect();
+    let shared = names.iter().map(|name| name.as_str().into()).collect();
+    let fabric = Fabric::new(plan.seed, plan.network.clone(), names);
+    let native = Native::new(fabric, Arc::clone(recorder));
+    let exec = Exec::of(plan, "schedule", recorder, shared);
+    let state = |(spec, is_user)| HostState::new(plan, spec, is_user, 0);
+    let hosts = cast.into_specs().map(state).collect();
+    let world = World::new(plan, Ground::Native(native), recorder, vec![exec], hosts);
+    Life::new(plan, world, plan.faults.clone())
+}
+
 /// One run from its first step to its last.
 pub(super) struct Life<'a> {
     pub(super) plan: &'a Plan,
     pub(super) world: Arc<World>,
-    pub(super) native: Arc<Native>,
-    exec: Arc<Exec>,
-    specs: Vec<HostSpec>,
-    /// How many of `specs` are hosts; the rest are users.
-    hosts: usize,
     users_left: usize,
     settled: bool,
     acts: BTreeMap<(Moment, u64), Act>,
@@ -70,26 +77,11 @@ pub(super) struct Life<'a> {
 }
 
 impl<'a> Life<'a> {
-    fn new(plan: &'a Plan, cast: Cast, recorder: &Arc<Mutex<Recorder>>) -> Life<'a> {
-        let (hosts, users_left) = (cast.hosts.len(), cast.users.len());
-        let specs: Vec<HostSpec> = cast.hosts.into_iter().chain(cast.users).collect();
-        let names: Vec<Arc<str>> = specs.iter().map(|spec| spec.name.as_str().into()).collect();
-        let fabric_names = specs.iter().map(|spec| spec.name.clone()).collect();
-        let fabric = Fabric::new(plan.seed, plan.network.clone(), fabric_names);
-        let native = Native::new(fabric, Arc::clone(recorder));
-        let mut stream = Stream::new(plan.seed, "schedule");
-        let strategy = strategy::of(plan.strategy, &mut stream);
-        let exec = Exec::new(strategy, stream, Arc::clone(recorder), names.clone());
-        let ground = Ground::Native(Arc::clone(&native));
-        let placed = names.into_iter().map(|name| (name, 0)).collect();
-        let world = World::new(plan, ground, recorder, vec![Arc::clone(&exec)], placed);
+    pub(super) fn new(plan: &'a Plan, world: Arc<World>, faults: Vec<FaultPlan>) -> Life<'a> {
+        let users_left = world.hosts.iter().filter(|host| host.is_user).count();
         let mut life = Life {
             plan,
             world,
-            native,
-            exec,
-            specs,
-            hosts,
             users_left,
             settled: false,
             acts: BTreeMap::new(),
@@ -97,8 +89,8 @@ impl<'a> Life<'a> {
             stopping: BTreeMap::new(),
             fresh: Vec::new(),
         };
-        for fault in &plan.faults {
-            life.act_at(Moment(fault.at), Act::Fault(fault.what.clone()));
+        for fault in faults {
+            life.act_at(Moment(fault.at), Act::Fault(fault.what));
         }
         life.act_at(Moment(plan.faults_until), Act::Heal);
         life
@@ -113,21 +105,21 @@ impl<'a> Life<'a> {
         self.world.now()
     }
 
-    pub(super) fn host(&self, name: &str) -> Option<HostId> {
-        self.specs.iter().position(|spec| spec.name == name)
+    /// The native network, when that is the engine.
+    pub(super) fn native(&self) -> Option<&Arc<Native>> {
+        if let Ground::Native(native) = &self.world.ground { Some(native) } else { None }
     }
 
-    pub(super) fn is_user(&self, host: HostId) -> bool {
-        host >= self.hosts
+    /// Where all runs begin: every host and user starts at time 0.
+    pub(super) fn begin(&mut self) {
+        for host in 0..self.world.hosts.len() {
+            self.world.start(host);
+        }
+        self.settle_if_alone();
     }
 
     fn run(mut self, observer: &mut dyn Observer, budget: &Budget) -> Ended {
-        for host in 0..self.specs.len() {
-            self.start(host);
-        }
-        if self.users_left == 0 {
-            self.act_at(self.now() + SETTLE, Act::Settle);
-        }
+        self.begin();
         let reason = loop {
             if let Err(reason) = self.run_instant(observer, budget) {
                 break reason;
@@ -142,7 +134,7 @@ impl<'a> Life<'a> {
     /// Lets tasks run until none can.
     fn run_instant(&mut self, observer: &mut dyn Observer, budget: &Budget) -> Result<(), Reason> {
         loop {
-            match self.exec.step() {
+            match self.world.execs[0].step() {
                 Step::Idle => return self.show(observer),
                 Step::Ran => {}
                 Step::Panicked(panic) => self.panicked(&panic)?,
@@ -157,73 +149,75 @@ impl<'a> Life<'a> {
 
     /// Advances to the next instant at which anything happens, unless the run is over.
     fn next_instant(&mut self, observer: &dyn Observer) -> Result<(), Reason> {
-        if self.settled && !observer.owed() && self.native.quiet() {
+        let native = Arc::clone(self.native().expect("the loop of the native engine"));
+        if self.rests(observer) && native.quiet() {
             return Err(Reason::Rested);
         }
         let bound = Moment(self.plan.faults_until + self.plan.quiesce);
         let act = self.acts.first_key_value().map(|(key, _)| key.0);
-        let next = [act, self.native.next_instant()].into_iter().flatten().min();
+        let next = [act, native.next_instant()].into_iter().flatten().min();
         let Some(next) = next.filter(|next| *next <= bound) else {
             let end = bound.max(self.now());
             self.world.tell(|recorder| recorder.advance(end));
             return Err(Reason::QuiesceOver);
         };
         let next = next.max(self.now());
-        self.native.advance(next);
+        native.advance(next);
+        self.act_until(next);
+        Ok(())
+    }
+
+    /// Whether nothing is owed and everybody has gone home.
+    pub(super) fn rests(&self, observer: &dyn Observer) -> bool {
+        self.settled && !observer.owed()
+    }
+
+    /// Does what the world does by itself up to `now`.
+    pub(super) fn act_until(&mut self, now: Moment) {
         while let Some(entry) = self.acts.first_entry()
-            && entry.key().0 <= next
+            && entry.key().0 <= now
         {
             let act = entry.remove();
             self.apply(act);
             // What the world does by itself is nobody's doing.
             self.world.tell(Recorder::leave);
         }
-        Ok(())
     }
 
     fn apply(&mut self, act: Act) {
         match act {
             Act::Fault(fault) => self.strike(fault),
-            Act::Restart(host) if !self.world.is_running(host) => self.start(host),
+            Act::Restart(host) if !self.world.is_running(host) => self.world.start(host),
             Act::Restart(_) => {}
-            Act::Resume(host) => self.exec.resume(host),
+            Act::Resume(host) => self.world.exec(host).resume(host),
             Act::Unblock { from, to } => self.unblocked(&from, &to),
             Act::Heal => self.heal(),
             Act::Settle => self.settled = true,
         }
     }
 
-    pub(super) fn start(&mut self, host: HostId) {
-        self.stopping.remove(&host);
-        self.native.with(|fabric| fabric.dark[host] = false);
-        self.world.start(host, &self.specs[host], self.is_user(host));
-    }
-
-    pub(super) fn exec(&self) -> &Exec {
-        &self.exec
-    }
-
     /// Faults are over: everything that is broken is mended, and from now on schedules are fair.
     fn heal(&mut self) {
-        self.native.with(Fabric::heal);
-        for host in 0..self.specs.len() {
-            self.exec.resume(host);
-            if !self.is_user(host) && !self.world.is_running(host) {
-                self.start(host);
+        if let Some(native) = self.native() {
+            native.with(Fabric::heal);
+        }
+        for (host, state) in self.world.hosts.iter().enumerate() {
+            self.world.exec(host).resume(host);
+            if !state.is_user && !self.world.is_running(host) {
+                self.world.start(host);
             }
         }
-        self.exec.be_fair();
+        self.world.execs.iter().for_each(|exec| exec.be_fair());
         self.world.tell(|recorder| recorder.event(events::FAULTS_OVER, Vec::new()));
     }
 
-    fn handle_exits(&mut self) {
-        for host in self.world.take_exits() {
+    pub(super) fn handle_exits(&mut self) {
+        let exits = std::mem::take(&mut *self.world.exits());
+        for host in exits {
             self.world.bury(host);
-            if self.is_user(host) {
+            if self.world.hosts[host].is_user {
                 self.users_left -= 1;
-                if self.users_left == 0 {
-                    self.act_at(self.now() + SETTLE, Act::Settle);
-                }
+                self.settle_if_alone();
                 continue;
             }
             let delay = self.stopping.remove(&host).unwrap_or(Some(SUPERVISOR_DELAY));
@@ -233,7 +227,13 @@ impl<'a> Life<'a> {
         }
     }
 
-    fn panicked(&mut self, panic: &Panic) -> Result<(), Reason> {
+    fn settle_if_alone(&mut self) {
+        if self.users_left == 0 {
+            self.act_at(self.now() + SETTLE, Act::Settle);
+        }
+    }
+
+    pub(super) fn panicked(&self, panic: &Panic) -> Result<(), Reason> {
         let host = &self.world.hosts[panic.host].name;
         if is_escape(&panic.message) {
             let (task, location) = (panic.task, &panic.location);
@@ -249,13 +249,13 @@ impl<'a> Life<'a> {
         ];
         self.world.tell(|recorder| recorder.event(events::TASK_PANICKED, fields));
         if panic.task == MAIN {
-            self.world.exited(panic.host, self.is_user(panic.host), Err("panicked".to_owned()));
+            self.world.exited(panic.host, Err("panicked".to_owned()));
         }
         Ok(())
     }
 
     /// Shows the observer what is new.
-    fn show(&mut self, observer: &mut dyn Observer) -> Result<(), Reason> {
+    pub(super) fn show(&mut self, observer: &mut dyn Observer) -> Result<(), Reason> {
         self.world.tell(|recorder| recorder.take_fresh(&mut self.fresh));
         if self.fresh.is_empty() {
             return Ok(());
@@ -266,20 +266,32 @@ impl<'a> Life<'a> {
     }
 
     fn finish(self, reason: Reason) -> Ended {
-        let census = self.exec.census();
-        let left =
-            census.into_iter().filter(|((host, name), _)| *host < self.hosts && *name != MAIN);
-        let left = left.map(|((host, name), n)| (self.specs[host].name.clone(), name, n)).collect();
-        for host in 0..self.specs.len() {
+        let left = self.census();
+        for host in 0..self.world.hosts.len() {
             self.world.bury(host);
         }
+        self.ended(reason, left, Vec::new())
+    }
+
+    /// Tasks of hosts that are alive, main tasks aside.
+    pub(super) fn census(&self) -> Vec<(String, &'static str, usize)> {
+        let all = self.world.execs.iter().flat_map(|exec| exec.census());
+        let of_hosts =
+            all.filter(|((host, name), _)| !self.world.hosts[*host].is_user && *name != MAIN);
+        of_hosts
+            .map(|((host, name), n)| (self.world.hosts[host].name.to_string(), name, n))
+            .collect()
+    }
+
+    pub(super) fn ended(
+        &self,
+        reason: Reason,
+        left: Vec<(String, &'static str, usize)>,
+        left_out: Vec<FaultPlan>,
+    ) -> Ended {
         let (at, step) = self.world.tell(|recorder| (recorder.now(), recorder.steps()));
-        Ended {
-            trace: self.world.tell(Recorder::finish),
-            reason,
-            end: End { at, step, left },
-            left_out: Vec::new(),
-        }
+        let trace = self.world.tell(Recorder::finish);
+        Ended { trace, reason, end: End { at, step, left }, left_out }
     }
 }
 

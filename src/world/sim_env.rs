@@ -5,183 +5,18 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::clock::{self, TimerKey};
-use super::exec::{Exec, HostId, SimTask};
+use super::exec::{HostId, SimTask};
 use super::native::Native;
 use super::net::{self, Acceptor, Socket};
-use super::record::Recorder;
-use super::{HostSpec, events};
+use super::shared::{Ground, World};
 use crate::env::{Clock, Entropy, Listener, Machine, Moment, Net, Spawn};
-use crate::plan::Plan;
-use crate::seed::Stream;
-use crate::trace::Value;
-
-/// The name of a process's first task.
-pub const MAIN: &str = "main";
-
-/// What moves bytes and time.
-pub enum Ground {
-    Native(Arc<Native>),
-    Turmoil,
-}
-
-/// What the world knows of a host besides its tasks.
-pub struct HostState {
-    pub name: Arc<str>,
-    /// Index into the world's executors.
-    pub exec: usize,
-    pub inner: Mutex<HostInner>,
-}
-
-pub struct HostInner {
-    pub entropy: Stream,
-    pub skew_ms: i64,
-    /// Starts so far.
-    pub life: u64,
-    pub running: bool,
-    pub stopping: bool,
-    pub stop_waiters: Vec<Waker>,
-    pub panicked: usize,
-}
-
-/// Everything that hosts share without knowing it.
-pub struct World {
-    pub ground: Ground,
-    pub recorder: Arc<Mutex<Recorder>>,
-    pub execs: Vec<Arc<Exec>>,
-    pub hosts: Vec<HostState>,
-    pub stalls: Mutex<Stream>,
-    pub stall_ppm: u32,
-    pub stall_max: Duration,
-    /// Processes whose main task has returned and that the engine has not buried yet.
-    pub exits: Mutex<Vec<HostId>>,
-}
-
-impl World {
-    /// `hosts` with the executor each lives in, users included.
-    pub fn new(
-        plan: &Plan,
-        ground: Ground,
-        recorder: &Arc<Mutex<Recorder>>,
-        execs: Vec<Arc<Exec>>,
-        hosts: Vec<(Arc<str>, usize)>,
-    ) -> Arc<World> {
-        let state = |(name, exec): (Arc<str>, usize)| HostState {
-            exec,
-            inner: Mutex::new(HostInner {
-                entropy: Stream::new(plan.seed, &format!("entropy/{name}")),
-                skew_ms: 0,
-                life: 0,
-                running: false,
-                stopping: false,
-                stop_waiters: Vec::new(),
-                panicked: 0,
-            }),
-            name,
-        };
-        Arc::new(World {
-            ground,
-            recorder: Arc::clone(recorder),
-            execs,
-            hosts: hosts.into_iter().map(state).collect(),
-            stalls: Mutex::new(Stream::new(plan.seed, "stall")),
-            stall_ppm: plan.network.stall_ppm,
-            stall_max: plan.network.stall_max,
-            exits: Mutex::default(),
-        })
-    }
-
-    pub fn now(&self) -> Moment {
-        self.tell(|recorder| recorder.now())
-    }
-
-    /// Processes that returned since the last call.
-    pub fn take_exits(&self) -> Vec<HostId> {
-        std::mem::take(&mut *self.exits.lock().expect("exits"))
-    }
-
-    /// A life of a host begins: its main task is spawned.
-    pub fn start(self: &Arc<World>, host: HostId, spec: &HostSpec, is_user: bool) {
-        let state = &self.hosts[host];
-        let life = {
-            let mut inner = state.inner.lock().expect("host");
-            inner.life += 1;
-            (inner.running, inner.stopping) = (true, false);
-            inner.stop_waiters.clear();
-            inner.life
-        };
-        self.tell(|recorder| {
-            let name = Value::from(&*state.name);
-            if is_user {
-                recorder.event(events::USER_STARTED, vec![("user", name)]);
-            } else {
-                let fields = vec![("host", name), ("life", life.into())];
-                recorder.event(events::HOST_STARTED, fields);
-            }
-        });
-        let env = SimEnv { world: Arc::clone(self), host };
-        let process = (spec.start)(env);
-        let world = Arc::clone(self);
-        let main = async move {
-            let result = process.await;
-            world.exited(host, is_user, result);
-        };
-        self.exec(host).spawn(host, MAIN, Box::pin(main));
-    }
-
-    /// A process has returned.
-    pub fn exited(&self, host: HostId, is_user: bool, result: Result<(), String>) {
-        let name = Value::from(&*self.hosts[host].name);
-        self.tell(|recorder| match (is_user, result) {
-            (true, Ok(())) => recorder.event(events::USER_FINISHED, vec![("user", name)]),
-            (true, Err(error)) => {
-                recorder.event(events::USER_FAILED, vec![("user", name), ("error", error.into())]);
-            }
-            (false, result) => {
-                let error = result.err().unwrap_or_default();
-                recorder.event(events::HOST_EXITED, vec![("host", name), ("error", error.into())]);
-            }
-        });
-        self.exits.lock().expect("exits").push(host);
-    }
-
-    /// Drops every task of the host; what their destructors say, nobody hears.
-    pub fn bury(&self, host: HostId) {
-        self.tell(|recorder| recorder.mute(true));
-        self.exec(host).kill(host);
-        self.tell(|recorder| recorder.mute(false));
-        let mut inner = self.hosts[host].inner.lock().expect("host");
-        inner.running = false;
-    }
-
-    /// Asks the host's process to stop, as SIGTERM does.
-    pub fn ask_to_stop(&self, host: HostId) {
-        let waiters = {
-            let mut inner = self.hosts[host].inner.lock().expect("host");
-            inner.stopping = true;
-            std::mem::take(&mut inner.stop_waiters)
-        };
-        waiters.into_iter().for_each(Waker::wake);
-    }
-
-    pub fn is_running(&self, host: HostId) -> bool {
-        self.hosts[host].inner.lock().expect("host").running
-    }
-
-    pub fn tell<R>(&self, what: impl FnOnce(&mut Recorder) -> R) -> R {
-        what(&mut self.recorder.lock().expect("recorder"))
-    }
-
-    pub fn exec(&self, host: HostId) -> &Arc<Exec> {
-        &self.execs[self.hosts[host].exec]
-    }
-}
 
 /// A process in the world. Clones are the same process.
 #[derive(Clone)]
@@ -282,7 +117,7 @@ impl Net for SimEnv {
             Ground::Native(native) => {
                 Acceptor::bind(Arc::clone(native), self.host, addr).map(SimListener::Native)
             }
-            Ground::Turmoil => {
+            Ground::Turmoil(_) => {
                 turmoil::net::TcpListener::bind(addr).await.map(SimListener::Turmoil)
             }
         }
@@ -294,7 +129,7 @@ impl Net for SimEnv {
                 let connecting = net::connect(Arc::clone(native), self.host, addr.to_owned());
                 connecting.await.map(SimStream::Native)
             }
-            Ground::Turmoil => {
+            Ground::Turmoil(_) => {
                 let stream = turmoil::net::TcpStream::connect(addr).await?;
                 Ok(SimStream::Turmoil(Box::new(stream)))
             }
@@ -352,7 +187,7 @@ impl Clock for SimEnv {
             Ground::Native(native) => {
                 SimSleep::Native { native: Arc::clone(native), deadline, key: None }
             }
-            Ground::Turmoil => {
+            Ground::Turmoil(_) => {
                 let left = deadline.since(self.now());
                 SimSleep::Turmoil(Box::pin(tokio::time::sleep(left)))
             }

@@ -28,13 +28,13 @@ impl Life<'_> {
     }
 
     fn running(&self, name: &str) -> Option<HostId> {
-        self.host(name).filter(|host| self.world.is_running(*host))
+        self.world.find(name).filter(|host| self.world.is_running(*host))
     }
 
     fn crash(&mut self, name: &str, power_loss: bool, restart_after: Option<Duration>) {
         let Some(host) = self.running(name) else { return };
-        if power_loss {
-            self.native.with(|fabric| fabric.darken(host));
+        if power_loss && let Some(native) = self.native() {
+            native.with(|fabric| fabric.darken(host));
         }
         self.world.bury(host);
         let kind = if power_loss { "power_loss" } else { "crash" };
@@ -52,9 +52,10 @@ impl Life<'_> {
     }
 
     fn cut(&mut self, from: &str, to: &str, one_way: bool, for_: Duration) {
-        let (Some(a), Some(b)) = (self.host(from), self.host(to)) else { return };
+        let Some(native) = self.native() else { return };
+        let (Some(a), Some(b)) = (self.world.find(from), self.world.find(to)) else { return };
         let until = self.now() + for_;
-        self.native.with(|fabric| {
+        native.with(|fabric| {
             fabric.block(a, b, until);
             if !one_way {
                 fabric.block(b, a, until);
@@ -77,7 +78,8 @@ impl Life<'_> {
 
     fn reset(&mut self, name: &str) {
         let Some(host) = self.running(name) else { return };
-        if let Some(peer) = self.native.with(|fabric| fabric.reset_one(host)) {
+        let Some(native) = self.native() else { return };
+        if let Some(peer) = native.with(|fabric| fabric.reset_one(host)) {
             let fields = vec![("host", name.into()), ("peer", self.peer_name(peer))];
             self.tell(events::NET_RESET, fields);
         }
@@ -86,7 +88,8 @@ impl Life<'_> {
     fn stall(&mut self, name: &str, for_: Duration) {
         let Some(host) = self.running(name) else { return };
         let until = self.now() + for_;
-        if let Some(peer) = self.native.with(|fabric| fabric.stall_one(host, until)) {
+        let Some(native) = self.native() else { return };
+        if let Some(peer) = native.with(|fabric| fabric.stall_one(host, until)) {
             let fields =
                 vec![("host", name.into()), ("peer", self.peer_name(peer)), ("ms", ms(for_))];
             self.tell(events::NET_STALLED, fields);
@@ -95,13 +98,13 @@ impl Life<'_> {
 
     fn pause(&mut self, name: &str, for_: Duration) {
         let Some(host) = self.running(name) else { return };
-        self.exec().pause(host);
+        self.world.exec(host).pause(host);
         self.tell(events::HOST_PAUSED, vec![("host", name.into()), ("ms", ms(for_))]);
         self.act_at(self.now() + for_, Act::Resume(host));
     }
 
     fn jump(&mut self, name: &str, by_ms: i64) {
-        let Some(host) = self.host(name) else { return };
+        let Some(host) = self.world.find(name) else { return };
         self.world.hosts[host].inner.lock().expect("host").skew_ms += by_ms;
         self.tell(events::CLOCK_JUMPED, vec![("host", name.into()), ("ms", by_ms.into())]);
     }

@@ -244,8 +244,54 @@ fn a_livelock_ends_at_the_step_budget() {
     });
     let mut plan = calm(0, Strategy::Random);
     plan.steps_max = 10_000;
+    let cast = Cast { hosts: vec![], users: vec![user] };
+    assert_eq!(run(&plan, cast.clone()).reason, Reason::StepBudget);
+    assert_eq!(run(&on_turmoil(plan), cast).reason, Reason::StepBudget);
+}
+
+fn on_turmoil(mut plan: Plan) -> Plan {
+    plan.engine = Engine::Turmoil;
+    plan
+}
+
+#[test]
+fn the_same_hosts_run_on_turmoil_and_equal_seeds_have_equal_digests_there_too() {
+    for seed in 0..20 {
+        let plan = on_turmoil(calm(seed, Strategy::Random));
+        let ended = run(&plan, echo(5));
+        assert_eq!(ended.reason, Reason::Rested);
+        assert!(failures(&ended).is_empty(), "seed {seed}: {:?}", failures(&ended));
+        assert_eq!(ended.trace.digest, run(&plan, echo(5)).trace.digest, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_crash_on_turmoil_is_felt_and_what_turmoil_cannot_do_is_listed() {
+    let mut reset = 0;
+    for seed in 0..40 {
+        let crash = Fault::Crash { host: "server".to_owned(), restart_after: Some(ms(100)) };
+        let mut plan = on_turmoil(with_fault(seed, 20, crash));
+        plan.faults
+            .push(FaultPlan { at: ms(30), what: Fault::Reset { host: "server".to_owned() } });
+        let ended = run(&plan, echo(3));
+        let started = ended.trace.events.iter().filter(|event| event.name == "host.started");
+        assert_eq!((started.count(), ended.left_out.len()), (2, 1), "seed {seed}");
+        reset += failures(&ended).len();
+    }
+    assert!(reset > 0, "a crash at 20 ms hits clients that are being served");
+}
+
+#[test]
+fn a_task_that_leaves_the_world_on_turmoil_is_an_escape() {
+    let user = host("u", |_env| {
+        Box::pin(async {
+            tokio::spawn(std::future::pending::<()>());
+            Ok(())
+        })
+    });
+    let plan = on_turmoil(calm(0, Strategy::Random));
     let ended = run(&plan, Cast { hosts: vec![], users: vec![user] });
-    assert_eq!(ended.reason, Reason::StepBudget);
+    assert!(matches!(ended.reason, Reason::Escaped(_)), "{:?}", ended.reason);
 }
 
 #[test]
