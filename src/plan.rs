@@ -2,14 +2,15 @@
 //! Must never hold what is decided during the run (schedule, latency of one packet).
 
 mod draw;
+mod show;
 
 pub use draw::{Overrides, draw};
+pub use show::EngineError;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
+pub use crate::scenario::{Reconnect, Setting, Strategy, StrategyError};
 use crate::seed::Seed;
 
 /// A run, before it runs. Durations are virtual and counted from the start of the world.
@@ -36,87 +37,40 @@ pub struct Plan {
     pub steps_max: u64,
 }
 
+impl Plan {
+    /// The plan without what its engine cannot do, and what was left out.
+    #[must_use]
+    pub fn for_engine(mut self) -> (Plan, Vec<FaultPlan>) {
+        let faults = std::mem::take(&mut self.faults);
+        let (can, cannot) = faults.into_iter().partition(|fault| self.can(fault));
+        self.faults = can;
+        (self, cannot)
+    }
+
+    /// The faults that the plan's engine cannot do.
+    pub fn unsupported(&self) -> Vec<&FaultPlan> {
+        self.faults.iter().filter(|fault| !self.can(fault)).collect()
+    }
+
+    /// Stock turmoil can kill and restart a host of the system. Its partitions hang TCP for ever,
+    /// its connections cannot be reset or stalled one by one, and its users share one host.
+    fn can(&self, fault: &FaultPlan) -> bool {
+        match (self.engine, &fault.what) {
+            (Engine::Native, _) => true,
+            (Engine::Turmoil, Fault::Crash { host, .. } | Fault::Stop { host, .. }) => {
+                self.users.iter().all(|user| user.name != *host)
+            }
+            (Engine::Turmoil, _) => false,
+        }
+    }
+}
+
+/// Which world runs the plan. Displayed and parsed as `native`, `turmoil`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Engine {
     #[default]
     Native,
     Turmoil,
-}
-
-impl fmt::Display for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Engine::Native => "native",
-            Engine::Turmoil => "turmoil",
-        })
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an engine: expected native or turmoil")]
-pub struct EngineError(pub String);
-
-impl FromStr for Engine {
-    type Err = EngineError;
-
-    fn from_str(text: &str) -> Result<Engine, EngineError> {
-        match text {
-            "native" => Ok(Engine::Native),
-            "turmoil" => Ok(Engine::Turmoil),
-            _ => Err(EngineError(text.to_owned())),
-        }
-    }
-}
-
-/// How the next task is picked. Displayed and parsed as `fifo`, `random`, `pct3`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strategy {
-    Fifo,
-    Random,
-    /// Probabilistic concurrency testing with `depth - 1` priority change points (Burckhardt et
-    /// al., ASPLOS 2010). Depth 1 to 9.
-    Pct {
-        depth: u32,
-    },
-}
-
-impl fmt::Display for Strategy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Strategy::Fifo => f.write_str("fifo"),
-            Strategy::Random => f.write_str("random"),
-            Strategy::Pct { depth } => write!(f, "pct{depth}"),
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a strategy: expected fifo, random or pct1 to pct9")]
-pub struct StrategyError(pub String);
-
-impl FromStr for Strategy {
-    type Err = StrategyError;
-
-    fn from_str(text: &str) -> Result<Strategy, StrategyError> {
-        let error = || StrategyError(text.to_owned());
-        match text {
-            "fifo" => Ok(Strategy::Fifo),
-            "random" => Ok(Strategy::Random),
-            _ => match text.strip_prefix("pct").ok_or_else(error)?.as_bytes() {
-                [depth @ b'1'..=b'9'] => Ok(Strategy::Pct { depth: u32::from(depth - b'0') }),
-                _ => Err(error()),
-            },
-        }
-    }
-}
-
-/// A drawn setting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Setting {
-    Duration(Duration),
-    Int(i64),
-    Text(String),
-    Bool(bool),
 }
 
 /// One simulated user: a host of its own.
@@ -128,15 +82,6 @@ pub struct UserPlan {
     pub index: usize,
     pub reconnect: Reconnect,
     pub steps: Vec<StepPlan>,
-}
-
-/// What a client does when its connection ends before its steps do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reconnect {
-    #[default]
-    No,
-    Fresh,
-    Resume,
 }
 
 /// One step of a user: the word of the scenario and its drawn parameters. The word's bare value

@@ -1,11 +1,27 @@
 //! TOML to [`Scenario`], with diagnostics that point at the source. Must never run anything.
 
+mod diagnostic;
+mod events;
+mod expects;
+mod faults;
+mod grammar;
+mod keys;
+mod load;
+mod model;
+mod order;
+mod reader;
+mod steps;
 mod vocabulary;
+mod words;
 
-pub use vocabulary::{Kind, ParamWord, SettingWord, StepWord, Vocabulary, Word};
-
-/// A scenario file, checked. (Its fields come with the loader.)
-#[derive(Clone, Debug, Default)]
-pub struct Scenario {
-    pub name: String,
-}
+pub use diagnostic::{Diagnostic, nearest, render};
+pub use grammar::Grammar;
+pub use load::parse;
+pub use model::{
+    Between, Claim, Expect, FaultKind, FaultSpec, ForEach, Literal, Matches, NetworkSpec, Pattern,
+    Reconnect, Run, Scenario, Scope, Span, StepSpec, Strategy, Test, Undrawn, UserSpec, Waiver,
+    Where,
+};
+pub use order::{Atom, ExprError, Op, Order};
+pub use vocabulary::{Kind, ParamWord, Setting, SettingWord, StepWord, Vocabulary, Word};
+pub use words::{StrategyError, show, show_ppm};

@@ -1,8 +1,9 @@
 //! The words a system adds to scenario files: its hosts, settings, user steps, events, plants and
 //! invariants. Pure data, so that the loader knows a system only through it.
 
+use std::time::Duration;
+
 use crate::env::EventSpec;
-use crate::plan::Setting;
 
 #[derive(Clone, Debug, Default)]
 pub struct Vocabulary {
@@ -21,6 +22,15 @@ pub struct Vocabulary {
 pub struct Word {
     pub name: &'static str,
     pub about: &'static str,
+}
+
+/// The value of a setting or of a step's parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Setting {
+    Duration(Duration),
+    Int(i64),
+    Text(String),
+    Bool(bool),
 }
 
 /// `gateway.startup.database`: a key of `[system]`, its tables joined by dots.
