@@ -1,2 +1,2 @@
-//! x
+//! The cost of a seed. Must never judge a verdict.
 fn main() {}

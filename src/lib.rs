@@ -10,7 +10,7 @@
 //!
 //! Reading order is the order of the modules below; each imports only what stands before it
 //! (`backend` only `env` and `sync`). What crosses a boundary is plain data with public fields:
-//! `Scenario`, `Plan`, `Trace`, `Outcome`.
+//! `Scenario`, `Plan`, `Trace`, `Outcome`. Must never hold logic itself.
 
 pub mod env;
 pub mod sync;

@@ -1,2 +1,2 @@
-//! x
+//! Parse, dispatch, exit code. Must never hold logic.
 fn main() {}

@@ -24,7 +24,9 @@ crate::events! {
     /// Connection, after the state was changed by compare-and-set.
     "conn.state" conn_state(connection: &str, from: &str, to: &str);
     /// Connection, after the first frame's token was verified.
-    "conn.authenticated" conn_authenticated(connection: &str, tenant: &str, user: &str, session: &str);
+    "conn.authenticated" conn_authenticated(
+        connection: &str, tenant: &str, user: &str, session: &str,
+    );
     /// Connection, when the writer has put a close frame on the socket (code) or saw its end (0).
     "conn.closed" conn_closed(connection: &str, user: &str, code: u64, reason: &str);
     /// Connection, after reader, writer and queue are gone.
@@ -36,19 +38,26 @@ crate::events! {
     /// Reader, when a command is taken up for handling.
     "frame.handled" frame_handled(connection: &str, user: &str, method: &str, id: &str);
     /// Writer, after a frame went into the socket; `run` is empty for replies.
-    "frame.sent" frame_sent(connection: &str, user: &str, r#type: &str, run: &str, seq: i64, run_seq: i64);
+    "frame.sent" frame_sent(
+        connection: &str, user: &str, r#type: &str, run: &str, seq: i64, run_seq: i64,
+    );
     /// Queue, when a frame is dropped or coalesced by the documented order.
     "frame.dropped" frame_dropped(connection: &str, user: &str, r#type: &str, why: &str);
 
     /// Context factory, after a context was built.
-    "context.created" context_created(context: &str, tenant: &str, user: &str, thread: &str, run: &str, request: &str, connection: &str);
+    "context.created" context_created(
+        context: &str, tenant: &str, user: &str, thread: &str, run: &str, request: &str, connection:
+        &str,
+    );
     /// Context factory, after a context was refused.
     "context.refused" context_refused(user: &str, error: &str);
     /// Context, when the last holder let it go.
     "context.dropped" context_dropped(context: &str, user: &str, run: &str);
 
     /// Tracker, when a command was accepted as a run (TX1 committed).
-    "run.accepted" run_accepted(run: &str, thread: &str, tenant: &str, user: &str, connection: &str, command: &str);
+    "run.accepted" run_accepted(
+        run: &str, thread: &str, tenant: &str, user: &str, connection: &str, command: &str,
+    );
     /// Tracker, in the step that changes the state.
     "run.state" run_state(run: &str, attempt: u64, from: &str, to: &str);
     /// Tracker, in the step that takes or frees a user's slot; `active` counts after it.
@@ -60,12 +69,15 @@ crate::events! {
     /// Agent, when the provider's stream ended; `stopped` says whether its stop event came.
     "agent.stream_ended" agent_stream_ended(run: &str, stopped: bool);
     /// Event log, after the row of a durable event committed and before it is queued to anyone.
-    "event.appended" event_appended(run: &str, thread: &str, tenant: &str, user: &str, r#type: &str, seq: i64, run_seq: i64);
+    "event.appended" event_appended(
+        run: &str, thread: &str, tenant: &str, user: &str, r#type: &str, seq: i64, run_seq: i64,
+    );
 
     /// Pool, in the step that hands a session out; `in_use` counts after it.
     "pool.taken" pool_taken(session: u64, in_use: u64, capacity: u64);
     /// Pool, in the step that takes a session back or discards it; `in_use` counts after it.
     "pool.returned" pool_returned(session: u64, in_use: u64, kept: bool);
-    /// Database layer, when a statement or commit failed: class of `TransactionError`, and whether it is retried.
+    /// Database layer, when a statement or commit failed: class of `TransactionError`, and whether
+    /// it is retried.
     "db.failed" db_failed(what: &str, class: &str, sqlstate: &str, retried: bool);
 }

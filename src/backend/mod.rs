@@ -1,4 +1,5 @@
-//! The full backend. Imports `env`, `sync` and libraries, nothing else of this crate.
+//! The full backend. Imports `env`, `sync` and libraries, and must never import
+//! anything else of this crate.
 
 pub mod db;
 pub mod events;

@@ -1,1 +1,1 @@
-//! cli
+//! The command line. Must never decide what a run means.

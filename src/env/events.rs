@@ -24,10 +24,13 @@ impl EventSpec {
 /// Declares a catalogue: a function that emits for each event, and `CATALOGUE` with all of them.
 #[macro_export]
 macro_rules! events {
-    ($(#[doc = $about:literal] $name:literal $function:ident($($field:ident: $type:ty),* $(,)?);)*) => {
+    ($(
+        $(#[doc = $about:literal])+
+        $name:literal $function:ident($($field:ident: $type:ty),* $(,)?);
+    )*) => {
         $(
-            #[doc = $about]
-            #[allow(clippy::too_many_arguments)]
+            $(#[doc = $about])+
+            #[allow(clippy::too_many_arguments, reason = "one for each field, in its order")]
             pub fn $function($($field: $type),*) {
                 tracing::event!(
                     name: $name, target: $crate::env::TARGET, tracing::Level::INFO,
@@ -37,7 +40,8 @@ macro_rules! events {
         )*
         /// Every event of this catalogue.
         pub const CATALOGUE: &[$crate::env::EventSpec] = &[$($crate::env::EventSpec {
-            name: $name, fields: &[$(stringify!($field)),*], about: $about.trim_ascii(),
+            name: $name, fields: &[$(stringify!($field)),*],
+            about: concat!($($about),+).trim_ascii(),
         }),*];
     };
 }

@@ -1,1 +1,1 @@
-//! report
+//! How results are told. Must never change one.

@@ -1,5 +1,6 @@
 //! The words a system adds to scenario files: its hosts, settings, user steps, events, plants and
-//! invariants. Pure data, so that the loader knows a system only through it.
+//! invariants. Pure data, so that the loader knows a system only through it: must
+//! never hold behaviour.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! What runs in the world: [`System`], the trait, and our backend as one. The stages before this
-//! one know a system only as hosts to start and words for scenario files.
+//! one know a system only as hosts to start and words for scenario files. Must never let a
+//! system reach into the world but through its environment.
 
 use crate::plan::{Plan, UserPlan};
 use crate::scenario::Vocabulary;

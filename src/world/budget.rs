@@ -1,5 +1,5 @@
-//! The budgets that cut a run: scheduler steps and real time. The only real clock in the world,
-//! and no host can see it.
+//! The budgets that cut a run: scheduler steps and real time. The only real clock in the world:
+//! must never be seen by a host.
 
 use std::time::{Duration, Instant};
 

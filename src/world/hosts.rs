@@ -1,4 +1,5 @@
 //! Hosts: processes that the world starts, crashes and starts again, and how a run of them ends.
+//! Must never say what a process does.
 
 use std::future::Future;
 use std::pin::Pin;

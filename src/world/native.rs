@@ -1,5 +1,5 @@
 //! The native engine's ground: its network and its timers, and who to wake. Event-driven: idle
-//! time costs nothing.
+//! time costs nothing. Must never decide which task runs next.
 
 use std::sync::{Arc, Mutex};
 use std::task::Waker;

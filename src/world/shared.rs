@@ -1,5 +1,5 @@
 //! What all hosts of a run share without knowing it: the ground they stand on, the recorder, the
-//! executors; and the life and death of processes.
+//! executors; and the life and death of processes. Must never outlive its run.
 
 use std::sync::{Arc, Mutex};
 use std::task::Waker;

@@ -1,5 +1,6 @@
 //! The plan's faults, applied: crash, power loss, stop, partition, reset, stall, pause, clock jump.
-//! A fault that finds nothing to strike (a host that is down already) does nothing.
+//! A fault that finds nothing to strike (a host that is down already) does nothing. Must
+//! never draw: the plan has chosen.
 
 use std::time::Duration;
 

@@ -1,2 +1,3 @@
-//! The integration tests, one binary.
+//! The integration tests, one binary. Must never hold a test itself.
+mod tidy;
 mod world;

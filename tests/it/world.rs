@@ -1,4 +1,5 @@
 //! The world on small hosts of its own: schedules, network, faults, determinism.
+//! Must never need a system.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};

@@ -39,7 +39,8 @@ pub const STREAM_CREATE: &str = "INSERT INTO streams (tenant_id, thread_id, user
 pub const STREAMS_OF_USER: &str = "SELECT thread_id, epoch, last_seq, run_start FROM streams \
      WHERE tenant_id = $1 AND user_id = $2 ORDER BY thread_id";
 /// The next seq of a stream; the first, a middle and the last event of a run.
-pub const STREAM_NEXT_FIRST: &str = "UPDATE streams SET last_seq = last_seq + 1, run_start = last_seq + 1 \
+pub const STREAM_NEXT_FIRST: &str = "UPDATE streams \
+     SET last_seq = last_seq + 1, run_start = last_seq + 1 \
      WHERE tenant_id = $1 AND thread_id = $2 RETURNING last_seq, epoch";
 pub const STREAM_NEXT: &str = "UPDATE streams SET last_seq = last_seq + 1 \
      WHERE tenant_id = $1 AND thread_id = $2 RETURNING last_seq, epoch";

@@ -9,10 +9,19 @@ crate::events! {
     "user.refused" refused(user: &str, tab: u64, status: u64, error: &str);
     /// User, before a command goes into the socket.
     "user.sent" sent(user: &str, tab: u64, method: &str, id: &str, idem: &str);
-    /// User, after a reply arrived; `error` is the problem's code, empty for `ok`; `run` of the reply.
-    "user.reply" reply(user: &str, tab: u64, id: &str, error: &str, run: &str, thread: &str, idem: &str);
-    /// User, after an event frame arrived. `owner` is the event's `user_id`; `marker` the user whose marker its data carries; `idem` that of the command that started the run, when this user sent it.
-    "user.received" received(user: &str, tab: u64, r#type: &str, id: &str, tenant: &str, owner: &str, thread: &str, run: &str, stream: &str, epoch: &str, seq: i64, run_seq: i64, delta_seq: i64, tool_call: &str, status: &str, outcome: &str, text: &str, marker: &str, idem: &str);
+    /// User, after a reply arrived; `error` is the problem's code, empty for `ok`; `run` of the
+    /// reply.
+    "user.reply" reply(
+        user: &str, tab: u64, id: &str, error: &str, run: &str, thread: &str, idem: &str,
+    );
+    /// User, after an event frame arrived. `owner` is the event's `user_id`; `marker` the user
+    /// whose marker its data carries; `idem` that of the command that started the run, when this
+    /// user sent it.
+    "user.received" received(
+        user: &str, tab: u64, r#type: &str, id: &str, tenant: &str, owner: &str, thread: &str, run:
+        &str, stream: &str, epoch: &str, seq: i64, run_seq: i64, delta_seq: i64, tool_call: &str,
+        status: &str, outcome: &str, text: &str, marker: &str, idem: &str,
+    );
     /// User, after the connection ended; code 0 when no close frame came.
     "user.closed" closed(user: &str, tab: u64, code: u64, reason: &str);
     /// User, when a frame arrives after a close frame, or one that is no frame of the contract.

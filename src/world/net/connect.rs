@@ -1,4 +1,5 @@
 //! Connecting and accepting: SYN, backlog, refusal, and what a cancelled attempt leaves.
+//! Must never keep a port or a place that its owner gave up.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
 //! What goes wrong with the network: resets, stalls, partitions, darkness.
+//! Must never choose when: it is told.
 
 use super::super::exec::HostId;
 use super::fabric::{ConnId, Fabric};

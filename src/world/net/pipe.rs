@@ -1,4 +1,5 @@
 //! One direction of a connection: bytes in flight, bytes that arrived, and who waits for either.
+//! Must never reorder, lose or double a byte.
 
 use std::collections::VecDeque;
 use std::io;

@@ -1,4 +1,5 @@
 //! A socket of the world: one end of a connection, as `AsyncRead` and `AsyncWrite`.
+//! Must never let what is drawn depend on the size of a read.
 
 use std::io;
 use std::pin::Pin;
