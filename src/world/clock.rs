@@ -15,9 +15,8 @@ pub const TICK: Duration = Duration::from_millis(1);
 
 /// The first tick at or after `moment`.
 pub fn ceil(moment: Moment) -> Moment {
-    let (tick, nanos) = (TICK.as_nanos(), moment.0.as_nanos());
-    let ticks = nanos.div_ceil(tick);
-    Moment(Duration::from_millis(u64::try_from(ticks).unwrap_or(u64::MAX / 2_000_000)))
+    let beyond = moment.0.subsec_nanos() % TICK.subsec_nanos();
+    if beyond == 0 { moment } else { moment + (TICK - Duration::from_nanos(beyond.into())) }
 }
 
 /// A timer's deadline and number: timers of one instant fire in the order they were set.

@@ -2,7 +2,7 @@
 //! sees every choice. Must never hold its lock while a task runs or a waker is called.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,6 +30,8 @@ struct Join {
 }
 
 struct Slot {
+    id: TaskId,
+    /// Away while the task runs.
     future: Option<TaskFuture>,
     waker: Waker,
     host: HostId,
@@ -40,9 +42,18 @@ struct Slot {
     join: Arc<Mutex<Join>>,
 }
 
-struct Inner {
-    tasks: BTreeMap<TaskId, Slot>,
-    next: TaskId,
+/// A task's id is its birth number and, in the low bits, its slot: ids sort by birth.
+const SLOT_BITS: u32 = 24;
+
+fn slot_of(id: TaskId) -> usize {
+    usize::try_from(id & ((1 << SLOT_BITS) - 1)).expect("24 bits fit")
+}
+
+/// One run queue. The native engine has one, the turmoil engine one in each of its hosts.
+struct Node {
+    slots: Vec<Option<Slot>>,
+    free: Vec<usize>,
+    births: u64,
     runnable: Vec<TaskId>,
     /// Hosts that do not run now, and their tasks that could.
     paused: BTreeMap<HostId, Vec<TaskId>>,
@@ -52,11 +63,91 @@ struct Inner {
     outer: Option<Waker>,
 }
 
-/// A run queue. The native engine has one, the turmoil engine one in each of its hosts.
-pub struct Exec {
+impl Node {
+    fn of(plan: &Plan, stream: &str) -> Node {
+        let mut stream = Stream::new(plan.seed, stream);
+        Node {
+            slots: Vec::new(),
+            free: Vec::new(),
+            births: 0,
+            runnable: Vec::new(),
+            paused: BTreeMap::new(),
+            strategy: strategy::of(plan.strategy, &mut stream),
+            stream,
+            outer: None,
+        }
+    }
+
+    fn task(&mut self, id: TaskId) -> Option<&mut Slot> {
+        self.slots[slot_of(id)].as_mut().filter(|slot| slot.id == id)
+    }
+
+    fn tasks(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().flatten()
+    }
+
+    fn next_id(&mut self) -> TaskId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        assert!(slot < 1 << SLOT_BITS, "fewer than 16 million tasks live at once");
+        self.births += 1;
+        (self.births << SLOT_BITS) | slot as u64
+    }
+
+    fn remove(&mut self, id: TaskId) -> Slot {
+        let slot = self.slots[slot_of(id)].take().expect("a task ends once");
+        self.free.push(slot_of(id));
+        self.strategy.ended(id);
+        slot
+    }
+
+    /// The task could run; the outer executor to wake, if any.
+    fn wake(&mut self, id: TaskId, cause: Option<EventIndex>) -> Option<Waker> {
+        let slot = self.slots[slot_of(id)].as_mut().filter(|slot| slot.id == id)?;
+        slot.cause = slot.cause.max(cause);
+        if slot.queued {
+            return None;
+        }
+        slot.queued = true;
+        let parked = if self.paused.is_empty() { None } else { self.paused.get_mut(&slot.host) };
+        parked.unwrap_or(&mut self.runnable).push(id);
+        self.outer.clone()
+    }
+}
+
+/// What the steps of a run share: the recorder and every run queue, under one lock.
+pub struct Kernel {
     inner: Mutex<Inner>,
-    recorder: Arc<Mutex<Recorder>>,
-    host_names: Vec<Arc<str>>,
+}
+
+struct Inner {
+    recorder: Recorder,
+    nodes: Vec<Node>,
+}
+
+impl Kernel {
+    /// One run queue for each of `streams`, which its strategy draws from.
+    pub fn new(plan: &Plan, recorder: Recorder, streams: &[String]) -> Arc<Kernel> {
+        let nodes = streams.iter().map(|stream| Node::of(plan, stream)).collect();
+        Arc::new(Kernel { inner: Mutex::new(Inner { recorder, nodes }) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no task runs under this lock")
+    }
+
+    pub fn tell<R>(&self, what: impl FnOnce(&mut Recorder) -> R) -> R {
+        what(&mut self.lock().recorder)
+    }
+}
+
+/// A run queue of the kernel.
+#[derive(Clone)]
+pub struct Exec {
+    kernel: Arc<Kernel>,
+    node: usize,
 }
 
 /// A task that panicked: host, task, message, place.
@@ -75,61 +166,46 @@ pub enum Step {
 }
 
 struct TaskWaker {
-    exec: std::sync::Weak<Exec>,
+    exec: Exec,
     id: TaskId,
 }
 
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
+        self.exec.wake(self.id);
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if let Some(exec) = self.exec.upgrade() {
-            let cause = exec.recorder.lock().expect("recorder").cause();
-            exec.wake(self.id, cause);
-        }
+        self.exec.wake(self.id);
     }
 }
 
+/// A task taken out of its slot to run.
+struct Begun {
+    id: TaskId,
+    future: TaskFuture,
+    waker: Waker,
+    aborted: bool,
+}
+
 impl Exec {
-    /// An executor that picks by the plan's strategy, drawing from the stream `stream`.
-    pub fn of(
-        plan: &Plan,
-        stream: &str,
-        recorder: &Arc<Mutex<Recorder>>,
-        host_names: Vec<Arc<str>>,
-    ) -> Arc<Exec> {
-        let mut stream = Stream::new(plan.seed, stream);
-        let inner = Inner {
-            tasks: BTreeMap::new(),
-            next: 0,
-            runnable: Vec::new(),
-            paused: BTreeMap::new(),
-            strategy: strategy::of(plan.strategy, &mut stream),
-            stream,
-            outer: None,
-        };
-        Arc::new(Exec { inner: Mutex::new(inner), recorder: Arc::clone(recorder), host_names })
+    pub fn new(kernel: &Arc<Kernel>, node: usize) -> Exec {
+        Exec { kernel: Arc::clone(kernel), node }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().expect("no task runs under this lock")
+    fn with<R>(&self, work: impl FnOnce(&mut Node) -> R) -> R {
+        work(&mut self.kernel.lock().nodes[self.node])
     }
 
-    pub fn spawn(
-        self: &Arc<Exec>,
-        host: HostId,
-        name: &'static str,
-        future: TaskFuture,
-    ) -> SimTask {
-        let cause = self.recorder.lock().expect("recorder").cause();
+    pub fn spawn(&self, host: HostId, name: &'static str, future: TaskFuture) -> SimTask {
         let join = Arc::new(Mutex::new(Join::default()));
-        let mut inner = self.lock();
-        let id = inner.next;
-        inner.next += 1;
-        let waker = Waker::from(Arc::new(TaskWaker { exec: Arc::downgrade(self), id }));
-        let slot = Slot {
+        let mut inner = self.kernel.lock();
+        let cause = inner.recorder.cause();
+        let node = &mut inner.nodes[self.node];
+        let id = node.next_id();
+        let waker = Waker::from(Arc::new(TaskWaker { exec: self.clone(), id }));
+        node.slots[slot_of(id)] = Some(Slot {
+            id,
             future: Some(future),
             waker,
             host,
@@ -138,29 +214,19 @@ impl Exec {
             queued: false,
             aborted: false,
             join: Arc::clone(&join),
-        };
-        inner.tasks.insert(id, slot);
-        let Inner { strategy, stream, .. } = &mut *inner;
+        });
+        let Node { strategy, stream, .. } = node;
         strategy.born(id, stream);
+        let outer = node.wake(id, cause);
         drop(inner);
-        self.wake(id, cause);
-        SimTask { exec: Arc::clone(self), id, join }
+        outer.into_iter().for_each(Waker::wake);
+        SimTask { exec: self.clone(), id, join }
     }
 
-    fn wake(&self, id: TaskId, cause: Option<EventIndex>) {
-        let mut inner = self.lock();
-        let Inner { tasks, runnable, paused, outer, .. } = &mut *inner;
-        let Some(slot) = tasks.get_mut(&id) else { return };
-        slot.cause = slot.cause.max(cause);
-        if slot.queued {
-            return;
-        }
-        slot.queued = true;
-        match paused.get_mut(&slot.host) {
-            Some(parked) => parked.push(id),
-            None => runnable.push(id),
-        }
-        let outer = outer.clone();
+    fn wake(&self, id: TaskId) {
+        let mut inner = self.kernel.lock();
+        let cause = inner.recorder.cause();
+        let outer = inner.nodes[self.node].wake(id, cause);
         drop(inner);
         if let Some(outer) = outer {
             outer.wake();
@@ -169,53 +235,51 @@ impl Exec {
 
     /// Whether a task other than the one that runs now could run.
     pub fn has_runnable(&self) -> bool {
-        !self.lock().runnable.is_empty()
+        self.with(|node| !node.runnable.is_empty())
     }
 
     /// Who is to be woken when a task becomes runnable from outside.
     pub fn nest_in(&self, outer: &Waker) {
-        let mut inner = self.lock();
-        if !inner.outer.as_ref().is_some_and(|known| known.will_wake(outer)) {
-            inner.outer = Some(outer.clone());
-        }
+        self.with(|node| {
+            if !node.outer.as_ref().is_some_and(|known| known.will_wake(outer)) {
+                node.outer = Some(outer.clone());
+            }
+        });
     }
 
     /// Wakes the executor that this one is nested in, if any.
     pub fn wake_outer(&self) {
-        let outer = self.lock().outer.clone();
-        if let Some(outer) = outer {
-            outer.wake();
-        }
+        let outer = self.with(|node| node.outer.clone());
+        outer.into_iter().for_each(Waker::wake);
     }
 
     /// Polls the task that the strategy picks, once.
     pub fn step(&self) -> Step {
-        let Some((id, mut future, waker, aborted)) = self.begin() else { return Step::Idle };
+        let Some(Begun { id, mut future, waker, aborted }) = self.begin() else {
+            return Step::Idle;
+        };
         let polled = if aborted {
             None
         } else {
             Some(guarded(|| future.as_mut().poll(&mut Context::from_waker(&waker))))
         };
-        match polled {
-            Some(Ok(Poll::Pending)) => self.put_back(id, future),
-            ended => {
-                let dropped = guarded(move || drop(future));
-                let end = match (ended, dropped) {
-                    (Some(Err(panic)), _) | (_, Err(panic)) => Err(panic),
-                    (None, Ok(())) => Ok(TaskEnd::Aborted),
-                    _ => Ok(TaskEnd::Finished),
-                };
-                if let Some(panic) = self.finish(id, end) {
-                    return Step::Panicked(panic);
-                }
-            }
+        if let Some(Ok(Poll::Pending)) = polled {
+            self.put_back(id, future);
+            return Step::Ran;
         }
-        Step::Ran
+        let dropped = guarded(move || drop(future));
+        let end = match (polled, dropped) {
+            (Some(Err(panic)), _) | (_, Err(panic)) => Err(panic),
+            (None, Ok(())) => Ok(TaskEnd::Aborted),
+            _ => Ok(TaskEnd::Finished),
+        };
+        self.finish(id, end).map_or(Step::Ran, Step::Panicked)
     }
 
-    fn begin(&self) -> Option<(TaskId, TaskFuture, Waker, bool)> {
-        let mut inner = self.lock();
-        let Inner { runnable, strategy, stream, tasks, .. } = &mut *inner;
+    fn begin(&self) -> Option<Begun> {
+        let mut inner = self.kernel.lock();
+        let Inner { recorder, nodes } = &mut *inner;
+        let Node { runnable, strategy, stream, slots, .. } = &mut nodes[self.node];
         let among = runnable.len();
         let index = match among {
             0 => return None,
@@ -223,34 +287,33 @@ impl Exec {
             _ => strategy.pick(runnable, stream),
         };
         let id = runnable.remove(index);
-        let slot = tasks.get_mut(&id).expect("a runnable task exists");
+        let slot = slots[slot_of(id)].as_mut().expect("a runnable task exists");
         slot.queued = false;
         let future = slot.future.take().expect("a task is polled by one step at a time");
-        let begun = (id, future, slot.waker.clone(), slot.aborted);
-        let (host, name, cause) = (slot.host, slot.name, slot.cause);
-        drop(inner);
-        let mut recorder = self.recorder.lock().expect("recorder");
         if among > 1 {
             recorder.choice("schedule", among as u64, index as u64);
         }
-        recorder.enter(&self.host_names[host], name, cause);
-        Some(begun)
+        recorder.enter(slot.host, slot.name, slot.cause);
+        Some(Begun { id, future, waker: slot.waker.clone(), aborted: slot.aborted })
     }
 
     fn put_back(&self, id: TaskId, future: TaskFuture) {
-        let cause = self.recorder.lock().expect("recorder").leave();
-        let mut inner = self.lock();
-        let slot = inner.tasks.get_mut(&id).expect("a pending task exists");
+        let mut inner = self.kernel.lock();
+        let Inner { recorder, nodes } = &mut *inner;
+        let cause = recorder.leave();
+        let slot = nodes[self.node].task(id).expect("a pending task exists");
         slot.future = Some(future);
         slot.cause = slot.cause.max(cause);
     }
 
     fn finish(&self, id: TaskId, end: Result<TaskEnd, Caught>) -> Option<Panic> {
-        let mut inner = self.lock();
-        let slot = inner.tasks.remove(&id).expect("a task ends once");
-        inner.strategy.ended(id);
-        inner.runnable.retain(|runnable| *runnable != id);
-        drop(inner);
+        let slot = self.with(|node| {
+            let slot = node.remove(id);
+            if slot.queued {
+                node.runnable.retain(|runnable| *runnable != id);
+            }
+            slot
+        });
         let panic = end.as_ref().err().map(|caught| Panic {
             host: slot.host,
             task: slot.name,
@@ -266,23 +329,20 @@ impl Exec {
         if let Some(waiter) = waiter {
             waiter.wake();
         }
-        self.recorder.lock().expect("recorder").leave();
+        self.kernel.tell(Recorder::leave);
         panic
     }
 
     /// Drops every task of `host`, in the order of birth, without running them again.
     pub fn kill(&self, host: HostId) {
-        let doomed: Vec<Slot> = {
-            let mut inner = self.lock();
-            let ids: Vec<TaskId> =
-                inner.tasks.iter().filter(|(_, t)| t.host == host).map(|(id, _)| *id).collect();
-            inner.runnable.retain(|id| !ids.contains(id));
-            inner.paused.remove(&host);
-            for id in &ids {
-                inner.strategy.ended(*id);
-            }
-            ids.iter().filter_map(|id| inner.tasks.remove(id)).collect()
-        };
+        let doomed: Vec<Slot> = self.with(|node| {
+            let of_host = node.tasks().filter(|task| task.host == host).map(|task| task.id);
+            let mut ids: Vec<TaskId> = of_host.collect();
+            ids.sort_unstable();
+            node.runnable.retain(|id| !ids.contains(id));
+            node.paused.remove(&host);
+            ids.into_iter().map(|id| node.remove(id)).collect()
+        });
         for slot in doomed {
             // What a destructor of a killed process would say, nobody hears.
             let _ = guarded(move || drop(slot.future));
@@ -290,53 +350,60 @@ impl Exec {
     }
 
     pub fn pause(&self, host: HostId) {
-        let mut inner = self.lock();
-        let Inner { runnable, tasks, paused, .. } = &mut *inner;
-        let parked = paused.entry(host).or_default();
-        runnable.retain(|id| {
-            let stays = tasks[id].host != host;
-            if !stays {
-                parked.push(*id);
-            }
-            stays
+        self.with(|node| {
+            let Node { runnable, slots, paused, .. } = node;
+            let parked = paused.entry(host).or_default();
+            runnable.retain(|id| {
+                let stays = slots[slot_of(*id)].as_ref().is_none_or(|task| task.host != host);
+                if !stays {
+                    parked.push(*id);
+                }
+                stays
+            });
         });
     }
 
     pub fn resume(&self, host: HostId) {
-        let mut inner = self.lock();
-        let parked = inner.paused.remove(&host).unwrap_or_default();
-        inner.runnable.extend(parked);
+        let outer = self.with(|node| {
+            let parked = node.paused.remove(&host).unwrap_or_default();
+            node.runnable.extend(parked);
+            node.outer.clone()
+        });
+        outer.into_iter().for_each(Waker::wake);
     }
 
     pub fn be_fair(&self) {
-        self.lock().strategy.be_fair();
+        self.with(|node| node.strategy.be_fair());
     }
 
     pub fn alive(&self, host: HostId) -> usize {
-        self.lock().tasks.values().filter(|task| task.host == host).count()
+        self.with(|node| node.tasks().filter(|task| task.host == host).count())
     }
 
     /// Tasks that are alive: host, name, how many.
     pub fn census(&self) -> BTreeMap<(HostId, &'static str), usize> {
         let mut census = BTreeMap::new();
-        for task in self.lock().tasks.values() {
-            *census.entry((task.host, task.name)).or_default() += 1;
-        }
+        self.with(|node| {
+            for task in node.tasks() {
+                *census.entry((task.host, task.name)).or_default() += 1;
+            }
+        });
         census
     }
 
     fn abort(&self, id: TaskId) {
-        if let Some(slot) = self.lock().tasks.get_mut(&id) {
-            slot.aborted = true;
-        }
-        let cause = self.recorder.lock().expect("recorder").cause();
-        self.wake(id, cause);
+        self.with(|node| {
+            if let Some(slot) = node.task(id) {
+                slot.aborted = true;
+            }
+        });
+        self.wake(id);
     }
 }
 
 /// A handle on a task of the world.
 pub struct SimTask {
-    exec: Arc<Exec>,
+    exec: Exec,
     id: TaskId,
     join: Arc<Mutex<Join>>,
 }
@@ -365,32 +432,37 @@ struct Caught {
 }
 
 thread_local! {
-    /// Where the last panic of this thread happened; `None` outside the world.
-    static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Whether code of a world runs now.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+    /// Where the last panic in a world of this thread happened.
+    static LOCATION: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Runs code of the world; its panic is caught, silent, and knows its place.
-fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
+/// From now on a panic in a world is silent: it is an event of the trace.
+pub fn silence_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let outer = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            let inside = LOCATION.with_borrow_mut(|location| {
-                let inside = location.is_some();
-                if inside {
-                    *location = info.location().map(ToString::to_string);
-                }
-                inside
-            });
-            if !inside {
+            if INSIDE.get() {
+                let place = info.location().map(ToString::to_string).unwrap_or_default();
+                LOCATION.set(place);
+            } else {
                 outer(info);
             }
         }));
     });
-    let nested = LOCATION.replace(Some(String::new()));
+}
+
+/// Runs code of the world; its panic is caught, silent, and knows its place.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
+    let outside = INSIDE.replace(true);
     let result = catch_unwind(AssertUnwindSafe(work));
-    let location = LOCATION.replace(nested).unwrap_or_default();
-    result.map_err(|payload| Caught { message: message_of(payload.as_ref()), location })
+    INSIDE.set(outside);
+    result.map_err(|payload| Caught {
+        message: message_of(payload.as_ref()),
+        location: LOCATION.take(),
+    })
 }
 
 fn message_of(payload: &(dyn Any + Send)) -> String {

@@ -3,20 +3,20 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 
 use tracing::field::{Field, Visit};
 use tracing::{Dispatch, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
 
-use super::record::Recorder;
+use super::exec::Kernel;
 use crate::env::TARGET;
 use crate::trace::Value;
 
 thread_local! {
     /// Whose events this thread makes now.
-    static RECORDER: RefCell<Option<Arc<Mutex<Recorder>>>> = const { RefCell::new(None) };
+    static KERNEL: RefCell<Option<Arc<Kernel>>> = const { RefCell::new(None) };
 }
 
 /// One subscriber for all worlds of the process: a new one for each would re-register every call
@@ -24,11 +24,11 @@ thread_local! {
 static DISPATCH: LazyLock<Dispatch> =
     LazyLock::new(|| Dispatch::new(Registry::default().with(WorldLayer)));
 
-/// Runs `work` with its catalogued events going to `recorder`.
-pub fn recording<T>(recorder: &Arc<Mutex<Recorder>>, work: impl FnOnce() -> T) -> T {
-    let before = RECORDER.replace(Some(Arc::clone(recorder)));
+/// Runs `work` with its catalogued events going to the recorder of `kernel`.
+pub fn recording<T>(kernel: &Arc<Kernel>, work: impl FnOnce() -> T) -> T {
+    let before = KERNEL.replace(Some(Arc::clone(kernel)));
     let result = tracing::dispatcher::with_default(&DISPATCH, work);
-    RECORDER.replace(before);
+    KERNEL.replace(before);
     result
 }
 
@@ -50,9 +50,9 @@ impl<S: Subscriber> Layer<S> for WorldLayer {
     fn on_event(&self, event: &tracing::Event<'_>, _context: Context<'_, S>) {
         let mut fields = Fields(Vec::with_capacity(event.metadata().fields().len()));
         event.record(&mut fields);
-        RECORDER.with_borrow(|recorder| {
-            if let Some(recorder) = recorder {
-                recorder.lock().expect("recorder").event(event.metadata().name(), fields.0);
+        KERNEL.with_borrow(|kernel| {
+            if let Some(kernel) = kernel {
+                kernel.tell(|recorder| recorder.event(event.metadata().name(), fields.0));
             }
         });
     }

@@ -5,50 +5,52 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
 use super::clock::{TimerKey, Timers};
+use super::exec::Kernel;
 use super::net::Fabric;
-use super::record::Recorder;
 use crate::env::Moment;
 use crate::trace::EventIndex;
 
 pub struct Native {
     fabric: Mutex<Fabric>,
     timers: Mutex<Timers>,
-    recorder: Arc<Mutex<Recorder>>,
+    kernel: Arc<Kernel>,
 }
 
 impl Native {
-    pub fn new(fabric: Fabric, recorder: Arc<Mutex<Recorder>>) -> Arc<Native> {
+    pub fn new(fabric: Fabric, kernel: Arc<Kernel>) -> Arc<Native> {
         let (fabric, timers) = (Mutex::new(fabric), Mutex::new(Timers::default()));
-        Arc::new(Native { fabric, timers, recorder })
+        Arc::new(Native { fabric, timers, kernel })
     }
 
     /// Works on the network; records the choices it made and wakes whom it woke.
     pub fn with<R>(&self, work: impl FnOnce(&mut Fabric) -> R) -> R {
         let mut fabric = self.fabric.lock().expect("no waker is called under this lock");
         let result = work(&mut fabric);
-        let choices = std::mem::take(&mut fabric.choices);
-        let wakers = std::mem::take(&mut fabric.wakers);
-        drop(fabric);
-        if !choices.is_empty() {
-            let mut recorder = self.recorder.lock().expect("recorder");
-            for (stream, among, chosen) in choices {
-                recorder.choice(stream, among, chosen);
-            }
+        if !fabric.choices.is_empty() {
+            self.kernel.tell(|recorder| {
+                for (stream, among, chosen) in fabric.choices.drain(..) {
+                    recorder.choice(stream, among, chosen);
+                }
+            });
         }
-        wakers.into_iter().for_each(Waker::wake);
+        // One waker is the rule; taking the vector itself would cost an allocation each time.
+        let one = if fabric.wakers.len() == 1 { fabric.wakers.pop() } else { None };
+        let many = if fabric.wakers.is_empty() { None } else { Some(fabric.take_wakers()) };
+        drop(fabric);
+        one.into_iter().chain(many.into_iter().flatten()).for_each(Waker::wake);
         result
     }
 
     pub fn cause(&self) -> Option<EventIndex> {
-        self.recorder.lock().expect("recorder").cause()
+        self.kernel.tell(|recorder| recorder.cause())
     }
 
     pub fn learn(&self, cause: Option<EventIndex>) {
-        self.recorder.lock().expect("recorder").learn(cause);
+        self.kernel.tell(|recorder| recorder.learn(cause));
     }
 
     pub fn now(&self) -> Moment {
-        self.recorder.lock().expect("recorder").now()
+        self.kernel.tell(|recorder| recorder.now())
     }
 
     /// Sets a timer, or gives the one set before a new waker.
@@ -78,7 +80,7 @@ impl Native {
 
     /// Moves to `now` and lets everything happen that is due by then.
     pub fn advance(&self, now: Moment) {
-        self.recorder.lock().expect("recorder").advance(now);
+        self.kernel.tell(|recorder| recorder.advance(now));
         self.with(|fabric| {
             fabric.now = now;
             fabric.arrive_due();

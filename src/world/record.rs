@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
+use super::exec::HostId;
 use crate::env::Moment;
 use crate::trace::{Choice, Event, EventIndex, Hasher, Trace, Value};
 
 /// The task that runs now, as events see it.
-#[derive(Clone)]
+#[derive(Clone, Copy, Default)]
 struct Current {
-    host: Arc<str>,
+    /// `None`: the world itself.
+    host: Option<HostId>,
     task: &'static str,
     cause: Option<EventIndex>,
 }
@@ -29,17 +31,18 @@ pub struct Recorder {
     /// Set while a crashed host's tasks are dropped: the dead tell nothing.
     muted: bool,
     closed: bool,
-    nobody: Current,
+    /// The world's own name, then those of its hosts.
+    world_name: Arc<str>,
+    host_names: Vec<Arc<str>>,
 }
 
 impl Recorder {
-    pub fn new(record: bool) -> Recorder {
-        let nobody = Current { host: "world".into(), task: "", cause: None };
+    pub fn new(record: bool, host_names: Vec<Arc<str>>) -> Recorder {
         Recorder {
             now: Moment::default(),
             step: 0,
             hasher: Hasher::default(),
-            current: nobody.clone(),
+            current: Current::default(),
             fresh: Vec::new(),
             next_event: 0,
             trace: Trace::default(),
@@ -47,7 +50,8 @@ impl Recorder {
             choices: 0,
             muted: false,
             closed: false,
-            nobody,
+            world_name: "world".into(),
+            host_names,
         }
     }
 
@@ -65,14 +69,14 @@ impl Recorder {
     }
 
     /// A task begins to run.
-    pub fn enter(&mut self, host: &Arc<str>, task: &'static str, cause: Option<EventIndex>) {
+    pub fn enter(&mut self, host: HostId, task: &'static str, cause: Option<EventIndex>) {
         self.step += u64::from(!self.closed);
-        self.current = Current { host: Arc::clone(host), task, cause };
+        self.current = Current { host: Some(host), task, cause };
     }
 
     /// It stopped running; what it knows by now.
     pub fn leave(&mut self) -> Option<EventIndex> {
-        std::mem::replace(&mut self.current, self.nobody.clone()).cause
+        std::mem::take(&mut self.current).cause
     }
 
     pub fn cause(&self) -> Option<EventIndex> {
@@ -82,11 +86,6 @@ impl Recorder {
     /// Whoever runs now learns what happened up to `cause`.
     pub fn learn(&mut self, cause: Option<EventIndex>) {
         self.current.cause = self.current.cause.max(cause);
-    }
-
-    /// Who runs now: host, task.
-    pub fn whereabouts(&self) -> (Arc<str>, &'static str) {
-        (Arc::clone(&self.current.host), self.current.task)
     }
 
     pub fn mute(&mut self, muted: bool) {
@@ -102,11 +101,12 @@ impl Recorder {
         if self.muted || self.closed {
             return;
         }
+        let host = self.current.host.map_or(&self.world_name, |host| &self.host_names[host]);
         let event = Event {
             index: self.next_event,
             step: self.step,
             at: self.now,
-            host: Arc::clone(&self.current.host),
+            host: Arc::clone(host),
             task: self.current.task,
             name,
             fields,
@@ -127,6 +127,10 @@ impl Recorder {
         if self.record {
             self.trace.choices.push(Choice { stream, among, chosen });
         }
+    }
+
+    pub fn has_fresh(&self) -> bool {
+        !self.fresh.is_empty()
     }
 
     /// Moves the events that nobody has seen into `into`, which must be empty.

@@ -2,11 +2,11 @@
 //! advance to the next instant. Knows when a run is over; must never know what a host does.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::budget::Budget;
-use super::exec::{Exec, HostId, Panic, Step};
+use super::exec::{self, Exec, HostId, Kernel, Panic, Step};
 use super::native::Native;
 use super::net::Fabric;
 use super::record::Recorder;
@@ -31,11 +31,17 @@ pub fn run(
     record: bool,
     wall_max: Duration,
 ) -> Ended {
-    let recorder = Arc::new(Mutex::new(Recorder::new(record)));
+    exec::silence_panics();
+    let names = cast.specs().map(|spec| spec.name.as_str().into()).collect();
+    let streams = match plan.engine {
+        Engine::Native => vec!["schedule".to_owned()],
+        Engine::Turmoil => super::turmoil::schedule_streams(&cast),
+    };
+    let kernel = Kernel::new(plan, Recorder::new(record, names), &streams);
     let budget = Budget::new(plan.steps_max, wall_max);
-    layer::recording(&recorder, || match plan.engine {
-        Engine::Native => native_life(plan, cast, &recorder).run(observer, &budget),
-        Engine::Turmoil => super::turmoil::run(plan, cast, &recorder, observer, &budget),
+    layer::recording(&kernel, || match plan.engine {
+        Engine::Native => native_life(plan, cast, &kernel).run(observer, &budget),
+        Engine::Turmoil => super::turmoil::run(plan, cast, &kernel, observer, &budget),
     })
 }
 
@@ -51,15 +57,14 @@ pub(super) enum Act {
 }
 
 /// A life on the native engine: one executor for all hosts.
-fn native_life<'a>(plan: &'a Plan, cast: Cast, recorder: &Arc<Mutex<Recorder>>) -> Life<'a> {
-    let names: Vec<String> = cast.specs().map(|spec| spec.name.clone()).collect();
-    let shared = names.iter().map(|name| name.as_str().into()).collect();
+fn native_life<'a>(plan: &'a Plan, cast: Cast, kernel: &Arc<Kernel>) -> Life<'a> {
+    let names = cast.specs().map(|spec| spec.name.clone()).collect();
     let fabric = Fabric::new(plan.seed, plan.network.clone(), names);
-    let native = Native::new(fabric, Arc::clone(recorder));
-    let exec = Exec::of(plan, "schedule", recorder, shared);
+    let native = Native::new(fabric, Arc::clone(kernel));
+    let exec = Exec::new(kernel, 0);
     let state = |(spec, is_user)| HostState::new(plan, spec, is_user, 0);
     let hosts = cast.into_specs().map(state).collect();
-    let world = World::new(plan, Ground::Native(native), recorder, vec![exec], hosts);
+    let world = World::new(plan, Ground::Native(native), kernel, vec![exec], hosts);
     Life::new(plan, world, plan.faults.clone())
 }
 
@@ -139,9 +144,14 @@ impl<'a> Life<'a> {
                 Step::Ran => {}
                 Step::Panicked(panic) => self.panicked(&panic)?,
             }
-            self.show(observer)?;
-            self.handle_exits();
-            if let Some(reason) = budget.cut(self.world.tell(|recorder| recorder.steps())) {
+            let (steps, fresh) =
+                self.world.tell(|recorder| (recorder.steps(), recorder.has_fresh()));
+            if fresh {
+                // A process that returned has said so by an event.
+                self.show(observer)?;
+                self.handle_exits();
+            }
+            if let Some(reason) = budget.cut(steps) {
                 return Err(reason);
             }
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::exec::{Exec, HostId};
+use super::exec::{Exec, HostId, Kernel};
 use super::native::Native;
 use super::record::Recorder;
 use super::{HostSpec, SimEnv, events};
@@ -80,8 +80,8 @@ impl HostState {
 
 pub struct World {
     pub ground: Ground,
-    pub recorder: Arc<Mutex<Recorder>>,
-    pub execs: Vec<Arc<Exec>>,
+    pub kernel: Arc<Kernel>,
+    pub execs: Vec<Exec>,
     pub hosts: Vec<HostState>,
     pub stalls: Mutex<Stream>,
     pub stall_ppm: u32,
@@ -94,13 +94,13 @@ impl World {
     pub fn new(
         plan: &Plan,
         ground: Ground,
-        recorder: &Arc<Mutex<Recorder>>,
-        execs: Vec<Arc<Exec>>,
+        kernel: &Arc<Kernel>,
+        execs: Vec<Exec>,
         hosts: Vec<HostState>,
     ) -> Arc<World> {
         Arc::new(World {
             ground,
-            recorder: Arc::clone(recorder),
+            kernel: Arc::clone(kernel),
             execs,
             hosts,
             stalls: Mutex::new(Stream::new(plan.seed, "stall")),
@@ -110,12 +110,12 @@ impl World {
         })
     }
 
-    pub fn exec(&self, host: HostId) -> &Arc<Exec> {
+    pub fn exec(&self, host: HostId) -> &Exec {
         &self.execs[self.hosts[host].exec]
     }
 
     pub fn tell<R>(&self, what: impl FnOnce(&mut Recorder) -> R) -> R {
-        what(&mut self.recorder.lock().expect("recorder"))
+        self.kernel.tell(what)
     }
 
     pub fn now(&self) -> Moment {

@@ -172,7 +172,7 @@ impl Clock for SimEnv {
     type Sleep = SimSleep;
 
     fn now(&self) -> Moment {
-        self.world.recorder.lock().expect("recorder").now()
+        self.world.now()
     }
 
     fn unix_ms(&self) -> u64 {
@@ -256,7 +256,7 @@ impl Spawn for SimEnv {
 impl SimEnv {
     /// Whether the operating system takes the processor away here, and for how long.
     fn stall(&self) -> Option<SimSleep> {
-        let World { stall_ppm, stall_max, stalls, recorder, .. } = &*self.world;
+        let World { stall_ppm, stall_max, stalls, .. } = &*self.world;
         if *stall_ppm == 0 {
             return None;
         }
@@ -267,7 +267,7 @@ impl SimEnv {
         let longest = u64::try_from(stall_max.as_millis()).unwrap_or(u64::MAX).max(1);
         let ms = 1 + stream.below(longest);
         drop(stream);
-        recorder.lock().expect("recorder").choice("stall", longest, ms);
+        self.world.tell(|recorder| recorder.choice("stall", longest, ms));
         Some(self.sleep(Duration::from_millis(ms)))
     }
 }

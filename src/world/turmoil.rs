@@ -9,7 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::budget::Budget;
 use super::clock::{EPOCH_UNIX_MS, TICK};
-use super::exec::{Panic, Step};
+use super::exec::{Exec, Kernel, Panic, Step};
 use super::record::Recorder;
 use super::run::Life;
 use super::shared::{Command, Ground, HostState, World};
@@ -45,12 +45,12 @@ struct Reports {
 pub fn run(
     plan: &Plan,
     cast: Cast,
-    recorder: &Arc<Mutex<Recorder>>,
+    kernel: &Arc<Kernel>,
     observer: &mut dyn Observer,
     budget: &Budget,
 ) -> Ended {
     let (faults, left_out) = plan.faults.iter().cloned().partition(can_do);
-    let world = build_world(plan, cast, recorder);
+    let world = build_world(plan, cast, kernel);
     let reports: Arc<Mutex<Reports>> = Arc::default();
     let mut life = Life::new(plan, Arc::clone(&world), faults);
     let mut sim = build_sim(plan, &world, &reports);
@@ -70,20 +70,20 @@ pub fn run(
     life.ended(reason, left, left_out)
 }
 
-fn build_world(plan: &Plan, cast: Cast, recorder: &Arc<Mutex<Recorder>>) -> Arc<World> {
-    let names: Vec<Arc<str>> = cast.specs().map(|spec| spec.name.as_str().into()).collect();
+/// The streams that the nodes' strategies draw from: one for each host, one for all users.
+pub fn schedule_streams(cast: &Cast) -> Vec<String> {
+    let hosts = cast.hosts.iter().map(|host| host.name.as_str());
+    hosts.chain([USERS]).map(|node| format!("schedule/{node}")).collect()
+}
+
+fn build_world(plan: &Plan, cast: Cast, kernel: &Arc<Kernel>) -> Arc<World> {
     let nodes = cast.hosts.len();
-    let node_name = |node: usize| if node < nodes { names[node].to_string() } else { USERS.into() };
-    let exec = |node: usize| {
-        let stream = format!("schedule/{}", node_name(node));
-        super::exec::Exec::of(plan, &stream, recorder, names.clone())
-    };
-    let execs = (0..=nodes).map(exec).collect();
+    let execs = (0..=nodes).map(|node| Exec::new(kernel, node)).collect();
     let state = |(index, (spec, is_user)): (usize, _)| {
         HostState::new(plan, spec, is_user, index.min(nodes))
     };
     let hosts = cast.into_specs().enumerate().map(state).collect();
-    World::new(plan, Ground::Turmoil(Mutex::default()), recorder, execs, hosts)
+    World::new(plan, Ground::Turmoil(Mutex::default()), kernel, execs, hosts)
 }
 
 fn build_sim(

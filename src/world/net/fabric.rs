@@ -129,6 +129,10 @@ impl Fabric {
         }
     }
 
+    pub fn take_wakers(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.wakers)
+    }
+
     pub fn address(host: HostId, port: Port) -> SocketAddr {
         let [high, low] = u16::try_from(host + 1).expect("fewer than 65,535 hosts").to_be_bytes();
         SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, high, low)), port)

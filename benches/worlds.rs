@@ -1,2 +1,0 @@
-//! The cost of a seed. Must never judge a verdict.
-fn main() {}

@@ -1,0 +1,70 @@
+//! What a seed costs: the same workloads on our world, on stock turmoil and on the floor, in one
+//! run, interleaved, as CPU time of one thread. Prints ratios; must never judge them.
+
+mod grounds;
+mod workloads;
+
+use std::time::Duration;
+
+use grounds::{floor, native, turmoil_stock};
+use workloads::Workload;
+
+/// Each repetition takes one batch on every ground in turn; the median of them counts.
+const REPETITIONS: usize = 7;
+
+/// CPU time of this thread so far. Wall time would measure the neighbours too.
+fn thread_cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux keeps it");
+    let nanos = stat.split(' ').next().and_then(|first| first.parse().ok());
+    Duration::from_nanos(nanos.expect("its first field is the time on the processor"))
+}
+
+/// CPU µs a seed, in tenths.
+fn cost(seeds: u64, mut run: impl FnMut(u64)) -> u64 {
+    let before = thread_cpu();
+    (0..seeds).for_each(&mut run);
+    let spent = u64::try_from((thread_cpu() - before).as_nanos()).expect("less than 500 years");
+    spent / seeds / 100
+}
+
+fn median(mut samples: Vec<u64>) -> u64 {
+    samples.sort_unstable();
+    samples[samples.len() / 2]
+}
+
+fn tenths(value: u64) -> String {
+    format!("{}.{}", value / 10, value % 10)
+}
+
+/// The ratio in hundredths, as text.
+fn ratio(ours: u64, other: u64) -> String {
+    let hundredths = ours * 100 / other.max(1);
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
+fn compare(workload: Workload) {
+    let (seeds, stock_seeds) = workload.seeds();
+    let (mut ours, mut stock, mut bottom) = (Vec::new(), Vec::new(), Vec::new());
+    for repetition in 0..REPETITIONS as u64 {
+        let base = repetition * seeds;
+        bottom.push(cost(seeds, |seed| floor(base + seed, workload)));
+        ours.push(cost(seeds, |seed| native(base + seed, workload)));
+        stock.push(cost(stock_seeds, |seed| turmoil_stock(base + seed, workload)));
+    }
+    let (ours, stock, bottom) = (median(ours), median(stock), median(bottom));
+    println!(
+        "{workload:?}  ours {:>9}  turmoil {:>9}  floor {:>9}   ours/floor {:>5}  ours/turmoil {:>5}",
+        tenths(ours),
+        tenths(stock),
+        tenths(bottom),
+        ratio(ours, bottom),
+        ratio(ours, stock),
+    );
+}
+
+fn main() {
+    println!("CPU µs a seed, one thread, median of {REPETITIONS} interleaved repetitions");
+    for workload in [Workload::W1, Workload::W2, Workload::W3] {
+        compare(workload);
+    }
+}
