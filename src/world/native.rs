@@ -37,7 +37,10 @@ impl Native {
         let one = if fabric.wakers.len() == 1 { fabric.wakers.pop() } else { None };
         let many = if fabric.wakers.is_empty() { None } else { Some(fabric.take_wakers()) };
         drop(fabric);
-        one.into_iter().chain(many.into_iter().flatten()).for_each(Waker::wake);
+        if let Some(waker) = one {
+            waker.wake();
+        }
+        many.into_iter().flatten().for_each(Waker::wake);
         result
     }
 

@@ -37,7 +37,7 @@ impl Fabric {
         }
         let conn = self.open((from, local), (to, port));
         let at = self.arrival(to, from);
-        self.conns.get_mut(&conn).expect("just opened").pipes[1].last_arrival = at;
+        self.conn(conn).expect("just opened").pipes[1].last_arrival = at;
         self.schedule(at, Arrival::SynAck(id, conn));
         let listening = self.listeners.get_mut(&(to, port)).expect("just seen");
         listening.backlog.push_back((conn, cause));
@@ -71,7 +71,7 @@ impl Fabric {
 
     /// The accepting end closed its port before it took the connection.
     fn refuse(&mut self, conn: ConnId) {
-        if let Some(known) = self.conns.get_mut(&conn) {
+        if let Some(known) = self.conn(conn) {
             known.ends[1].gone = true;
             let (from, to) = (known.pipes[1].from, known.pipes[1].to);
             let at = self.arrival(from, to);
@@ -81,7 +81,7 @@ impl Fabric {
 
     /// The connecting end vanished before it was ever held.
     fn abandon(&mut self, conn: ConnId) {
-        if let Some(known) = self.conns.get_mut(&conn) {
+        if let Some(known) = self.conn(conn) {
             known.ends[0].gone = true;
             let (from, to) = (known.pipes[0].from, known.pipes[0].to);
             let at = self.arrival(from, to);
@@ -197,7 +197,7 @@ impl Acceptor {
                     state.waker = Some(cx.waker().clone());
                     return Poll::Pending;
                 };
-                let known = &fabric.conns[&conn];
+                let known = fabric.conn(conn).expect("nobody held it yet");
                 let peer = Fabric::address(known.pipes[0].from, known.ends[0].port);
                 Poll::Ready(Ok((conn, cause, peer)))
             })

@@ -14,7 +14,8 @@ use crate::plan::NetworkPlan;
 use crate::seed::{Seed, Stream};
 use crate::trace::EventIndex;
 
-pub type ConnId = u64;
+/// Position in the fabric's table, which only grows: a run opens few connections.
+pub type ConnId = usize;
 pub type Port = u16;
 
 /// First retransmission time-out; it doubles (RFC 6298, whose floor is 1 s; Linux uses 200 ms).
@@ -86,8 +87,7 @@ pub struct Fabric {
     pub now: Moment,
     agenda: BTreeMap<(Moment, u64), Arrival>,
     next_arrival: u64,
-    pub conns: BTreeMap<ConnId, Conn>,
-    next_conn: ConnId,
+    conns: Vec<Option<Conn>>,
     pub attempts: BTreeMap<u64, Attempt>,
     pub next_attempt: u64,
     pub listeners: BTreeMap<(HostId, Port), PortState>,
@@ -96,7 +96,8 @@ pub struct Fabric {
     pub blocked: BTreeMap<(HostId, HostId), Moment>,
     /// Hosts without power.
     pub dark: Vec<bool>,
-    latency: BTreeMap<(HostId, HostId), Stream>,
+    /// By sender, then receiver.
+    latency: Vec<Option<Stream>>,
     pub segments: Stream,
     pub faults: Stream,
     /// Choices made since the recorder last asked: stream, among, chosen.
@@ -110,18 +111,17 @@ impl Fabric {
             manners,
             seed,
             dark: vec![false; host_names.len()],
-            host_names,
             now: Moment::default(),
             agenda: BTreeMap::new(),
             next_arrival: 0,
-            conns: BTreeMap::new(),
-            next_conn: 0,
+            conns: Vec::new(),
             attempts: BTreeMap::new(),
             next_attempt: 0,
             listeners: BTreeMap::new(),
             next_port: BTreeMap::new(),
             blocked: BTreeMap::new(),
-            latency: BTreeMap::new(),
+            latency: vec![None; host_names.len() * host_names.len()],
+            host_names,
             segments: Stream::new(seed, "segment"),
             faults: Stream::new(seed, "fault/connection"),
             choices: Vec::new(),
@@ -156,7 +156,7 @@ impl Fabric {
         }
         let NetworkPlan { latency_min, latency_max, spike_ppm, spike, .. } = self.manners;
         let (seed, names) = (self.seed, &self.host_names);
-        let stream = self.latency.entry((from, to)).or_insert_with(|| {
+        let stream = self.latency[from * names.len() + to].get_or_insert_with(|| {
             Stream::new(seed, &format!("latency/{}/{}", names[from], names[to]))
         });
         let span = u64::try_from((latency_max - latency_min).as_micros()).unwrap_or(u64::MAX) + 1;
@@ -203,15 +203,27 @@ impl Fabric {
     }
 
     pub fn open(&mut self, from: (HostId, Port), to: (HostId, Port)) -> ConnId {
-        self.next_conn += 1;
         let end = |port| End { port, gone: false };
         let conn = Conn {
             ends: [end(from.1), end(to.1)],
             pipes: [Pipe::new(from.0, to.0, self.now), Pipe::new(to.0, from.0, self.now)],
             dead: [None, None],
         };
-        self.conns.insert(self.next_conn, conn);
-        self.next_conn
+        self.conns.push(Some(conn));
+        self.conns.len() - 1
+    }
+
+    /// The connection, while either end holds it or anything travels on it.
+    pub fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.conns[id].as_mut()
+    }
+
+    pub fn conns(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
+        self.conns.iter().enumerate().filter_map(|(id, conn)| Some((id, conn.as_ref()?)))
+    }
+
+    pub fn conns_mut(&mut self) -> impl Iterator<Item = &mut Conn> {
+        self.conns.iter_mut().flatten()
     }
 
     /// Sends `segments` of end `side`; each arrives in its own time, none before an earlier one.
@@ -223,11 +235,11 @@ impl Fabric {
         fin: bool,
         cause: Option<EventIndex>,
     ) {
-        let Some(conn) = self.conns.get(&id) else { return };
+        let Some(conn) = &self.conns[id] else { return };
         let pipe = &conn.pipes[side];
         let (from, to, last) = (pipe.from, pipe.to, pipe.last_arrival);
         let arrives = self.arrival(from, to).max(last);
-        let pipe = &mut self.conns.get_mut(&id).expect("just seen").pipes[side];
+        let pipe = &mut self.conns[id].as_mut().expect("just seen").pipes[side];
         pipe.last_arrival = arrives;
         pipe.unread += bytes.len();
         pipe.in_flight.push_back(Segment { arrives, bytes, fin, cause });
@@ -239,7 +251,7 @@ impl Fabric {
     }
 
     fn segment_arrives(&mut self, id: ConnId, side: usize) {
-        let Some(conn) = self.conns.get(&id) else { return };
+        let Some(conn) = &self.conns[id] else { return };
         let pipe = &conn.pipes[side];
         let nobody = conn.ends[1 - side].gone || conn.dead[1 - side].is_some();
         if pipe.in_flight.is_empty() {
@@ -252,7 +264,7 @@ impl Fabric {
             return self.lose(id, side);
         }
         let now = self.now;
-        let pipe = &mut self.conns.get_mut(&id).expect("just seen").pipes[side];
+        let pipe = &mut self.conns[id].as_mut().expect("just seen").pipes[side];
         if pipe.stalled_until > now {
             let at = pipe.stalled_until;
             return self.schedule(at, Arrival::Segment(id, side));
@@ -271,14 +283,14 @@ impl Fabric {
 
     /// What was on its way was taken back.
     fn nothing_arrives(&mut self, id: ConnId, side: usize) {
-        self.conns.get_mut(&id).expect("just seen").pipes[side].scheduled = false;
+        self.conns[id].as_mut().expect("just seen").pipes[side].scheduled = false;
         self.forget_if_over(id);
     }
 
     /// The head is lost on a dead link: TCP sends it again, ever more slowly, and gives up at last.
     fn lose(&mut self, id: ConnId, side: usize) {
         let now = self.now;
-        let pipe = &mut self.conns.get_mut(&id).expect("just seen").pipes[side];
+        let pipe = &mut self.conns[id].as_mut().expect("just seen").pipes[side];
         let since = *pipe.first_loss.get_or_insert(now);
         if now.since(since) >= TCP_TIMEOUT {
             pipe.in_flight.clear();
@@ -292,11 +304,11 @@ impl Fabric {
 
     /// Bytes for a socket that is no more: the peer's kernel answers with a reset.
     fn answer_with_reset(&mut self, id: ConnId, side: usize) {
-        let pipe = &mut self.conns.get_mut(&id).expect("just seen").pipes[side];
+        let pipe = &mut self.conns[id].as_mut().expect("just seen").pipes[side];
         pipe.in_flight.clear();
         pipe.scheduled = false;
         let (from, to) = (pipe.to, pipe.from);
-        if self.conns[&id].ends[side].gone {
+        if self.conns[id].as_ref().expect("just seen").ends[side].gone {
             return self.forget_if_over(id);
         }
         let at = self.arrival(from, to);
@@ -304,7 +316,7 @@ impl Fabric {
     }
 
     fn reset_arrives(&mut self, id: ConnId, end: usize) {
-        let Some(conn) = self.conns.get(&id) else { return };
+        let Some(conn) = &self.conns[id] else { return };
         let (from, to) = (conn.pipes[1 - end].from, conn.pipes[1 - end].to);
         if self.is_blocked(from, to) {
             // The reset is lost; the end learns of it from its next segment, or never.
@@ -316,7 +328,7 @@ impl Fabric {
 
     /// End `end` learns that its connection is dead.
     pub fn kill(&mut self, id: ConnId, end: usize, dead: Dead) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = &mut self.conns[id] else { return };
         if conn.dead[end].is_none() {
             conn.dead[end] = Some(dead);
         }
@@ -329,7 +341,7 @@ impl Fabric {
     /// The socket of end `end` is dropped: FIN, or RST when it leaves bytes unread (RFC 1122,
     /// 4.2.2.13).
     pub fn close(&mut self, id: ConnId, end: usize, cause: Option<EventIndex>) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = &mut self.conns[id] else { return };
         if conn.ends[end].gone {
             return;
         }
@@ -349,11 +361,11 @@ impl Fabric {
 
     /// A connection that nobody holds and on which nothing travels is no more.
     fn forget_if_over(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get(&id)
+        if let Some(conn) = &self.conns[id]
             && conn.ends.iter().all(|end| end.gone)
             && conn.pipes.iter().all(|pipe| !pipe.scheduled)
         {
-            self.conns.remove(&id);
+            self.conns[id] = None;
         }
     }
 }

@@ -12,7 +12,7 @@ impl Fabric {
         let of_host = |conn: &super::fabric::Conn| {
             conn.ends.iter().all(|end| !end.gone) && conn.pipes.iter().any(|pipe| pipe.from == host)
         };
-        self.conns.iter().filter(|(_, conn)| of_host(conn)).map(|(id, _)| *id).collect()
+        self.conns().filter(|(_, conn)| of_host(conn)).map(|(id, _)| id).collect()
     }
 
     fn draw_open(&mut self, host: HostId) -> Option<ConnId> {
@@ -25,8 +25,8 @@ impl Fabric {
         Some(open[index])
     }
 
-    fn peer_of(&self, conn: ConnId, host: HostId) -> HostId {
-        let pipe = &self.conns[&conn].pipes[0];
+    fn peer_of(&mut self, conn: ConnId, host: HostId) -> HostId {
+        let pipe = &self.conn(conn).expect("an open connection").pipes[0];
         if pipe.from == host { pipe.to } else { pipe.from }
     }
 
@@ -41,7 +41,7 @@ impl Fabric {
     /// One open connection of `host` delivers nothing until `until`; the peer it has.
     pub fn stall_one(&mut self, host: HostId, until: Moment) -> Option<HostId> {
         let conn = self.draw_open(host)?;
-        for pipe in &mut self.conns.get_mut(&conn).expect("just drawn").pipes {
+        for pipe in &mut self.conn(conn).expect("just drawn").pipes {
             pipe.stalled_until = until;
         }
         Some(self.peer_of(conn, host))
@@ -56,7 +56,7 @@ impl Fabric {
     /// The host has no power: its sockets and ports are gone without a word.
     pub fn darken(&mut self, host: HostId) {
         self.dark[host] = true;
-        for conn in self.conns.values_mut() {
+        for conn in self.conns_mut() {
             for end in 0..2 {
                 if conn.pipes[end].from == host {
                     conn.ends[end].gone = true;
@@ -72,7 +72,7 @@ impl Fabric {
         self.blocked.clear();
         self.dark.fill(false);
         let now = self.now;
-        for conn in self.conns.values_mut() {
+        for conn in self.conns_mut() {
             for pipe in &mut conn.pipes {
                 pipe.stalled_until = pipe.stalled_until.min(now);
             }

@@ -33,7 +33,7 @@ impl Drop for Socket {
 
 /// The connection, unless this end knows that it is dead.
 fn living(fabric: &mut Fabric, conn: ConnId, end: usize) -> io::Result<&mut Conn> {
-    let conn = fabric.conns.get_mut(&conn).ok_or(io::ErrorKind::ConnectionReset)?;
+    let conn = fabric.conn(conn).ok_or(io::ErrorKind::ConnectionReset)?;
     match conn.dead[end] {
         Some(dead) => Err(dead.into()),
         None => Ok(conn),
