@@ -1,5 +1,6 @@
 //! The grounds a workload runs on: our world, stock `turmoil::Sim` with a tick of 1 ms, and the
-//! floor: a paused tokio runtime, in-memory pipes without latency, `tokio::spawn`.
+//! floor: a paused tokio runtime, in-memory pipes without latency, `tokio::spawn`. Must never
+//! give one ground work that the others do not have.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -244,9 +245,11 @@ impl Listener for TurmoilListener {
 
 struct PipeNet;
 
+type Port = mpsc::UnboundedSender<DuplexStream>;
+
 thread_local! {
     /// The one port of the floor.
-    static PORT: RefCell<Option<mpsc::UnboundedSender<DuplexStream>>> = const { RefCell::new(None) };
+    static PORT: RefCell<Option<Port>> = const { RefCell::new(None) };
 }
 
 impl Net for Stock<PipeNet> {

@@ -53,7 +53,7 @@ fn compare(workload: Workload) {
     }
     let (ours, stock, bottom) = (median(ours), median(stock), median(bottom));
     println!(
-        "{workload:?}  ours {:>9}  turmoil {:>9}  floor {:>9}   ours/floor {:>5}  ours/turmoil {:>5}",
+        "{workload:?}  ours {:>8}  turmoil {:>9}  floor {:>8}  of floor {:>5}  of turmoil {:>5}",
         tenths(ours),
         tenths(stock),
         tenths(bottom),

@@ -1,4 +1,5 @@
-//! The three workloads, generic over the seam: the same lines run on every ground.
+//! The three workloads, generic over the seam: the same lines run on every ground. They
+//! must never know which one.
 
 use std::time::Duration;
 
