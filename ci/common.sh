@@ -1,0 +1,47 @@
+# What the scripts of this folder share. Sourced, never run.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Announces and times one step: step NAME COMMAND... Fails as the command does.
+step() {
+    local name=$1 began=$SECONDS
+    shift
+    printf '\n==> %s: %s\n' "$name" "$*"
+    "$@" || return
+    printf '==> %s took %d s\n' "$name" $((SECONDS - began))
+}
+
+# The worse of two exit codes of seedbed. What is no verdict (2, 4, 130, a signal) comes first:
+# the campaign did not take place; then internal, diverged, violated, inconclusive, held.
+worst() {
+    local code known
+    for code in "$@"; do
+        case $code in
+            0 | 1 | 3 | 5 | 70) ;;
+            *) echo "$code" && return ;;
+        esac
+    done
+    for known in 70 3 1 5 0; do
+        for code in "$@"; do
+            if [ "$code" = "$known" ]; then
+                echo "$known" && return
+            fi
+        done
+    done
+}
+
+# Runs one campaign of every scenario: campaign NAME OPTIONS...
+# Leaves its records, one JSON object a line, in target/campaigns/NAME.jsonl, prints the summary
+# and every seed that did not hold, and returns the exit code of seedbed.
+campaign() {
+    local name=$1 code=0
+    shift
+    mkdir -p target/campaigns
+    printf '\n==> %s: seedbed run %s\n' "$name" "$*"
+    target/release/seedbed run --format json "$@" >"target/campaigns/$name.jsonl" || code=$?
+    grep -F '"verdict"' "target/campaigns/$name.jsonl" | grep -vF '"verdict":"held"' || true
+    tail -n 1 "target/campaigns/$name.jsonl"
+    printf '==> %s: exit code %d, records in target/campaigns/%s.jsonl\n' "$name" "$code" "$name"
+    return "$code"
+}
