@@ -2,6 +2,8 @@
 //! one know a system only as hosts to start and words for scenario files. Must never let a
 //! system reach into the world but through its environment.
 
+pub mod backend;
+
 use crate::plan::{Plan, UserPlan};
 use crate::scenario::Vocabulary;
 use crate::verdict::Invariant;

@@ -1,4 +1,4 @@
-//! What the simulated users tell: the client's side of every frame. Must never hold logic.
+//! What the simulated users and the database tell. Must never hold logic.
 
 crate::events! {
     /// User, before it opens a connection; `tab` numbers its connections from 1.
@@ -26,4 +26,10 @@ crate::events! {
     "user.closed" closed(user: &str, tab: u64, code: u64, reason: &str);
     /// User, when a frame arrives after a close frame, or one that is no frame of the contract.
     "user.protocol_error" protocol_error(user: &str, tab: u64, what: &str);
+    /// Database, when a transaction commits, once for each row it changed, before its client is
+    /// told; `op` is insert, update or delete, `key` a thread's.
+    "db.commit" db_commit(
+        table: &str, op: &str, run: &str, thread: &str, user: &str, state: &str, r#type: &str, seq:
+        i64, key: &str,
+    );
 }

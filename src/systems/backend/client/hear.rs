@@ -1,0 +1,136 @@
+//! What a frame means to a tab: replies settle commands, events move its place in the stream.
+//! Must never interpret what it only has to tell.
+
+use std::time::Duration;
+
+use super::super::events;
+use super::desk::News;
+use super::policy::Ending;
+use super::tab::Tab;
+use super::talk::Line;
+use super::wire::{self, Frame, Problem};
+use crate::env::Env;
+
+/// Before a command that was refused for the time being is sent again, unless the server says.
+const AGAIN_AFTER_MS: u64 = 250;
+
+impl<E: Env> Tab<E> {
+    pub async fn frame(&mut self, line: &mut Line<E>, text: &str) -> Result<(), Ending> {
+        let Ok(frame) = serde_json::from_str::<Frame>(text) else {
+            let tab = self.number.cast_unsigned();
+            events::protocol_error(self.desk.user(), tab, "a frame that is none of the contract");
+            return Ok(());
+        };
+        if frame.kind == "reply" {
+            self.reply(line, frame).await;
+        } else {
+            self.event(&frame, text).await;
+        }
+        Ok(())
+    }
+
+    async fn reply(&mut self, line: &mut Line<E>, frame: Frame) {
+        let ok = frame.ok.unwrap_or_default();
+        let asked = self.unanswered.iter().position(|a| a.sent_as.as_ref() == Some(&frame.id));
+        let idem = asked.map_or("", |index| self.unanswered[index].command.idem.as_str());
+        let code = frame.error.as_ref().map_or("", |problem| problem.code.as_str());
+        let tab = self.number.cast_unsigned();
+        let user = self.desk.user();
+        events::reply(user, tab, &frame.id, code, &ok.run_id, &ok.thread_id, idem);
+        if frame.id == line.connect && frame.error.is_none() {
+            line.ready = true;
+            self.back_off.reset();
+            self.desk.tell(News::Ready { tab: self.number }).await;
+        }
+        let Some(index) = asked else { return };
+        if let Some(problem) = frame.error {
+            return self.refuse(index, problem).await;
+        }
+        let idem = self.unanswered.remove(index).command.idem;
+        if !ok.run_id.is_empty() {
+            self.learn(&ok.run_id, &idem).await;
+        }
+    }
+
+    /// A command refused for the time being is kept for later; one refused for good is told.
+    async fn refuse(&mut self, index: usize, problem: Problem) {
+        if matches!(problem.status, 409 | 429 | 503) && problem.retry_after_ms.is_some() {
+            let wait = problem.retry_after_ms.unwrap_or_default().max(AGAIN_AFTER_MS);
+            let asked = &mut self.unanswered[index];
+            asked.sent_as = None;
+            asked.not_before = self.desk.env.now() + Duration::from_millis(wait);
+            return;
+        }
+        let idem = self.unanswered.remove(index).command.idem;
+        self.desk.tell(News::Refused { idem, code: problem.code }).await;
+    }
+
+    /// Which of the user's commands made a run: told by replies, and by events that come first.
+    async fn learn(&mut self, run: &str, idem: &str) {
+        if idem.is_empty() || self.idem_of.contains_key(run) {
+            return;
+        }
+        self.idem_of.insert(run.to_owned(), idem.to_owned());
+        let (run, idem) = (run.to_owned(), idem.to_owned());
+        self.desk.session.with(|session| session.idem_of.insert(run.clone(), idem.clone())).await;
+        self.desk.tell(News::Run { idem, run }).await;
+    }
+
+    async fn idem_of(&mut self, frame: &Frame) -> String {
+        if frame.run_id.is_empty() {
+            return String::new();
+        }
+        self.learn(&frame.run_id, &frame.data.idem).await;
+        if let Some(idem) = self.idem_of.get(&frame.run_id) {
+            return idem.clone();
+        }
+        let known =
+            |session: &mut super::desk::Session| session.idem_of.get(&frame.run_id).cloned();
+        let idem = self.desk.session.with(known).await.unwrap_or_default();
+        if !idem.is_empty() {
+            self.idem_of.insert(frame.run_id.clone(), idem.clone());
+        }
+        idem
+    }
+
+    async fn event(&mut self, frame: &Frame, raw: &str) {
+        let idem = self.idem_of(frame).await;
+        if frame.seq > 0 {
+            let place = (frame.epoch.clone(), frame.seq);
+            self.memory.positions.insert(frame.stream.clone(), place);
+        }
+        tell(self.desk.user(), self.number, frame, raw, &idem);
+        // A run that ended while nobody looked is shown as a snapshot that says so.
+        let over = frame.kind == "run_state" && wire::is_terminal(&frame.data.state);
+        let kind = if over { "agent_completed" } else { frame.kind.as_str() };
+        if self.desk.awaited.contains(kind) {
+            self.desk.tell(News::Event { kind: kind.to_owned(), idem }).await;
+        }
+    }
+}
+
+fn tell(user: &str, tab: i64, frame: &Frame, raw: &str, idem: &str) {
+    let data = &frame.data;
+    let text = if data.text.is_empty() { &data.message } else { &data.text };
+    events::received(
+        user,
+        tab.cast_unsigned(),
+        &frame.kind,
+        &frame.id,
+        &frame.tenant_id,
+        &frame.user_id,
+        &frame.thread_id,
+        &frame.run_id,
+        &frame.stream,
+        &frame.epoch,
+        frame.seq,
+        frame.run_seq,
+        frame.delta_seq,
+        &data.tool_call_id,
+        &data.status,
+        &data.outcome,
+        text,
+        wire::marked(raw, user),
+        idem,
+    );
+}

@@ -1,0 +1,143 @@
+//! Frames and bodies as the client writes and reads them: its own idea of the wire, so that a
+//! change of the server's shows. Must never import the server's.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A command, before it has an id: the same `idem` may be sent again under another id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    pub method: &'static str,
+    pub idem: String,
+    pub params: Value,
+}
+
+#[derive(Serialize)]
+struct CommandFrame<'a> {
+    v: u32,
+    id: &'a str,
+    method: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    idem: &'a str,
+    params: &'a Value,
+}
+
+impl Command {
+    pub fn to_text(&self, id: &str) -> String {
+        let Command { method, idem, params } = self;
+        let frame = CommandFrame { v: 1, id, method, idem, params };
+        serde_json::to_string(&frame).expect("a command is plain data")
+    }
+}
+
+/// Where a client stands in a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Position {
+    pub stream: String,
+    pub epoch: String,
+    pub seq: i64,
+}
+
+/// Any frame of the server: a reply or an event; what a frame does not carry is empty.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Frame {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub id: String,
+    pub stream: String,
+    pub epoch: String,
+    pub seq: i64,
+    pub run_seq: i64,
+    pub delta_seq: i64,
+    pub tenant_id: String,
+    pub user_id: String,
+    pub thread_id: String,
+    pub run_id: String,
+    pub data: Data,
+    pub ok: Option<Ok>,
+    pub error: Option<Problem>,
+}
+
+/// The parts of an event's data that anyone looks at.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Data {
+    pub tool_call_id: String,
+    pub status: String,
+    pub outcome: String,
+    pub text: String,
+    pub message: String,
+    pub state: String,
+    pub idem: String,
+}
+
+/// A reply's `ok`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Ok {
+    pub run_id: String,
+    pub thread_id: String,
+}
+
+/// A reply's `error`, or the body of a refused request (RFC 9457).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Problem {
+    pub code: String,
+    pub status: u16,
+    pub retry_after_ms: Option<u64>,
+}
+
+/// States of a run that are its end.
+pub fn is_terminal(state: &str) -> bool {
+    matches!(state, "completed" | "failed" | "timeout" | "dead" | "cancelled")
+}
+
+#[derive(Serialize)]
+pub struct Login<'a> {
+    pub tenant: &'a str,
+    pub user: &'a str,
+    pub password: &'a str,
+}
+
+#[derive(Deserialize)]
+pub struct Token {
+    pub access_token: String,
+}
+
+/// What stands before and after the user's name in every text that is made for that user.
+const MARK: &str = "@@";
+
+/// `@@ana@@`
+pub fn mark(user: &str) -> String {
+    format!("{MARK}{user}{MARK}")
+}
+
+/// The user whose mark `text` carries: somebody else's before `own`, empty for none.
+pub fn marked<'t>(text: &'t str, own: &str) -> &'t str {
+    let names = || text.split(MARK).skip(1).step_by(2);
+    names().find(|name| *name != own).or_else(|| names().next()).unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_mark_is_found_before_ones_own() {
+        assert_eq!(marked("x @@ana@@ y @@bob@@ z", "ana"), "bob");
+        assert_eq!(marked("x @@ana@@ y @@ana@@ z", "ana"), "ana");
+        assert_eq!(marked("nothing", "ana"), "");
+    }
+
+    #[test]
+    fn a_reply_and_an_event_are_read_as_the_same_frame() {
+        let text = r#"{"v":1,"type":"reply","id":"c1","ok":{"run_id":"r","applied_seq":4}}"#;
+        let reply: Frame = serde_json::from_str(text).expect("a frame");
+        assert_eq!((reply.kind.as_str(), reply.ok.expect("ok").run_id.as_str()), ("reply", "r"));
+        let text = r#"{"type":"message_delta","delta_seq":2,"data":{"text":"hm","pieces":1}}"#;
+        let delta: Frame = serde_json::from_str(text).expect("a frame");
+        assert_eq!((delta.delta_seq, delta.data.text.as_str()), (2, "hm"));
+    }
+}

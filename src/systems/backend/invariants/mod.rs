@@ -1,0 +1,136 @@
+//! What holds in every run of the backend (section 10 of its contract): one small checker each,
+//! fed event by event. Must never ask the backend anything: they know only what was recorded,
+//! and keep their own copies of its tables.
+
+mod admission;
+mod answers;
+mod durable;
+mod grammar;
+mod isolation;
+mod leftovers;
+mod registry;
+mod runs;
+mod singles;
+mod sockets;
+mod states;
+mod streams;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::people;
+use crate::plan::{Plan, Reconnect};
+use crate::scenario::Word;
+use crate::trace::Event;
+use crate::verdict::Invariant;
+
+/// Every invariant that is checked, in the order of the contract.
+pub const WORDS: &[Word] = &[
+    Word { name: "I1", about: "no upgrade and no frame before the gateway is ready" },
+    Word { name: "I2", about: "one terminal event a run, and each run gets it" },
+    Word { name: "I3", about: "seq and run_seq step by one at every client, across resumes" },
+    Word { name: "I4", about: "tool events match by call id and close before the end" },
+    Word { name: "I5", about: "nobody's event, context or marker reaches another user" },
+    Word { name: "I6", about: "connection and run states change along the tables' edges only" },
+    Word { name: "I7", about: "agent_completed leaves only after its row is committed" },
+    Word { name: "I8", about: "the outcome a client sees is the one that was committed" },
+    Word { name: "I9", about: "live connections of a user never exceed the limit" },
+    Word { name: "I10", about: "nothing is left of what ended" },
+    Word { name: "I11", about: "every command is answered, or its connection closes" },
+    Word { name: "I12", about: "one run an accepted message, run ids unique" },
+    Word { name: "I13", about: "one close frame a connection, and nothing after it" },
+    Word { name: "I14", about: "1011 and panics only after an injected internal fault" },
+    Word { name: "I16", about: "a live connection gets every event of its user" },
+    Word { name: "I19", about: "the pool's count is its sessions, never above capacity" },
+    Word { name: "I20", about: "the world comes to rest (judged by the runner)" },
+    Word { name: "I21", about: "each client sees each run by the grammar" },
+    Word { name: "I22", about: "what is single is built once" },
+    Word { name: "I24", about: "the deltas joined are the final message" },
+];
+
+/// What the checkers know of a run beforehand.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Most live connections a user may have.
+    pub connections_max: usize,
+    /// Users whose client resumes where it was.
+    pub resuming: BTreeSet<String>,
+    /// Tenant by user.
+    pub tenants: BTreeMap<String, &'static str>,
+}
+
+impl Facts {
+    pub fn of(plan: &Plan) -> Facts {
+        let resuming = plan.users.iter().filter(|user| user.reconnect == Reconnect::Resume);
+        Facts {
+            connections_max: people::connections_max(plan),
+            resuming: resuming.map(|user| user.name.clone()).collect(),
+            tenants: plan.users.iter().map(|u| (u.name.clone(), people::tenant(u))).collect(),
+        }
+    }
+}
+
+/// Fresh checkers for one run.
+pub fn all(facts: &Facts) -> Vec<Box<dyn Invariant>> {
+    vec![
+        Box::new(admission::ReadyFirst::default()),
+        Box::new(runs::OneEnd::default()),
+        Box::new(streams::Gapless::new(facts)),
+        Box::new(grammar::ToolPairs::new(facts)),
+        Box::new(isolation::Isolation::new(facts)),
+        Box::new(states::Edges::default()),
+        Box::new(durable::CommitFirst::default()),
+        Box::new(durable::TrueOutcome::default()),
+        Box::new(registry::Limit::new(facts)),
+        Box::new(leftovers::NothingLeft::default()),
+        Box::new(answers::Answered::default()),
+        Box::new(runs::OneRun::default()),
+        Box::new(sockets::OneClose::default()),
+        Box::new(admission::NoInternalFault::default()),
+        Box::new(registry::NothingLost::default()),
+        Box::new(singles::Pool::default()),
+        Box::new(grammar::Grammar::new(facts)),
+        Box::new(singles::Single::default()),
+        Box::new(text::Joined::default()),
+    ]
+}
+
+const GATEWAY: &str = "gateway";
+const DATABASE: &str = "db";
+
+/// States of a run that absorb.
+const TERMINAL: &[&str] = &["completed", "failed", "timeout", "dead", "cancelled"];
+
+/// One connection slot of one client: user and tab.
+type Tab = (Box<str>, i64);
+
+fn text<'e>(event: &'e Event, field: &str) -> &'e str {
+    event.text(field).unwrap_or("")
+}
+
+fn number(event: &Event, field: &str) -> i64 {
+    event.number(field).unwrap_or(0)
+}
+
+fn tab(event: &Event) -> Tab {
+    (text(event, "user").into(), number(event, "tab"))
+}
+
+/// The gateway's process ended: what it held in memory is gone.
+fn gateway_lost(event: &Event) -> bool {
+    matches!(event.name, "host.crashed" | "host.exited") && text(event, "host") == GATEWAY
+}
+
+/// Whether the gateway's process runs, as far as the events say.
+#[derive(Debug, Default)]
+struct Up(bool);
+
+impl Up {
+    fn event(&mut self, event: &Event) {
+        if event.name == "host.started" && text(event, "host") == GATEWAY {
+            self.0 = true;
+        } else if gateway_lost(event) {
+            self.0 = false;
+        }
+    }
+}

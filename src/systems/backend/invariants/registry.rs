@@ -1,0 +1,173 @@
+//! I9 and I16: the registry holds who is there, and who is there is told. Must never believe the
+//! registry's own counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Facts, gateway_lost, number, text};
+use crate::trace::{Event, EventIndex};
+use crate::verdict::{Broken, End, Invariant};
+
+/// I9: live connections never exceed the limit, and the registry's count is the truth.
+#[derive(Debug)]
+pub struct Limit {
+    max: usize,
+    live: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Limit {
+    pub fn new(facts: &Facts) -> Limit {
+        Limit { max: facts.connections_max, live: BTreeMap::new() }
+    }
+}
+
+impl Invariant for Limit {
+    fn id(&self) -> &'static str {
+        "I9"
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), Broken> {
+        if gateway_lost(event) {
+            self.live.clear();
+        }
+        let (user, connection) = (text(event, "user"), text(event, "connection"));
+        let live = match event.name {
+            "registry.registered" => {
+                let live = self.live.entry(user.to_owned()).or_default();
+                live.insert(connection.to_owned());
+                live.len()
+            }
+            "registry.removed" => {
+                let live = self.live.entry(user.to_owned()).or_default();
+                live.remove(connection);
+                live.len()
+            }
+            _ => return Ok(()),
+        };
+        if live > self.max {
+            let what = format!("`{user}` has {live} connections, {} are allowed", self.max);
+            return Err(Broken::new(what));
+        }
+        let counted = number(event, "live");
+        if usize::try_from(counted) != Ok(live) {
+            let what = format!("the registry counts {counted} connections of `{user}`, not {live}");
+            return Err(Broken::new(what));
+        }
+        Ok(())
+    }
+}
+
+/// An event that a connection has yet to be sent: run and position in it.
+type Due = (String, i64);
+
+#[derive(Debug, Default)]
+struct Connection {
+    user: String,
+    leaving: bool,
+    due: BTreeMap<Due, EventIndex>,
+    sent: BTreeSet<Due>,
+}
+
+/// I16: a registered connection stays so until it leaves, and gets every durable event of its
+/// user meanwhile, by the log or by a snapshot.
+#[derive(Debug, Default)]
+pub struct NothingLost {
+    connections: BTreeMap<String, Connection>,
+}
+
+impl NothingLost {
+    fn leaves(&mut self, connection: &str) {
+        if let Some(known) = self.connections.get_mut(connection) {
+            known.leaving = true;
+            known.due.clear();
+        }
+    }
+
+    fn removed(&self, event: &Event) -> Result<(), Broken> {
+        let connection = text(event, "connection");
+        match self.connections.get(connection) {
+            Some(known) if !known.leaving => {
+                let user = &known.user;
+                let what = format!("connection {connection} of `{user}` lives, but was removed");
+                Err(Broken::new(what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn appended(&mut self, event: &Event) {
+        let due = (text(event, "run").to_owned(), number(event, "run_seq"));
+        let user = text(event, "user");
+        for known in self.connections.values_mut() {
+            if known.user == user && !known.leaving && !known.sent.contains(&due) {
+                known.due.insert(due.clone(), event.index);
+            }
+        }
+    }
+
+    fn sent(&mut self, event: &Event) -> Result<(), Broken> {
+        let connection = text(event, "connection");
+        let Some(known) = self.connections.get_mut(connection) else { return Ok(()) };
+        let run = text(event, "run").to_owned();
+        if text(event, "type") == "run_state" {
+            known.due.retain(|(due, _), _| *due != run);
+            return Ok(());
+        }
+        if number(event, "seq") <= 0 {
+            return Ok(());
+        }
+        let now = (run, number(event, "run_seq"));
+        known.due.remove(&now);
+        let skipped = known.due.range((now.0.clone(), i64::MIN)..now.clone()).next();
+        if let Some(((run, at), appended)) = skipped {
+            let what = format!("connection {connection} was never sent event {at} of run {run}");
+            return Err(Broken::new(what).with([*appended]));
+        }
+        known.sent.insert(now);
+        Ok(())
+    }
+}
+
+impl Invariant for NothingLost {
+    fn id(&self) -> &'static str {
+        "I16"
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), Broken> {
+        let connection = text(event, "connection");
+        match event.name {
+            "registry.registered" => {
+                let user = text(event, "user").to_owned();
+                let known = self.connections.entry(connection.to_owned()).or_default();
+                known.user = user;
+            }
+            "registry.removed" => return self.removed(event),
+            "conn.state" if matches!(text(event, "to"), "closing" | "failed" | "closed") => {
+                self.leaves(connection);
+            }
+            "conn.closed" => self.leaves(connection),
+            "conn.gone" => {
+                self.connections.remove(connection);
+            }
+            "event.appended" if number(event, "seq") > 0 => self.appended(event),
+            "frame.sent" => return self.sent(event),
+            _ if gateway_lost(event) => self.connections.clear(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, _end: &End) -> Result<(), Broken> {
+        for (connection, known) in &self.connections {
+            if let Some(((run, at), appended)) = known.due.iter().next() {
+                let user = &known.user;
+                let what = format!("connection {connection} of `{user}` still lacks {at} of {run}");
+                return Err(Broken::new(what).with([*appended]));
+            }
+        }
+        Ok(())
+    }
+
+    fn owed(&self) -> bool {
+        self.connections.values().any(|known| !known.due.is_empty())
+    }
+}

@@ -1,0 +1,92 @@
+//! I19 and I22: what is single is single, and the pool's count is the truth. Must never count
+//! across lives of the gateway.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{gateway_lost, number, text};
+use crate::trace::{Event, EventIndex};
+use crate::verdict::{Broken, Invariant};
+
+/// I19: sessions in use are those handed out and not taken back, never above capacity.
+#[derive(Debug, Default)]
+pub struct Pool {
+    out: BTreeSet<i64>,
+}
+
+impl Invariant for Pool {
+    fn id(&self) -> &'static str {
+        "I19"
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), Broken> {
+        let session = number(event, "session");
+        let moved = match event.name {
+            "pool.taken" => self.out.insert(session),
+            "pool.returned" => self.out.remove(&session),
+            _ => {
+                if gateway_lost(event) {
+                    self.out.clear();
+                }
+                return Ok(());
+            }
+        };
+        let (counted, live) = (number(event, "in_use"), self.out.len());
+        if !moved {
+            let what = format!("{} of session {session} out of turn", event.name);
+            return Err(Broken::new(what));
+        }
+        if usize::try_from(counted) != Ok(live) {
+            let what = format!("the pool counts {counted} sessions in use, {live} are out");
+            return Err(Broken::new(what));
+        }
+        if event.name == "pool.taken" && counted > number(event, "capacity") {
+            return Err(Broken::new(format!("{counted} sessions are above the pool's capacity")));
+        }
+        Ok(())
+    }
+}
+
+/// I22: one of each shared thing a life of the gateway, one thread a user and key.
+#[derive(Debug, Default)]
+pub struct Single {
+    built: BTreeMap<String, EventIndex>,
+    threads: BTreeMap<(String, String), (String, EventIndex)>,
+}
+
+impl Single {
+    fn thread(&mut self, event: &Event) -> Result<(), Broken> {
+        let (user, thread) = (text(event, "user"), text(event, "thread"));
+        let made = (thread.to_owned(), event.index);
+        let key = (user.to_owned(), text(event, "key").to_owned());
+        match self.threads.insert(key, made) {
+            Some((first, at)) if first != thread => {
+                let what = format!("`{user}` has two threads for one key, {first} and {thread}");
+                Err(Broken::new(what).with([at]))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Invariant for Single {
+    fn id(&self) -> &'static str {
+        "I22"
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), Broken> {
+        match event.name {
+            "gateway.built" => {
+                let what = text(event, "what");
+                if let Some(first) = self.built.insert(what.to_owned(), event.index) {
+                    return Err(Broken::new(format!("{what} was built twice")).with([first]));
+                }
+            }
+            "db.commit" if text(event, "table") == "threads" && text(event, "op") == "insert" => {
+                return self.thread(event);
+            }
+            _ if gateway_lost(event) => self.built.clear(),
+            _ => {}
+        }
+        Ok(())
+    }
+}

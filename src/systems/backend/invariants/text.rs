@@ -1,0 +1,67 @@
+//! I24: the deltas that a tab received, joined, are the final message. Must never judge a tab
+//! that was away while the text grew, unless a snapshot gave it what it missed.
+
+use std::collections::BTreeMap;
+
+use super::{Tab, number, tab, text};
+use crate::trace::Event;
+use crate::verdict::{Broken, Invariant};
+
+/// I24. `None` is a text of which a part was missed.
+#[derive(Debug, Default)]
+pub struct Joined {
+    runs: BTreeMap<Tab, BTreeMap<String, Option<String>>>,
+}
+
+impl Joined {
+    fn received(&mut self, event: &Event) -> Result<(), Broken> {
+        let (run, said) = (text(event, "run"), text(event, "text"));
+        let runs = self.runs.entry(tab(event)).or_default();
+        match text(event, "type") {
+            "agent_started" => {
+                runs.insert(run.to_owned(), Some(String::new()));
+            }
+            "run_state" => {
+                runs.insert(run.to_owned(), Some(said.to_owned()));
+            }
+            "message_delta" => {
+                if let Some(Some(joined)) = runs.get_mut(run) {
+                    joined.push_str(said);
+                }
+            }
+            "agent_completed" => {
+                let joined = runs.remove(run).flatten();
+                let success = text(event, "outcome") == "success";
+                if let Some(joined) = joined.filter(|joined| success && joined != said) {
+                    let (user, tab) = (text(event, "user"), number(event, "tab"));
+                    let what = format!(
+                        "`{user}`, tab {tab}: the deltas of run {run} join to {joined:?}, \
+                         the message is {said:?}"
+                    );
+                    return Err(Broken::new(what));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Invariant for Joined {
+    fn id(&self) -> &'static str {
+        "I24"
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), Broken> {
+        match event.name {
+            "user.received" => return self.received(event),
+            "user.closed" => {
+                for joined in self.runs.entry(tab(event)).or_default().values_mut() {
+                    *joined = None;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
