@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, Once};
 use std::task::{Context, Poll, Wake, Waker};
 
+use super::meter::{Part, charge};
 use super::record::Recorder;
 use super::strategy::{self, Strategy, TaskId};
 use crate::env::{Task, TaskEnd};
@@ -183,6 +184,7 @@ impl Wake for TaskWaker {
 /// A task taken out of its slot to run.
 struct Begun {
     id: TaskId,
+    host: HostId,
     future: TaskFuture,
     waker: Waker,
     aborted: bool,
@@ -255,13 +257,15 @@ impl Exec {
 
     /// Polls the task that the strategy picks, once.
     pub fn step(&self) -> Step {
-        let Some(Begun { id, mut future, waker, aborted }) = self.begin() else {
+        let Some(Begun { id, host, mut future, waker, aborted }) = self.begin() else {
             return Step::Idle;
         };
         let polled = if aborted {
             None
         } else {
-            Some(guarded(|| future.as_mut().poll(&mut Context::from_waker(&waker))))
+            let mut context = Context::from_waker(&waker);
+            let poll = || guarded(|| future.as_mut().poll(&mut context));
+            Some(charge(Part::Host(host), poll))
         };
         if let Some(Ok(Poll::Pending)) = polled {
             self.put_back(id, future);
@@ -294,7 +298,13 @@ impl Exec {
             recorder.choice("schedule", among as u64, index as u64);
         }
         recorder.enter(slot.host, slot.name, slot.cause);
-        Some(Begun { id, future, waker: slot.waker.clone(), aborted: slot.aborted })
+        Some(Begun {
+            id,
+            host: slot.host,
+            future,
+            waker: slot.waker.clone(),
+            aborted: slot.aborted,
+        })
     }
 
     fn put_back(&self, id: TaskId, future: TaskFuture) {

@@ -7,6 +7,7 @@ pub mod events;
 mod exec;
 mod hosts;
 mod layer;
+mod meter;
 mod native;
 mod net;
 mod record;
@@ -18,5 +19,6 @@ mod strike;
 mod turmoil;
 
 pub use hosts::{Cast, Ended, HostFuture, HostSpec, Reason};
+pub use meter::{Part, Shares, metered};
 pub use run::run;
 pub use sim_env::{SimEnv, SimListener, SimSleep, SimStream};

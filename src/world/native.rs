@@ -6,6 +6,7 @@ use std::task::Waker;
 
 use super::clock::{TimerKey, Timers};
 use super::exec::Kernel;
+use super::meter::{Part, charge};
 use super::net::Fabric;
 use crate::env::Moment;
 use crate::trace::EventIndex;
@@ -24,6 +25,10 @@ impl Native {
 
     /// Works on the network; records the choices it made and wakes whom it woke.
     pub fn with<R>(&self, work: impl FnOnce(&mut Fabric) -> R) -> R {
+        charge(Part::Network, || self.work(work))
+    }
+
+    fn work<R>(&self, work: impl FnOnce(&mut Fabric) -> R) -> R {
         let mut fabric = self.fabric.lock().expect("no waker is called under this lock");
         let result = work(&mut fabric);
         if !fabric.choices.is_empty() {

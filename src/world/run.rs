@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::budget::Budget;
 use super::exec::{self, Exec, HostId, Kernel, Panic, Step};
+use super::meter::{Part, charge};
 use super::native::Native;
 use super::net::Fabric;
 use super::record::Recorder;
@@ -270,7 +271,8 @@ impl<'a> Life<'a> {
         if self.fresh.is_empty() {
             return Ok(());
         }
-        let goes_on = self.fresh.iter().all(|event| observer.event(event));
+        let fresh = &self.fresh;
+        let goes_on = charge(Part::Observer, || fresh.iter().all(|event| observer.event(event)));
         self.world.tell(|recorder| recorder.keep(&mut self.fresh));
         if goes_on { Ok(()) } else { Err(Reason::Stopped) }
     }
