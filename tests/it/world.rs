@@ -110,7 +110,7 @@ fn fifo_knows_one_order_and_pct_many() {
 }
 
 /// A server that answers each line with its length, and clients that ask twice.
-fn echo(clients: usize) -> Cast {
+pub fn echo(clients: usize) -> Cast {
     let server = host("server", |env| {
         Box::pin(async move {
             let mut listener = env.bind("0.0.0.0:7").await.map_err(|e| e.to_string())?;
