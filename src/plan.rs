@@ -37,34 +37,6 @@ pub struct Plan {
     pub steps_max: u64,
 }
 
-impl Plan {
-    /// The plan without what its engine cannot do, and what was left out.
-    #[must_use]
-    pub fn for_engine(mut self) -> (Plan, Vec<FaultPlan>) {
-        let faults = std::mem::take(&mut self.faults);
-        let (can, cannot) = faults.into_iter().partition(|fault| self.can(fault));
-        self.faults = can;
-        (self, cannot)
-    }
-
-    /// The faults that the plan's engine cannot do.
-    pub fn unsupported(&self) -> Vec<&FaultPlan> {
-        self.faults.iter().filter(|fault| !self.can(fault)).collect()
-    }
-
-    /// Stock turmoil can kill and restart a host of the system. Its partitions hang TCP for ever,
-    /// its connections cannot be reset or stalled one by one, and its users share one host.
-    fn can(&self, fault: &FaultPlan) -> bool {
-        match (self.engine, &fault.what) {
-            (Engine::Native, _) => true,
-            (Engine::Turmoil, Fault::Crash { host, .. } | Fault::Stop { host, .. }) => {
-                self.users.iter().all(|user| user.name != *host)
-            }
-            (Engine::Turmoil, _) => false,
-        }
-    }
-}
-
 /// Which world runs the plan. Displayed and parsed as `native`, `turmoil`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Engine {

@@ -17,7 +17,8 @@ pub struct Overrides {
     pub plants: Vec<String>,
 }
 
-/// The plan of one seed, faults that its engine cannot do included (see [`Plan::for_engine`]).
+/// The plan of one seed. It holds also the faults that its engine cannot do: the engine leaves
+/// them out and lists them.
 pub fn draw(scenario: &Scenario, seed: Seed, overrides: &Overrides) -> Plan {
     let mut plants = overrides.plants.clone();
     plants.sort();

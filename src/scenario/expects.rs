@@ -37,10 +37,9 @@ pub(super) fn expect(
     let id = reader.required(table, "id", span, "an expectation").and_then(|n| reader.text(n));
     let (word, beside, at, node) = the_word(reader, table, span)?;
     let common = if word == "sometimes" { &COMMON[..2] } else { COMMON };
-    let words = WORDS.iter().map(|(word, _)| word);
-    let keys = common.iter().chain(beside).chain(LATER).chain(words);
-    let what = format!("an expectation of `{word}`");
-    reader.only(table, &keys.copied().collect::<Vec<_>>(), &what);
+    let keys: Vec<&str> = [word].iter().chain(beside).chain(common).copied().collect();
+    let others: Vec<&str> = WORDS.iter().map(|(word, _)| *word).chain(LATER.to_vec()).collect();
+    reader.only_beside(table, &keys, &others, &format!("an expectation of `{word}`"));
     let mut spoken = Spoken { reader, table, node, at: at.clone(), vocabulary, scenario };
     let claim = spoken.claim(word);
     let unless = table.get("unless").and_then(|node| spoken.pattern(node));
@@ -215,8 +214,8 @@ impl<'t, 'i> Spoken<'_, '_, 't, 'i> {
         let exactly = number("exactly");
         let (low, high) = (number("at_least").or(exactly), number("at_most").or(exactly));
         if low.is_none() && high.is_none() {
-            let bounds = "`exactly`, `at_least` or `at_most`";
-            self.reader.missing(self.at.clone(), bounds, "`count`");
+            let message = "`count` needs `exactly`, `at_least` or `at_most`";
+            self.reader.report(Diagnostic::new("missing-key", self.at.clone(), message));
             return None;
         }
         let at_least = low.unwrap_or(0);
@@ -350,7 +349,8 @@ impl<'t, 'i> Spoken<'_, '_, 't, 'i> {
         let at_least = self.table.get("at_least").map(|node| self.reader.chance_ppm(node));
         let at_least_ppm = at_least.unwrap_or(Some(0))?;
         if count == 0 {
-            self.reader.missing(self.at.clone(), "an order", "`sometimes`");
+            let message = "`sometimes` needs an order";
+            self.reader.report(Diagnostic::new("missing-key", self.node.span(), message));
         }
         (orders.len() == count).then_some(Claim::Sometimes { orders, at_least_ppm })
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 use super::diagnostic::Diagnostic;
-use super::load::later;
+use super::load::{LATER, later};
 use super::model::{Between, FaultKind, FaultSpec, Scenario, Span, UserSpec};
 use super::reader::{Node, Reader};
 use super::vocabulary::Vocabulary;
@@ -25,8 +25,8 @@ pub(super) fn fault(
     scenario: &Scenario,
 ) -> Option<FaultSpec> {
     later(reader, table);
-    let keys = ["chance", "times", "beyond_contract"].iter().chain(WORDS).copied();
-    reader.only(table, &keys.collect::<Vec<_>>(), "[[fault]]");
+    let keys = ["chance", "times"].iter().chain(WORDS).copied();
+    reader.only_beside(table, &keys.collect::<Vec<_>>(), LATER, "[[fault]]");
     let chance = table.get("chance").map_or(Some(1_000_000), |node| reader.chance_ppm(node));
     let times = table.get("times").and_then(|node| reader.int(node, 1, 100)).unwrap_or(1);
     let mut words = table.iter().filter(|(key, _)| WORDS.contains(&key.get_ref().as_ref()));

@@ -40,14 +40,16 @@ pub fn parse(
     (Some(Scenario { name, path, source, about: about(reader.source), ..scenario }), Vec::new())
 }
 
+/// A place at the end of a line is marked before the line's end, not across it.
 fn syntax(error: &toml::de::Error, source: &str) -> Diagnostic {
     let end = source.len();
     let span = error.span().unwrap_or(end..end);
-    let span = if span.is_empty() { span.start..(span.start + 1).min(end) } else { span };
+    let rest = source.get(span.start..span.end).unwrap_or_default();
+    let length = rest.find(['\n', '\r']).unwrap_or(rest.len());
     let mut lines = error.message().lines();
     let message = lines.next().unwrap_or("this is no TOML").to_owned();
     let help: Vec<String> = lines.map(str::to_owned).collect();
-    Diagnostic { help, ..Diagnostic::new("syntax", span, message) }
+    Diagnostic { help, ..Diagnostic::new("syntax", span.start..span.start + length, message) }
 }
 
 /// The comment at the top, its lines joined.
@@ -58,8 +60,7 @@ fn about(source: &str) -> String {
 
 fn read(reader: &mut Reader, root: &DeTable, vocabulary: &Vocabulary) -> Scenario {
     later(reader, root);
-    let keys: Vec<&str> = TOP.iter().chain(LATER).copied().collect();
-    reader.only(root, &keys, "a scenario");
+    reader.only_beside(root, TOP, LATER, "a scenario");
     schema(reader, root);
     let mut scenario = Scenario {
         title: root.get("title").and_then(|node| reader.text(node)).unwrap_or_default().to_owned(),
@@ -129,7 +130,7 @@ fn unique<'a>(reader: &mut Reader, names: impl Iterator<Item = (&'a str, &'a Spa
 
 fn schema(reader: &mut Reader, root: &DeTable) {
     let Some(node) = root.get("schema") else { return };
-    let version = node.get_ref().as_integer().map(|integer| integer.to_string());
+    let version = node.get_ref().as_integer().map(ToString::to_string);
     if version.as_deref() != Some("1") {
         let message = "unknown version of the scenario language: expected schema = 1";
         reader.report(Diagnostic::new("unknown-schema", node.span(), message));

@@ -62,7 +62,7 @@ impl Default for Run {
         Run {
             seeds: 200,
             faults_until: Duration::from_secs(10),
-            quiesce: Duration::from_secs(60),
+            quiesce: Duration::from_mins(1),
             steps_max: 1_000_000,
             strategy: None,
         }

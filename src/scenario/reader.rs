@@ -27,20 +27,20 @@ impl Reader<'_> {
 
     /// Refuses every key that is none of `keys`. `what` names the table.
     pub fn only(&mut self, table: &DeTable, keys: &[&str], what: &str) {
+        self.only_beside(table, keys, &[], what);
+    }
+
+    /// The same, where keys of `others` are reported elsewhere.
+    pub fn only_beside(&mut self, table: &DeTable, keys: &[&str], others: &[&str], what: &str) {
         for key in table.keys() {
-            if !keys.contains(&key.get_ref().as_ref()) {
-                self.unknown(
-                    "unknown-key",
-                    &format!("key in {what}"),
-                    key.get_ref(),
-                    keys,
-                    key.span(),
-                );
+            let (name, at) = (key.get_ref().as_ref(), key.span());
+            if !keys.contains(&name) && !others.contains(&name) {
+                self.unknown("unknown-key", &format!("key in {what}"), name, keys, at);
             }
         }
     }
 
-    /// `unknown host `gatway``, with the nearest name.
+    /// An unknown name of some kind, with the nearest one.
     pub fn unknown(
         &mut self,
         code: &'static str,
@@ -136,7 +136,7 @@ impl Reader<'_> {
             return Some(range);
         }
         let bounds =
-            if high == i64::MAX { format!("from {low}") } else { format!("{low} to {high}") };
+            if high == i64::MAX { format!("at least {low}") } else { format!("{low} to {high}") };
         let message = format!("out of range: expected {bounds}");
         self.report(Diagnostic::new("out-of-range", at.span(), message));
         None
@@ -191,7 +191,7 @@ impl Reader<'_> {
     }
 
     /// One text, or a list of texts.
-    pub fn texts<'t, 'i>(&mut self, node: &'t Node<'i>) -> Vec<(&'t str, Span)> {
+    pub fn texts<'t>(&mut self, node: &'t Node<'_>) -> Vec<(&'t str, Span)> {
         match node.get_ref() {
             DeValue::String(text) => vec![(text.as_ref(), node.span())],
             DeValue::Array(nodes) => nodes
@@ -208,11 +208,7 @@ impl Reader<'_> {
     /// Points at the place inside a text where its little language went wrong.
     pub fn expression(&mut self, code: &'static str, text: &str, at: &Span, error: &ExprError) {
         let place = self.within(text, at, &error.span);
-        let mut diagnostic = Diagnostic::new(code, place.clone(), error.message.clone());
-        if place.is_empty() {
-            diagnostic.span = place.start..place.start + 1;
-        }
-        self.report(diagnostic);
+        self.report(Diagnostic::new(code, place, error.message.clone()));
     }
 
     /// The place of `inner` of a text in the source; all of the text when it has escapes.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use toml::de::DeTable;
 
+use super::diagnostic::Diagnostic;
 use super::load::value;
 use super::model::{Span, StepSpec, Undrawn};
 use super::reader::{Node, Reader};
@@ -61,8 +62,9 @@ fn read(
 
 fn unknown(reader: &mut Reader, table: &DeTable, at: &Span, vocabulary: &Vocabulary) {
     let words: Vec<&str> = vocabulary.steps.iter().map(|step| step.word).collect();
-    match table.keys().next() {
-        Some(key) => reader.unknown("unknown-step", "step", key.get_ref(), &words, key.span()),
-        None => reader.missing(at.clone(), "<word>", "a step"),
+    if let Some(key) = table.keys().next() {
+        return reader.unknown("unknown-step", "step", key.get_ref(), &words, key.span());
     }
+    let diagnostic = Diagnostic::new("missing-key", at.clone(), "a step needs its word");
+    reader.report(diagnostic.help(format!("expected one of: {}", words.join(", "))));
 }

@@ -1,6 +1,20 @@
 //! What a history means: expectations and invariants, fed event by event, on line.
 //! Must never know which system made the events, nor change anything.
 
+mod automata;
+mod explain;
+mod judge;
+mod matches;
+mod monitor;
+mod order;
+mod pattern;
+mod response;
+mod tally;
+
+pub use explain::explain;
+pub use judge::Judge;
+pub use tally::{ExpectTally, Finding, Lack, Tally};
+
 use std::ops::Range;
 
 use crate::env::Moment;
