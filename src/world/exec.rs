@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Once};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::meter::{Part, charge};
-use super::record::Recorder;
+use super::record::{Glance, Recorder};
 use super::strategy::{self, Strategy, TaskId};
 use crate::env::{Task, TaskEnd};
 use crate::plan::Plan;
@@ -34,7 +34,8 @@ struct Slot {
     id: TaskId,
     /// Away while the task runs.
     future: Option<TaskFuture>,
-    waker: Waker,
+    /// Away likewise: cloning it would cost two atomic operations a step.
+    waker: Option<Waker>,
     host: HostId,
     name: &'static str,
     cause: Option<EventIndex>,
@@ -121,6 +122,8 @@ impl Node {
 /// What the steps of a run share: the recorder and every run queue, under one lock.
 pub struct Kernel {
     inner: Mutex<Inner>,
+    /// The recorder's clock and cause, to be read without its lock.
+    pub glance: Arc<Glance>,
 }
 
 struct Inner {
@@ -132,7 +135,8 @@ impl Kernel {
     /// One run queue for each of `streams`, which its strategy draws from.
     pub fn new(plan: &Plan, recorder: Recorder, streams: &[String]) -> Arc<Kernel> {
         let nodes = streams.iter().map(|stream| Node::of(plan, stream)).collect();
-        Arc::new(Kernel { inner: Mutex::new(Inner { recorder, nodes }) })
+        let glance = recorder.glance();
+        Arc::new(Kernel { inner: Mutex::new(Inner { recorder, nodes }), glance })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -162,7 +166,11 @@ pub struct Panic {
 /// What one step did.
 pub enum Step {
     Idle,
-    Ran,
+    /// A task ran; steps so far, and whether there are events that nobody has seen.
+    Ran {
+        steps: u64,
+        fresh: bool,
+    },
     Panicked(Panic),
 }
 
@@ -209,7 +217,7 @@ impl Exec {
         node.slots[slot_of(id)] = Some(Slot {
             id,
             future: Some(future),
-            waker,
+            waker: Some(waker),
             host,
             name,
             cause,
@@ -268,8 +276,7 @@ impl Exec {
             Some(charge(Part::Host(host), poll))
         };
         if let Some(Ok(Poll::Pending)) = polled {
-            self.put_back(id, future);
-            return Step::Ran;
+            return self.put_back(id, future, waker);
         }
         let dropped = guarded(move || drop(future));
         let end = match (polled, dropped) {
@@ -277,7 +284,7 @@ impl Exec {
             (None, Ok(())) => Ok(TaskEnd::Aborted),
             _ => Ok(TaskEnd::Finished),
         };
-        self.finish(id, end).map_or(Step::Ran, Step::Panicked)
+        self.finish(id, end)
     }
 
     fn begin(&self) -> Option<Begun> {
@@ -302,21 +309,23 @@ impl Exec {
             id,
             host: slot.host,
             future,
-            waker: slot.waker.clone(),
+            waker: slot.waker.take().expect("its waker is with its future"),
             aborted: slot.aborted,
         })
     }
 
-    fn put_back(&self, id: TaskId, future: TaskFuture) {
+    fn put_back(&self, id: TaskId, future: TaskFuture, waker: Waker) -> Step {
         let mut inner = self.kernel.lock();
         let Inner { recorder, nodes } = &mut *inner;
         let cause = recorder.leave();
         let slot = nodes[self.node].task(id).expect("a pending task exists");
         slot.future = Some(future);
+        slot.waker = Some(waker);
         slot.cause = slot.cause.max(cause);
+        recorder.ran()
     }
 
-    fn finish(&self, id: TaskId, end: Result<TaskEnd, Caught>) -> Option<Panic> {
+    fn finish(&self, id: TaskId, end: Result<TaskEnd, Caught>) -> Step {
         let slot = self.with(|node| {
             let slot = node.remove(id);
             if slot.queued {
@@ -339,8 +348,11 @@ impl Exec {
         if let Some(waiter) = waiter {
             waiter.wake();
         }
-        self.kernel.tell(Recorder::leave);
-        panic
+        let ran = self.kernel.tell(|recorder| {
+            recorder.leave();
+            recorder.ran()
+        });
+        panic.map_or(ran, Step::Panicked)
     }
 
     /// Drops every task of `host`, in the order of birth, without running them again.

@@ -50,15 +50,17 @@ impl Native {
     }
 
     pub fn cause(&self) -> Option<EventIndex> {
-        self.kernel.tell(|recorder| recorder.cause())
+        self.kernel.glance.cause()
     }
 
     pub fn learn(&self, cause: Option<EventIndex>) {
-        self.kernel.tell(|recorder| recorder.learn(cause));
+        if cause > self.cause() {
+            self.kernel.tell(|recorder| recorder.learn(cause));
+        }
     }
 
     pub fn now(&self) -> Moment {
-        self.kernel.tell(|recorder| recorder.now())
+        self.kernel.glance.now()
     }
 
     /// Sets a timer, or gives the one set before a new waker.

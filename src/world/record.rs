@@ -2,10 +2,36 @@
 //! Must never decide anything.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use super::exec::HostId;
+use super::exec::{HostId, Step};
 use crate::env::Moment;
 use crate::trace::{Choice, Event, EventIndex, Hasher, Trace, Value};
+
+/// What every poll wants to know: virtual time, and the cause of whoever runs. Only the recorder
+/// writes it, on the same thread: the atomics order nothing.
+#[derive(Debug)]
+pub struct Glance {
+    now_ns: AtomicU64,
+    /// The event's index plus one; 0 is none.
+    cause: AtomicU64,
+}
+
+impl Glance {
+    pub fn now(&self) -> Moment {
+        Moment(Duration::from_nanos(self.now_ns.load(Ordering::Relaxed)))
+    }
+
+    pub fn cause(&self) -> Option<EventIndex> {
+        let cause = self.cause.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(EventIndex::try_from(cause).expect("it was an index plus one"))
+    }
+
+    fn set_cause(&self, cause: Option<EventIndex>) {
+        self.cause.store(cause.map_or(0, |index| u64::from(index) + 1), Ordering::Relaxed);
+    }
+}
 
 /// The task that runs now, as events see it.
 #[derive(Clone, Copy, Default)]
@@ -13,11 +39,10 @@ struct Current {
     /// `None`: the world itself.
     host: Option<HostId>,
     task: &'static str,
-    cause: Option<EventIndex>,
 }
 
 pub struct Recorder {
-    now: Moment,
+    glance: Arc<Glance>,
     step: u64,
     hasher: Hasher,
     current: Current,
@@ -39,7 +64,7 @@ pub struct Recorder {
 impl Recorder {
     pub fn new(record: bool, host_names: Vec<Arc<str>>) -> Recorder {
         Recorder {
-            now: Moment::default(),
+            glance: Arc::new(Glance { now_ns: AtomicU64::new(0), cause: AtomicU64::new(0) }),
             step: 0,
             hasher: Hasher::default(),
             current: Current::default(),
@@ -55,13 +80,23 @@ impl Recorder {
         }
     }
 
+    pub fn glance(&self) -> Arc<Glance> {
+        Arc::clone(&self.glance)
+    }
+
     pub fn now(&self) -> Moment {
-        self.now
+        self.glance.now()
     }
 
     pub fn advance(&mut self, to: Moment) {
-        assert!(to >= self.now, "time runs backwards");
-        self.now = to;
+        assert!(to >= self.now(), "time runs backwards");
+        let nanos = u64::try_from(to.0.as_nanos()).expect("virtual time is below 500 years");
+        self.glance.now_ns.store(nanos, Ordering::Relaxed);
+    }
+
+    /// What the loop wants to know after a step.
+    pub fn ran(&self) -> Step {
+        Step::Ran { steps: self.step, fresh: !self.fresh.is_empty() }
     }
 
     pub fn steps(&self) -> u64 {
@@ -71,21 +106,25 @@ impl Recorder {
     /// A task begins to run.
     pub fn enter(&mut self, host: HostId, task: &'static str, cause: Option<EventIndex>) {
         self.step += u64::from(!self.closed);
-        self.current = Current { host: Some(host), task, cause };
+        self.current = Current { host: Some(host), task };
+        self.glance.set_cause(cause);
     }
 
     /// It stopped running; what it knows by now.
     pub fn leave(&mut self) -> Option<EventIndex> {
-        std::mem::take(&mut self.current).cause
+        self.current = Current::default();
+        let cause = self.cause();
+        self.glance.set_cause(None);
+        cause
     }
 
     pub fn cause(&self) -> Option<EventIndex> {
-        self.current.cause
+        self.glance.cause()
     }
 
     /// Whoever runs now learns what happened up to `cause`.
     pub fn learn(&mut self, cause: Option<EventIndex>) {
-        self.current.cause = self.current.cause.max(cause);
+        self.glance.set_cause(self.cause().max(cause));
     }
 
     pub fn mute(&mut self, muted: bool) {
@@ -105,15 +144,15 @@ impl Recorder {
         let event = Event {
             index: self.next_event,
             step: self.step,
-            at: self.now,
+            at: self.now(),
             host: Arc::clone(host),
             task: self.current.task,
             name,
             fields,
-            cause: self.current.cause,
+            cause: self.cause(),
         };
         self.next_event += 1;
-        self.current.cause = Some(event.index);
+        self.glance.set_cause(Some(event.index));
         self.hasher.event(&event);
         self.fresh.push(event);
     }
@@ -127,10 +166,6 @@ impl Recorder {
         if self.record {
             self.trace.choices.push(Choice { stream, among, chosen });
         }
-    }
-
-    pub fn has_fresh(&self) -> bool {
-        !self.fresh.is_empty()
     }
 
     /// Moves the events that nobody has seen into `into`, which must be empty.
@@ -153,7 +188,7 @@ impl Recorder {
         self.trace.digest = self.hasher.digest();
         self.trace.steps = self.step;
         self.trace.choices_made = self.choices;
-        self.trace.end = self.now;
+        self.trace.end = self.now();
         std::mem::take(&mut self.trace)
     }
 }

@@ -139,21 +139,25 @@ impl<'a> Life<'a> {
 
     /// Lets tasks run until none can.
     fn run_instant(&mut self, observer: &mut dyn Observer, budget: &Budget) -> Result<(), Reason> {
+        self.show(observer)?;
         loop {
             match self.world.execs[0].step() {
-                Step::Idle => return self.show(observer),
-                Step::Ran => {}
-                Step::Panicked(panic) => self.panicked(&panic)?,
-            }
-            let (steps, fresh) =
-                self.world.tell(|recorder| (recorder.steps(), recorder.has_fresh()));
-            if fresh {
-                // A process that returned has said so by an event.
-                self.show(observer)?;
-                self.handle_exits();
-            }
-            if let Some(reason) = budget.cut(steps) {
-                return Err(reason);
+                Step::Idle => return Ok(()),
+                Step::Ran { steps, fresh } => {
+                    if fresh {
+                        // A process that returned has said so by an event.
+                        self.show(observer)?;
+                        self.handle_exits();
+                    }
+                    if let Some(reason) = budget.cut(steps) {
+                        return Err(reason);
+                    }
+                }
+                Step::Panicked(panic) => {
+                    self.panicked(&panic)?;
+                    self.show(observer)?;
+                    self.handle_exits();
+                }
             }
         }
     }

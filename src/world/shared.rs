@@ -119,7 +119,7 @@ impl World {
     }
 
     pub fn now(&self) -> Moment {
-        self.tell(|recorder| recorder.now())
+        self.kernel.glance.now()
     }
 
     pub fn find(&self, name: &str) -> Option<HostId> {

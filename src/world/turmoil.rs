@@ -143,7 +143,7 @@ fn turn(
     }
     match stepped {
         Step::Idle => return Poll::Pending,
-        Step::Ran => {}
+        Step::Ran { .. } => {}
         Step::Panicked(panic) => reports.lock().expect("reports").panics.push(panic),
     }
     cx.waker().wake_by_ref();

@@ -1,7 +1,9 @@
 //! The fabric: every connection, port and packet of the world, and the agenda of arrivals.
 //! Never wakes anybody under its lock: wakers are collected and handed to the caller.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::task::Waker;
 use std::time::Duration;
@@ -69,7 +71,7 @@ pub struct PortState {
 }
 
 /// What arrives.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Arrival {
     Syn(u64),
     SynAck(u64, ConnId),
@@ -85,7 +87,8 @@ pub struct Fabric {
     seed: Seed,
     pub host_names: Vec<String>,
     pub now: Moment,
-    agenda: BTreeMap<(Moment, u64), Arrival>,
+    /// Earliest first; of one instant, the first scheduled first.
+    agenda: BinaryHeap<Reverse<(Moment, u64, Arrival)>>,
     next_arrival: u64,
     conns: Vec<Option<Conn>>,
     pub attempts: BTreeMap<u64, Attempt>,
@@ -112,7 +115,7 @@ impl Fabric {
             seed,
             dark: vec![false; host_names.len()],
             now: Moment::default(),
-            agenda: BTreeMap::new(),
+            agenda: BinaryHeap::new(),
             next_arrival: 0,
             conns: Vec::new(),
             attempts: BTreeMap::new(),
@@ -171,11 +174,11 @@ impl Fabric {
 
     pub fn schedule(&mut self, at: Moment, arrival: Arrival) {
         self.next_arrival += 1;
-        self.agenda.insert((at, self.next_arrival), arrival);
+        self.agenda.push(Reverse((at, self.next_arrival, arrival)));
     }
 
     pub fn next_arrival(&self) -> Option<Moment> {
-        self.agenda.first_key_value().map(|((at, _), _)| *at)
+        self.agenda.peek().map(|Reverse((at, _, _))| *at)
     }
 
     /// Whether anything is on its way.
@@ -183,12 +186,15 @@ impl Fabric {
         self.agenda.is_empty()
     }
 
+    fn pop_due(&mut self) -> Option<Arrival> {
+        let next = self.agenda.peek_mut()?;
+        (next.0.0 <= self.now).then(|| PeekMut::pop(next).0.2)
+    }
+
     /// Lets everything arrive that is due.
     pub fn arrive_due(&mut self) {
-        while let Some(entry) = self.agenda.first_entry()
-            && entry.key().0 <= self.now
-        {
-            match entry.remove() {
+        while let Some(arrival) = self.pop_due() {
+            match arrival {
                 Arrival::Syn(attempt) => self.syn_arrives(attempt),
                 Arrival::SynAck(attempt, conn) => self.syn_ack_arrives(attempt, conn),
                 Arrival::SynRefused(attempt) => self.attempt_ends(attempt, Err(Failed::Refused)),
