@@ -9,6 +9,10 @@ use std::time::Duration;
 use grounds::{floor, native, turmoil_stock};
 use workloads::Workload;
 
+/// The binary's own allocator, under all grounds alike.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Each repetition takes one batch on every ground in turn; the median of them counts.
 const REPETITIONS: usize = 7;
 
