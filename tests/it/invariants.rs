@@ -328,8 +328,10 @@ fn i14_the_gateway_blames_itself_only_for_injected_faults() {
 
 #[test]
 fn i16_a_live_connection_is_kept_and_told() {
-    let early = "registry.removed user=ana connection=c1 generation=1 live=0";
-    breaks("I16", &with("", "type=tool_executing @", early), "c1 of `ana` lives");
+    let removed = "registry.removed user=ana connection=c1 generation=1 live=0";
+    let acts = format!("{removed}\nframe.handled connection=c1 user=ana method=ping id=k");
+    breaks("I16", &with("", "type=tool_executing @", &acts), "c1 of `ana` lives");
+    holds("I16", &with("", "type=agent_completed @", removed));
     let skipped = "frame.sent connection=c1 user=ana type=tool_executing";
     breaks("I16", &with(skipped, "", ""), "never sent event 2 of run r1");
     let lost = "event.appended run=r2 thread=t1 user=bob type=agent_started seq=1 run_seq=1";
@@ -380,4 +382,6 @@ fn i24_the_deltas_are_the_message() {
     holds("I24", &wrong.replace(cut, "user.closed user=ana tab=1\nx from=running"));
     let failed = wrong.replace("outcome=success", "outcome=failed");
     holds("I24", &failed);
+    // A tab that came after the start got it from history, which has no deltas.
+    holds("I24", &wrong.replace("user.reply user=ana tab=1 id=k1", "x id=k1"));
 }

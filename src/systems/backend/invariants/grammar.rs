@@ -1,8 +1,9 @@
 //! I21 and I4: `agent_started (…)* agent_completed`, and tool pairs inside, as each tab of each
 //! client sees each run. Must never demand the beginning of a run from a tab that came later.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::tabs::Tabs;
 use super::{Facts, Tab, number, tab, text};
 use crate::trace::{Event, EventIndex};
 use crate::verdict::{Broken, Invariant};
@@ -13,60 +14,6 @@ const INSIDE: &[&str] = &["agent_thinking", "message_delta", "tool_executing", "
 enum Seen {
     Begun,
     Ended,
-}
-
-/// Which tabs see which runs from their beginning.
-#[derive(Debug)]
-struct Tabs {
-    resuming: BTreeSet<String>,
-    /// The command id of a tab's pending `connect`.
-    connects: BTreeMap<Tab, String>,
-    /// When a tab's present connection was ready to be told everything.
-    ready: BTreeMap<Tab, EventIndex>,
-    /// When a run's start entered the log.
-    started: BTreeMap<String, EventIndex>,
-}
-
-impl Tabs {
-    fn new(facts: &Facts) -> Tabs {
-        Tabs {
-            resuming: facts.resuming.clone(),
-            connects: BTreeMap::new(),
-            ready: BTreeMap::new(),
-            started: BTreeMap::new(),
-        }
-    }
-
-    fn event(&mut self, event: &Event) {
-        match event.name {
-            "user.sent" if text(event, "method") == "connect" => {
-                self.connects.insert(tab(event), text(event, "id").to_owned());
-            }
-            "user.reply" => {
-                let tab = tab(event);
-                if self.connects.get(&tab).is_some_and(|id| id == text(event, "id")) {
-                    self.ready.insert(tab, event.index);
-                }
-            }
-            "event.appended" if text(event, "type") == "agent_started" => {
-                self.started.insert(text(event, "run").to_owned(), event.index);
-            }
-            _ => {}
-        }
-    }
-
-    fn starts_over(&self, event: &Event) -> bool {
-        event.name == "user.connected" && !self.resuming.contains(text(event, "user"))
-    }
-
-    /// The tab was ready before the run began, so it must see the beginning.
-    fn owed_beginning(&self, tab: &Tab, run: &str) -> bool {
-        match (self.ready.get(tab), self.started.get(run)) {
-            (Some(ready), Some(started)) => ready < started,
-            (Some(_), None) => true,
-            (None, _) => false,
-        }
-    }
 }
 
 /// I21.

@@ -14,6 +14,7 @@ mod singles;
 mod sockets;
 mod states;
 mod streams;
+mod tabs;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,7 +92,7 @@ pub fn all(facts: &Facts) -> Vec<Box<dyn Invariant>> {
         Box::new(singles::Pool::default()),
         Box::new(grammar::Grammar::new(facts)),
         Box::new(singles::Single::default()),
-        Box::new(text::Joined::default()),
+        Box::new(text::Joined::new(facts)),
     ]
 }
 

@@ -2,8 +2,10 @@
 //! registry's own counts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::{Facts, gateway_lost, number, text};
+use crate::env::Moment;
 use crate::trace::{Event, EventIndex};
 use crate::verdict::{Broken, End, Invariant};
 
@@ -62,16 +64,24 @@ type Due = (String, i64);
 #[derive(Debug, Default)]
 struct Connection {
     user: String,
+    /// It is ending: nothing is due to it any more.
     leaving: bool,
-    due: BTreeMap<Due, EventIndex>,
+    /// It was taken out of the registry, which is right only if it does nothing more.
+    removed: Option<EventIndex>,
+    due: BTreeMap<Due, (Moment, EventIndex)>,
     sent: BTreeSet<Due>,
 }
+
+/// How long an event may take from the log into a live connection's socket.
+const SENT_WITHIN: Duration = Duration::from_secs(15);
 
 /// I16: a registered connection stays so until it leaves, and gets every durable event of its
 /// user meanwhile, by the log or by a snapshot.
 #[derive(Debug, Default)]
 pub struct NothingLost {
     connections: BTreeMap<String, Connection>,
+    /// Nothing is overdue before this.
+    next_check: Moment,
 }
 
 impl NothingLost {
@@ -82,16 +92,28 @@ impl NothingLost {
         }
     }
 
-    fn removed(&self, event: &Event) -> Result<(), Broken> {
-        let connection = text(event, "connection");
-        match self.connections.get(connection) {
-            Some(known) if !known.leaving => {
-                let user = &known.user;
-                let what = format!("connection {connection} of `{user}` lives, but was removed");
-                Err(Broken::new(what))
-            }
-            _ => Ok(()),
+    fn acts(&self, connection: &str) -> Result<(), Broken> {
+        let Some(known) = self.connections.get(connection) else { return Ok(()) };
+        let Some(removed) = known.removed.filter(|_| !known.leaving) else { return Ok(()) };
+        let user = &known.user;
+        let what = format!("connection {connection} of `{user}` lives, but was removed");
+        Err(Broken::new(what).with([removed]))
+    }
+
+    fn overdue(&mut self, now: Moment) -> Result<(), Broken> {
+        if now < self.next_check {
+            return Ok(());
         }
+        self.next_check = now + Duration::from_secs(1);
+        let late = |at: &Moment| now.since(*at) > SENT_WITHIN;
+        for (connection, known) in &self.connections {
+            let late = known.due.iter().find(|(_, (at, _))| late(at));
+            if let Some(((run, at), (_, appended))) = late {
+                let what = format!("connection {connection} waits for event {at} of run {run}");
+                return Err(Broken::new(what).with([*appended]));
+            }
+        }
+        Ok(())
     }
 
     fn appended(&mut self, event: &Event) {
@@ -99,7 +121,7 @@ impl NothingLost {
         let user = text(event, "user");
         for known in self.connections.values_mut() {
             if known.user == user && !known.leaving && !known.sent.contains(&due) {
-                known.due.insert(due.clone(), event.index);
+                known.due.insert(due.clone(), (event.at, event.index));
             }
         }
     }
@@ -118,7 +140,7 @@ impl NothingLost {
         let now = (run, number(event, "run_seq"));
         known.due.remove(&now);
         let skipped = known.due.range((now.0.clone(), i64::MIN)..now.clone()).next();
-        if let Some(((run, at), appended)) = skipped {
+        if let Some(((run, at), (_, appended))) = skipped {
             let what = format!("connection {connection} was never sent event {at} of run {run}");
             return Err(Broken::new(what).with([*appended]));
         }
@@ -133,6 +155,7 @@ impl Invariant for NothingLost {
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
+        self.overdue(event.at)?;
         let connection = text(event, "connection");
         match event.name {
             "registry.registered" => {
@@ -140,10 +163,15 @@ impl Invariant for NothingLost {
                 let known = self.connections.entry(connection.to_owned()).or_default();
                 known.user = user;
             }
-            "registry.removed" => return self.removed(event),
+            "registry.removed" => {
+                if let Some(known) = self.connections.get_mut(connection) {
+                    known.removed = Some(event.index);
+                }
+            }
             "conn.state" if matches!(text(event, "to"), "closing" | "failed" | "closed") => {
                 self.leaves(connection);
             }
+            "conn.state" | "frame.handled" => return self.acts(connection),
             "conn.closed" => self.leaves(connection),
             "conn.gone" => {
                 self.connections.remove(connection);
@@ -158,7 +186,7 @@ impl Invariant for NothingLost {
 
     fn end(&mut self, _end: &End) -> Result<(), Broken> {
         for (connection, known) in &self.connections {
-            if let Some(((run, at), appended)) = known.due.iter().next() {
+            if let Some(((run, at), (_, appended))) = known.due.iter().next() {
                 let user = &known.user;
                 let what = format!("connection {connection} of `{user}` still lacks {at} of {run}");
                 return Err(Broken::new(what).with([*appended]));

@@ -3,23 +3,32 @@
 
 use std::collections::BTreeMap;
 
-use super::{Tab, number, tab, text};
+use super::tabs::Tabs;
+use super::{Facts, Tab, number, tab, text};
 use crate::trace::Event;
 use crate::verdict::{Broken, Invariant};
 
 /// I24. `None` is a text of which a part was missed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Joined {
+    tabs: Tabs,
     runs: BTreeMap<Tab, BTreeMap<String, Option<String>>>,
 }
 
 impl Joined {
+    pub fn new(facts: &Facts) -> Joined {
+        Joined { tabs: Tabs::new(facts), runs: BTreeMap::new() }
+    }
+
     fn received(&mut self, event: &Event) -> Result<(), Broken> {
         let (run, said) = (text(event, "run"), text(event, "text"));
-        let runs = self.runs.entry(tab(event)).or_default();
+        let tab = tab(event);
+        let runs = self.runs.entry(tab.clone()).or_default();
         match text(event, "type") {
             "agent_started" => {
-                runs.insert(run.to_owned(), Some(String::new()));
+                // History has no deltas: only who was there from the start hears them all.
+                let live = self.tabs.owed_beginning(&tab, run);
+                runs.insert(run.to_owned(), live.then(String::new));
             }
             "run_state" => {
                 runs.insert(run.to_owned(), Some(said.to_owned()));
@@ -53,6 +62,7 @@ impl Invariant for Joined {
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
+        self.tabs.event(event);
         match event.name {
             "user.received" => return self.received(event),
             "user.closed" => {
