@@ -22,6 +22,9 @@ crate::events! {
         &str, stream: &str, epoch: &str, seq: i64, run_seq: i64, delta_seq: i64, tool_call: &str,
         status: &str, outcome: &str, text: &str, marker: &str, idem: &str,
     );
+    /// User, when it first knows the end of the run of one of its commands, by `agent_completed`
+    /// or by a snapshot; `state` is the snapshot's or that of the outcome.
+    "user.settled" settled(user: &str, idem: &str, run: &str, state: &str);
     /// User, after the connection ended; code 0 when no close frame came.
     "user.closed" closed(user: &str, tab: u64, code: u64, reason: &str);
     /// User, when a frame arrives after a close frame, or one that is no frame of the contract.

@@ -50,6 +50,8 @@ pub struct Session {
     pub token: Option<String>,
     /// The command that started a run.
     pub idem_of: BTreeMap<String, String>,
+    /// Runs whose end was told.
+    pub settled: BTreeSet<String>,
 }
 
 /// Items that wait in one mailbox at most; they count for one byte each.

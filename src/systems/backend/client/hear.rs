@@ -93,6 +93,13 @@ impl<E: Env> Tab<E> {
         idem
     }
 
+    async fn settle(&mut self, run: &str, idem: &str, state: &str) {
+        let first = self.desk.session.with(|session| session.settled.insert(run.to_owned())).await;
+        if first {
+            events::settled(self.desk.user(), idem, run, state);
+        }
+    }
+
     async fn event(&mut self, frame: &Frame, raw: &str) {
         let idem = self.idem_of(frame).await;
         if frame.seq > 0 {
@@ -100,9 +107,12 @@ impl<E: Env> Tab<E> {
             self.memory.positions.insert(frame.stream.clone(), place);
         }
         tell(self.desk.user(), self.number, frame, raw, &idem);
+        let end = wire::end_of(frame);
+        if let Some(state) = end.filter(|_| !idem.is_empty()) {
+            self.settle(&frame.run_id, &idem, state).await;
+        }
         // A run that ended while nobody looked is shown as a snapshot that says so.
-        let over = frame.kind == "run_state" && wire::is_terminal(&frame.data.state);
-        let kind = if over { "agent_completed" } else { frame.kind.as_str() };
+        let kind = if end.is_some() { "agent_completed" } else { frame.kind.as_str() };
         if self.desk.awaited.contains(kind) {
             self.desk.tell(News::Event { kind: kind.to_owned(), idem }).await;
         }

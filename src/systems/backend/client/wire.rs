@@ -89,9 +89,16 @@ pub struct Problem {
     pub retry_after_ms: Option<u64>,
 }
 
-/// States of a run that are its end.
-pub fn is_terminal(state: &str) -> bool {
-    matches!(state, "completed" | "failed" | "timeout" | "dead" | "cancelled")
+/// The state in which a run ended, when the frame tells its end.
+pub fn end_of(frame: &Frame) -> Option<&str> {
+    match (frame.kind.as_str(), frame.data.state.as_str(), frame.data.outcome.as_str()) {
+        ("agent_completed", _, "success") => Some("completed"),
+        ("agent_completed", _, outcome) => Some(outcome),
+        ("run_state", "completed" | "failed" | "timeout" | "dead" | "cancelled", _) => {
+            Some(&frame.data.state)
+        }
+        _ => None,
+    }
 }
 
 #[derive(Serialize)]

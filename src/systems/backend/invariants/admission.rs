@@ -1,7 +1,7 @@
 //! I1 and I14: who is let in, and when the gateway may blame itself. Must never excuse a cold
 //! start.
 
-use super::{DATABASE, GATEWAY, gateway_lost, number, text};
+use super::{DATABASE, gateway_lost, number, text};
 use crate::trace::Event;
 use crate::verdict::{Broken, Invariant};
 
@@ -35,8 +35,7 @@ impl Invariant for ReadyFirst {
     }
 }
 
-/// I14: 1011 is for injected internal faults, and a panic is an internal fault that nobody
-/// injected.
+/// I14: 1011 is for injected internal faults.
 #[derive(Debug, Default)]
 pub struct NoInternalFault {
     /// A fault struck the database or the gateway's way to it.
@@ -64,10 +63,6 @@ impl Invariant for NoInternalFault {
         if closed && number(event, "code") == 1011 && !self.excused {
             let user = text(event, "user");
             return Err(Broken::new(format!("1011 for `{user}` without an internal fault")));
-        }
-        if event.name == "task.panicked" && text(event, "host") == GATEWAY {
-            let (task, message) = (text(event, "task"), text(event, "message"));
-            return Err(Broken::new(format!("the gateway's task {task} panicked: {message}")));
         }
         self.excused |= Self::strikes_database(event);
         Ok(())

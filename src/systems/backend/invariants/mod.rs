@@ -40,7 +40,7 @@ pub const WORDS: &[Word] = &[
     Word { name: "I11", about: "every command is answered, or its connection closes" },
     Word { name: "I12", about: "one run an accepted message, run ids unique" },
     Word { name: "I13", about: "one close frame a connection, and nothing after it" },
-    Word { name: "I14", about: "1011 and panics only after an injected internal fault" },
+    Word { name: "I14", about: "1011 only after an injected internal fault" },
     Word { name: "I16", about: "a live connection gets every event of its user" },
     Word { name: "I19", about: "the pool's count is its sessions, never above capacity" },
     Word { name: "I20", about: "the world comes to rest (judged by the runner)" },
