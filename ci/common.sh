@@ -31,17 +31,20 @@ worst() {
     done
 }
 
+SEEDBED=target/release/seedbed
+RECORDS=target/campaigns
+
 # Runs one campaign of every scenario: campaign NAME OPTIONS...
-# Leaves its records, one JSON object a line, in target/campaigns/NAME.jsonl, prints the summary
-# and every seed that did not hold, and returns the exit code of seedbed.
+# Leaves its records, one JSON object a line, in $RECORDS/NAME.jsonl, prints the summary and every
+# seed that did not hold, and returns the exit code of seedbed.
 campaign() {
-    local name=$1 code=0
+    local name=$1 records=$RECORDS/$1.jsonl code=0
     shift
-    mkdir -p target/campaigns
+    mkdir -p "$RECORDS"
     printf '\n==> %s: seedbed run %s\n' "$name" "$*"
-    target/release/seedbed run --format json "$@" >"target/campaigns/$name.jsonl" || code=$?
-    grep -F '"verdict"' "target/campaigns/$name.jsonl" | grep -vF '"verdict":"held"' || true
-    tail -n 1 "target/campaigns/$name.jsonl"
-    printf '==> %s: exit code %d, records in target/campaigns/%s.jsonl\n' "$name" "$code" "$name"
+    "$SEEDBED" run --format json "$@" >"$records" || code=$?
+    grep -F '"verdict"' "$records" | grep -vF '"verdict":"held"' || true
+    tail -n 1 "$records"
+    printf '==> %s: exit code %d, records in %s\n' "$name" "$code" "$records"
     return "$code"
 }

@@ -7,11 +7,16 @@ use super::cores::mailbox::{self, Received, Rejected};
 use crate::env::Env;
 
 /// A queue bounded in bytes, from many to one. Clones share it.
-#[derive(Clone)]
 pub struct Mailbox<E, T> {
     env: E,
     name: &'static str,
     core: Arc<mailbox::Mailbox<T>>,
+}
+
+impl<E: Clone, T> Clone for Mailbox<E, T> {
+    fn clone(&self) -> Self {
+        Mailbox { env: self.env.clone(), name: self.name, core: Arc::clone(&self.core) }
+    }
 }
 
 impl<E: Env, T: Send> Mailbox<E, T> {

@@ -6,11 +6,16 @@ use super::cores::waiters::Guarded;
 use crate::env::Env;
 
 /// A value shared by tasks. Clones share it.
-#[derive(Clone)]
 pub struct Shared<E, T> {
     env: E,
     name: &'static str,
     core: Arc<Guarded<T>>,
+}
+
+impl<E: Clone, T> Clone for Shared<E, T> {
+    fn clone(&self) -> Self {
+        Shared { env: self.env.clone(), name: self.name, core: Arc::clone(&self.core) }
+    }
 }
 
 impl<E: Env, T: Send> Shared<E, T> {
