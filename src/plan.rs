@@ -105,6 +105,22 @@ pub enum Fault {
     ClockJump { host: String, ms: i64 },
 }
 
+impl Fault {
+    /// The word of scenario files: `crash`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Fault::Crash { .. } => "crash",
+            Fault::PowerLoss { .. } => "power_loss",
+            Fault::Stop { .. } => "stop",
+            Fault::Partition { .. } => "partition",
+            Fault::Reset { .. } => "reset",
+            Fault::Stall { .. } => "stall",
+            Fault::Pause { .. } => "pause",
+            Fault::ClockJump { .. } => "clock_jump",
+        }
+    }
+}
+
 /// The network's manners in this run. Latency is one way, drawn per segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkPlan {

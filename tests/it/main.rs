@@ -1,11 +1,15 @@
 //! The integration tests, one binary. Must never hold a test itself.
 mod ci;
+mod counter;
 mod invariants;
 mod kit;
 mod laws_sync;
 mod laws_world;
 mod plan;
+mod report;
 mod scenario;
+mod search;
 mod tidy;
+mod token;
 mod verdict;
 mod world;

@@ -1,0 +1,132 @@
+//! Scenario names and paths to scenario files: `./scenarios`, or the shipped ones where there is
+//! no such folder. Must never guess: an unknown name is an error with the near ones.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Context, Stop};
+use crate::scenario::{self, Scenario};
+
+const FOLDERS: [&str; 2] = ["scenarios", "scenarios/regressions"];
+
+/// For a binary that is run away from its repository.
+const SHIPPED: &[(&str, &str)] = &[];
+
+/// A scenario file, not yet parsed.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// What finds it again: its name, or the path that was given.
+    pub reference: String,
+    pub path: String,
+    pub text: String,
+}
+
+/// The scenario's name: the file name without `.toml`.
+pub fn name_of(path: &str) -> String {
+    let stem = Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    stem.unwrap_or_default()
+}
+
+/// Every scenario that has a name, sorted by it.
+pub fn all() -> Result<Vec<File>, Stop> {
+    let mut files = if Path::new(FOLDERS[0]).is_dir() {
+        let mut files = Vec::new();
+        for folder in FOLDERS {
+            files.extend(in_folder(Path::new(folder))?);
+        }
+        files
+    } else {
+        let shipped = |(path, text): &(&str, &str)| named(path, (*text).to_owned());
+        SHIPPED.iter().map(shipped).collect()
+    };
+    files.sort_by(|left, right| left.reference.cmp(&right.reference));
+    Ok(files)
+}
+
+fn named(path: &str, text: String) -> File {
+    File { reference: name_of(path), path: path.to_owned(), text }
+}
+
+fn in_folder(folder: &Path) -> Result<Vec<File>, Stop> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let failed =
+        |error| Stop::usage(format!("error: failed to read {}: {error}", folder.display()));
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let path = path.to_string_lossy().into_owned();
+            files.push(named(&path, read(&path)?));
+        }
+    }
+    Ok(files)
+}
+
+/// Reads the file at `path` as a scenario that is addressed by its path.
+pub fn open(path: &str) -> Result<File, Stop> {
+    Ok(File { reference: path.to_owned(), path: path.to_owned(), text: read(path)? })
+}
+
+fn read(path: &str) -> Result<String, Stop> {
+    fs::read_to_string(path)
+        .map_err(|error| Stop::usage(format!("error: failed to read `{path}`: {error}")))
+}
+
+/// What `reference` means: a path when it looks like one, else a name.
+pub fn find(reference: &str) -> Result<File, Stop> {
+    if reference.contains('/') || Path::new(reference).extension().is_some() {
+        return open(reference);
+    }
+    let files = all()?;
+    if let Some(file) = files.iter().find(|file| file.reference == reference) {
+        return Ok(file.clone());
+    }
+    let names: Vec<&str> = files.iter().map(|file| file.reference.as_str()).collect();
+    Err(Stop::usage(unknown("scenario", reference, &names)))
+}
+
+/// One sentence: what there is no such thing of, and what is near.
+pub fn unknown(what: &str, name: &str, names: &[&str]) -> String {
+    let mut message = format!("error: there is no {what} `{name}`");
+    let near = near(name, names);
+    if !near.is_empty() {
+        let _ = write!(message, "; near: {}", near.join(", "));
+    } else if names.is_empty() {
+        let _ = write!(message, "; there is none at all");
+    } else {
+        let _ = write!(message, "; there is: {}", names.join(", "));
+    }
+    message
+}
+
+/// Names that may have been meant, the nearest first, at most three.
+fn near<'a>(name: &str, names: &[&'a str]) -> Vec<&'a str> {
+    let mut scored: Vec<(f64, &str)> = names
+        .iter()
+        .map(|other| (strsim::jaro_winkler(name, other), *other))
+        .filter(|(score, _)| *score > 0.75)
+        .collect();
+    scored.sort_by(|(left, _), (right, _)| right.total_cmp(left));
+    scored.into_iter().take(3).map(|(_, name)| name).collect()
+}
+
+/// Parses `file`; warnings go to stderr, errors stop.
+pub fn load(file: &File, context: &Context) -> Result<Arc<Scenario>, Stop> {
+    let (scenario, diagnostics) = parse(file, context);
+    let rendered = scenario::render(&diagnostics, &file.path, &file.text, context.paint.styled);
+    match scenario {
+        Some(scenario) => {
+            eprint!("{rendered}");
+            Ok(Arc::new(scenario))
+        }
+        None => Err(Stop::usage(rendered)),
+    }
+}
+
+pub fn parse(file: &File, context: &Context) -> (Option<Scenario>, Vec<scenario::Diagnostic>) {
+    scenario::parse(&name_of(&file.path), &file.path, &file.text, &context.vocabulary)
+}
