@@ -54,6 +54,8 @@ pub(super) struct Monitor {
     mode: Mode,
     /// Only what is of all keys has happened here: the past of a key that comes up late.
     common: Box<dyn Automaton>,
+    /// A guard of all keys has come.
+    common_excuse: bool,
     keys: BTreeMap<Key, Instance>,
     /// Whether keys are judged without `for_each`.
     unasked: bool,
@@ -83,6 +85,7 @@ impl Monitor {
             obliging,
             mode: Mode::Claim,
             common: automaton,
+            common_excuse: false,
             keys: BTreeMap::new(),
             unasked,
             owed: 0,
@@ -148,6 +151,7 @@ impl Monitor {
         if !common.is_empty() {
             // What all keys have in common: a key that comes up later starts from here.
             let _ = self.common.step(event, &common);
+            self.common_excuse |= self.guard.is_some_and(|role| common.contains(&role));
             let others = self.keys.keys().filter(|key| keyed.iter().all(|(k, _)| k != *key));
             let others: Vec<_> = others.map(|key| (key.clone(), Vec::new())).collect();
             keyed.extend(others);
@@ -167,7 +171,8 @@ impl Monitor {
         if self.unasked {
             automaton.begin(at);
         }
-        let instance = Instance { automaton, obliged: self.unasked, excused: false, broken: None };
+        let excused = self.common_excuse;
+        let instance = Instance { automaton, obliged: self.unasked, excused, broken: None };
         self.owed += usize::from(instance.owed());
         self.keys.insert(key, instance);
     }

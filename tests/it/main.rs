@@ -4,6 +4,7 @@ mod counter;
 mod invariants;
 mod kit;
 mod laws_sync;
+mod laws_verdict;
 mod laws_world;
 mod plan;
 mod report;

@@ -379,6 +379,9 @@ fn unless_excuses_a_key_from_the_guard_on() {
     );
     let never = "never = \"ar\"\nper = [\"r\"]\nunless = \"cr\"";
     check(never, "1 c r=x; 2 a r=x", "held");
+    // A guard without the key excuses every key, also one that comes up later.
+    let ready = "never = \"ar\"\nper = [\"r\"]\nunless = \"ready\"";
+    check(ready, "1 gateway.ready; 2 a r=x", "held");
     check(never, "1 a r=x; 2 c r=x", "0.001s [0] `x`: `ar` came and never should");
 }
 
