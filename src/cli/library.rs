@@ -114,19 +114,10 @@ fn near<'a>(name: &str, names: &[&'a str]) -> Vec<&'a str> {
     scored.into_iter().take(3).map(|(_, name)| name).collect()
 }
 
-/// Parses `file`; warnings go to stderr, errors stop.
+/// Parses `file`. What is wrong with it is the message.
 pub fn load(file: &File, context: &Context) -> Result<Arc<Scenario>, Stop> {
-    let (scenario, diagnostics) = parse(file, context);
-    let rendered = scenario::render(&diagnostics, &file.path, &file.text, context.paint.styled);
-    match scenario {
-        Some(scenario) => {
-            eprint!("{rendered}");
-            Ok(Arc::new(scenario))
-        }
-        None => Err(Stop::usage(rendered)),
-    }
-}
-
-pub fn parse(file: &File, context: &Context) -> (Option<Scenario>, Vec<scenario::Diagnostic>) {
-    scenario::parse(&name_of(&file.path), &file.path, &file.text, &context.vocabulary)
+    let (scenario, diagnostics) =
+        scenario::parse(&name_of(&file.path), &file.path, &file.text, &context.vocabulary);
+    let wrong = || scenario::render(&diagnostics, &file.path, &file.text, context.paint.styled);
+    scenario.map(Arc::new).ok_or_else(|| Stop::usage(wrong()))
 }

@@ -16,11 +16,13 @@ use super::library::{self, File};
 use super::{Context, Exit, Stop, fresh, print, signals};
 use crate::plan::{Engine, Overrides, Strategy};
 use crate::report::{
-    GitHub, Human, JUnit, Json, Progress, ReportEvent, ScenarioReport, SeedReport, Sink, Summary,
+    self, GitHub, Human, JUnit, Json, Progress, ReportEvent, ScenarioReport, SeedReport, Sink,
+    Summary,
 };
 use crate::scenario::Scenario;
 use crate::search::{Campaign, HarnessError, Ran, Run, Runner, Token};
 use crate::seed::Seed;
+use crate::trace::Trace;
 use crate::verdict::{Outcome, Tally};
 
 #[derive(Debug, clap::Args)]
@@ -227,11 +229,15 @@ impl Telling<'_, '_> {
             }
             self.tally.merge(&run.tally);
         }
+        let story = self.story(&mut run);
         let token = match &run {
             Ok(run) if run.outcome != Outcome::Held => token.with_digest(run.digest),
             _ => token,
         };
-        match self.tell(&token, &run) {
+        let (scenario, story) = (Arc::clone(&self.scenario), story.as_ref());
+        let seed = SeedReport { scenario: &scenario, token: &token, run: run.as_ref(), story };
+        self.report.add(&seed);
+        match self.session.tell(&ReportEvent::SeedFinished(&seed)) {
             Ok(()) => self.enough(),
             Err(stop) => {
                 self.stopped = Some(stop);
@@ -240,15 +246,20 @@ impl Telling<'_, '_> {
         }
     }
 
-    fn tell(&mut self, token: &Token, run: &Result<Run, HarnessError>) -> Result<(), Stop> {
-        let (scenario, story) = (Arc::clone(&self.scenario), None);
-        let mut seed = SeedReport { scenario: &scenario, token, run: run.as_ref(), story };
-        let new = seed.failure().is_some_and(|failure| self.stories.insert(failure));
-        let recorded = (new && run.is_ok() && self.session.sink.wants_stories())
-            .then(|| self.runner.run(token.seed, true));
-        seed.story = recorded.as_ref().and_then(|run| Some(&run.as_ref().ok()?.trace));
-        self.report.add(&seed);
-        self.session.tell(&ReportEvent::SeedFinished(&seed))
+    /// The recorded history of the first failure of its kind: the seed, run again.
+    fn story(&mut self, run: &mut Result<Run, HarnessError>) -> Option<Trace> {
+        let Ok(run) = run else { return None };
+        let failure = report::failure(&run.outcome)?;
+        if !self.session.sink.wants_stories() || !self.stories.insert(failure) {
+            return None;
+        }
+        let again = self.runner.run(run.plan.seed, true).ok()?;
+        if again.digest == run.digest {
+            return Some(again.trace);
+        }
+        let digests = format!("trace {} first, {} when run again", run.digest, again.digest);
+        run.outcome = Outcome::Diverged(digests);
+        None
     }
 
     fn enough(&self) -> ControlFlow<()> {

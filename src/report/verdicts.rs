@@ -71,11 +71,16 @@ impl SeedReport<'_> {
 
     /// What failed: an expectation's id, an invariant's, or the verdict's own word.
     pub fn failure(&self) -> Option<String> {
-        match self.run.map(|run| &run.outcome) {
-            Ok(Outcome::Held) => None,
-            Ok(Outcome::Violated(violation)) => Some(violation.id.clone()),
-            _ => Some(self.verdict().to_string()),
-        }
+        self.run.map_or_else(|_| Some(Verdict::Internal.to_string()), |run| failure(&run.outcome))
+    }
+}
+
+/// What failed, when something did.
+pub fn failure(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Held => None,
+        Outcome::Violated(violation) => Some(violation.id.clone()),
+        other => Some(Verdict::from(other).to_string()),
     }
 }
 
