@@ -75,13 +75,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Stop> {
 fn events(args: &Args, run: &Run) -> String {
     let all = Steps { first: args.from.unwrap_or(0), last: u64::MAX };
     let steps = args.steps.unwrap_or(all);
-    let (plan, mut out) = (&run.plan, String::new());
-    let _ = write!(out, "{}@{} on {}, {}", plan.scenario, plan.seed, plan.engine, plan.strategy);
-    let plants = plan.plants.iter().map(|plant| format!(", planted {plant}"));
-    let _ = writeln!(out, "{}", plants.collect::<String>());
-    for fault in &plan.faults {
-        let _ = writeln!(out, "  fault at {:?}: {:?}", fault.at, fault.what);
-    }
+    let mut out = format!("{}\n", run.plan);
     let _ = writeln!(out, "{:>7} {:>7} {:>10}  {:<12} event", "event", "step", "time", "host");
     let shown = |step: u64| (steps.first..=steps.last).contains(&step);
     for event in run.trace.events.iter().filter(|event| shown(event.step)) {
