@@ -24,6 +24,20 @@ impl<E: Env, V: Clone + Send> Slot<E, V> {
         self.core.register(value)
     }
 
+    /// [`Slot::register`], and how many are registered after it.
+    pub async fn register_counted(&self, value: V) -> Result<(u64, usize), Full> {
+        self.env.point("slot").await;
+        let generation = self.core.register(value)?;
+        Ok((generation, self.core.len()))
+    }
+
+    /// [`Slot::remove`], and how many are registered after it.
+    pub async fn remove_counted(&self, generation: u64) -> Option<(V, usize)> {
+        self.env.point("slot").await;
+        let value = self.core.remove(generation)?;
+        Some((value, self.core.len()))
+    }
+
     /// Removes that registration and no other; `None` if it is gone.
     pub async fn remove(&self, generation: u64) -> Option<V> {
         self.env.point("slot").await;

@@ -80,12 +80,17 @@ pub const EVENT_APPEND: &str = "INSERT INTO events (tenant_id, thread_id, seq, e
 pub const EVENTS_BETWEEN: &str = "SELECT seq, event_id, run_id, run_seq, event_type, \
      agent_name, attempt, ts_ms, payload FROM events \
      WHERE tenant_id = $1 AND thread_id = $2 AND seq > $3 AND seq <= $4 ORDER BY seq";
+pub const EVENT_BY_ID: &str =
+    "SELECT seq FROM events WHERE tenant_id = $1 AND run_id = $2 AND event_id = $3";
+pub const RUN_HISTORY: &str = "SELECT seq, event_id, run_id, run_seq, event_type, \
+     agent_name, attempt, ts_ms, payload FROM events \
+     WHERE tenant_id = $1 AND run_id = $2 ORDER BY run_seq";
+pub const STREAM_EPOCH: &str = "SELECT epoch FROM streams WHERE tenant_id = $1 AND thread_id = $2";
 pub const EVENTS_OF_RUN: &str = "SELECT event_type, payload FROM events \
      WHERE tenant_id = $1 AND run_id = $2 ORDER BY run_seq";
 
 pub const OUTBOX_ADD: &str = "INSERT INTO outbox \
      (tenant_id, thread_id, seq, run_id, event_type, node, created_ms) \
      VALUES ($1, $2, $3, $4, $5, $6, $7)";
-pub const OUTBOX_SENT: &str =
-    "DELETE FROM outbox WHERE tenant_id = $1 AND thread_id = $2 AND seq = $3";
+pub const OUTBOX_SENT: &str = "DELETE FROM outbox WHERE tenant_id = $1 AND run_id = $2";
 pub const OUTBOX_OF_NODE_CLEAR: &str = "DELETE FROM outbox WHERE node = $1";

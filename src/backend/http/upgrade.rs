@@ -1,0 +1,123 @@
+//! `GET /v1/ws`: admission, then the upgrade. Early upgrades are held by the gate; who is refused
+//! is told so over HTTP. Must never admit while what the connection needs is not there.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+
+use super::super::events;
+use super::super::gateway::Gateway;
+use super::super::ids::ConnectionId;
+use super::super::plants::Plant;
+use super::super::startup::Stage;
+use super::super::ws::connection;
+use super::super::ws::state::{Life, State as ConnectionState};
+use crate::env::Env;
+use crate::sync::Entry;
+
+/// Seconds after which a refused client may try again.
+const RETRY_AFTER: &str = "1";
+
+/// Why an upgrade is not admitted.
+struct Refusal {
+    status: StatusCode,
+    reason: &'static str,
+}
+
+const fn unavailable(reason: &'static str) -> Refusal {
+    Refusal { status: StatusCode::SERVICE_UNAVAILABLE, reason }
+}
+
+pub async fn upgrade<E: Env>(State(gateway): State<Gateway<E>>, request: Request) -> Response {
+    let connection = ConnectionId::draw(gateway.env()).0;
+    match admit(&gateway, &connection, request.headers()).await {
+        Ok(()) => switch(gateway, connection, request).await,
+        Err(refusal) => refuse(&connection, &refusal),
+    }
+}
+
+async fn admit<E: Env>(
+    gateway: &Gateway<E>,
+    connection: &str,
+    headers: &HeaderMap,
+) -> Result<(), Refusal> {
+    let (config, plants) = (gateway.config(), gateway.config().plants);
+    let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
+    let known = |origin: &str| config.origins.iter().any(|allowed| allowed == origin);
+    if !config.origins.is_empty() && origin.is_some_and(|origin| !known(origin)) {
+        return Err(Refusal { status: StatusCode::FORBIDDEN, reason: "origin" });
+    }
+    // Planted H01: the upgrade does not ask whether the services are there.
+    if plants.has(Plant::H01) {
+        return Ok(());
+    }
+    if matches!(gateway.gate().state().await, Stage::Starting(_)) {
+        let waiting = gateway.gate().held().await as u64;
+        events::held(connection, waiting + 1);
+    }
+    let refused = match gateway.gate().enter(config.times.admission_wait).await {
+        Entry::Admitted => None,
+        Entry::Refused => Some("not accepting connections"),
+        Entry::TimedOut => Some("still starting"),
+        Entry::Full => Some("too many early connections"),
+    };
+    match refused {
+        // Planted H03: the guard fails, and the code goes on.
+        Some(reason) if !plants.has(Plant::H03) => return Err(unavailable(reason)),
+        _ => {}
+    }
+    if !gateway.store_is_up().await && !plants.has(Plant::H03) {
+        return Err(unavailable("store"));
+    }
+    Ok(())
+}
+
+/// Answers 101 and serves the connection in a task of its own.
+async fn switch<E: Env>(gateway: Gateway<E>, connection: String, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let Some(upgrade) = parts.extensions.remove::<hyper::upgrade::OnUpgrade>() else {
+        let refusal = Refusal { status: StatusCode::UPGRADE_REQUIRED, reason: "no upgrade" };
+        return refuse(&connection, &refusal);
+    };
+    let request = Request::from_parts(parts, ());
+    let response = match create_response_with_body(&request, Body::empty) {
+        Ok(response) => response,
+        Err(_) => {
+            let refusal = Refusal { status: StatusCode::BAD_REQUEST, reason: "no handshake" };
+            return refuse(&connection, &refusal);
+        }
+    };
+    events::accepted(&connection);
+    let env = gateway.env().clone();
+    env.spawn("connection", async move {
+        let life = Life::new(gateway.env(), &connection);
+        match upgrade.await {
+            Ok(stream) => {
+                connection::serve(gateway, connection, life, TokioIo::new(stream)).await;
+            }
+            Err(_) => never_began(&connection, &life).await,
+        }
+    });
+    response
+}
+
+/// The client left before the answer reached it.
+async fn never_began<E: Env>(connection: &str, life: &Life<E>) {
+    let _ = life.to(ConnectionState::Failed).await;
+    let _ = life.to(ConnectionState::Closed).await;
+    events::conn_closed(connection, "", 0, "never began");
+    events::conn_gone(connection, "");
+}
+
+fn refuse(connection: &str, refusal: &Refusal) -> Response {
+    events::refused(connection, u64::from(refusal.status.as_u16()), refusal.reason);
+    let mut response = (refusal.status, refusal.reason).into_response();
+    if refusal.status == StatusCode::SERVICE_UNAVAILABLE {
+        let after = header::HeaderValue::from_static(RETRY_AFTER);
+        response.headers_mut().insert(header::RETRY_AFTER, after);
+    }
+    response
+}

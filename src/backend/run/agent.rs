@@ -1,0 +1,260 @@
+//! The agent loop: a run's task. Slot, start, model turns with their tools, end. It stops at once
+//! when the run is ended by another's hand. Must never hold a database session while a model or a
+//! tool works, nor use a context but its own.
+
+use std::fmt::Write;
+use std::pin::pin;
+
+use serde_json::{Value, json};
+
+use super::super::config::Config;
+use super::super::context::UserExecutionContext;
+use super::super::events;
+use super::super::gateway::Services;
+use super::super::ids::ToolCallId;
+use super::super::model::tools::{self, marker};
+use super::super::model::{ModelEvent, ModelProvider, ModelRequest, ModelStream, ToolResult};
+use super::super::plants::Plant;
+use super::super::race::{Either, race};
+use super::append::AppendError;
+use super::finish::Ending;
+use super::record::Record;
+use super::state::State;
+use crate::env::{Env, Moment};
+
+const TURNS_MAX: usize = 8;
+
+/// A piece of text is told when it has this many bytes, or after `Times::delta_every`.
+const DELTA_BYTES: usize = 256;
+
+/// The agents by name; the supervisor asks the others in this order.
+pub const SUPERVISOR: &str = "supervisor";
+pub const STAGES: [&str; 4] = ["triage", "data", "optimization", "reporting"];
+
+pub struct Job<E: Env> {
+    pub env: E,
+    pub config: Config,
+    pub services: Services<E>,
+    pub record: Record<E>,
+    pub context: UserExecutionContext,
+    pub question: String,
+    /// Of the command that made the run.
+    pub idem: String,
+}
+
+/// Why the work did not come to its end.
+enum Broken {
+    /// The run was ended by somebody else.
+    Fenced,
+    Failed(String),
+}
+
+impl From<AppendError> for Broken {
+    fn from(error: AppendError) -> Broken {
+        match error {
+            AppendError::Fenced => Broken::Fenced,
+            AppendError::Failed(error) => Broken::Failed(error.to_string()),
+        }
+    }
+}
+
+/// What a model turn asked for, and what it said.
+struct Turn {
+    calls: Vec<(String, Value)>,
+    text: String,
+}
+
+pub async fn run<E: Env>(job: Job<E>) {
+    let (record, tracker) = (&job.record, &job.services.tracker);
+    let stopped = || record.stop.wait();
+    let too_late = || job.env.sleep_until(record.deadline);
+    let late = || Ending::other(State::Timeout, "the run's deadline has passed");
+    let slot = race(stopped(), race(tracker.slots.take(&record.origin), too_late())).await;
+    let _slot = match slot {
+        Either::First(()) => return,
+        Either::Second(Either::First(slot)) => slot,
+        Either::Second(Either::Second(())) => {
+            tracker.end(record, late()).await;
+            return;
+        }
+    };
+    let ending = match race(stopped(), race(work(&job), too_late())).await {
+        Either::First(()) | Either::Second(Either::First(Err(Broken::Fenced))) => return,
+        Either::Second(Either::First(Ok(text))) => Ending::success(text),
+        Either::Second(Either::First(Err(Broken::Failed(why)))) => {
+            Ending::other(State::Failed, why)
+        }
+        Either::Second(Either::Second(())) => late(),
+    };
+    tracker.end(record, ending).await;
+}
+
+async fn work<E: Env>(job: &Job<E>) -> Result<String, Broken> {
+    let (record, context) = (&job.record, &job.context);
+    if !record.to(State::Starting).await {
+        return Err(Broken::Fenced);
+    }
+    let (run, user) = (&record.origin.run, context.user_id().as_str());
+    events::agent_started(run, user, context.id().as_str(), SUPERVISOR);
+    // Planted H39: a session is held while the model and the tools work.
+    let held = job.config.plants.has(Plant::H39);
+    let _held = if held { job.services.pool.get().await.ok() } else { None };
+    if job.config.plants.has(Plant::H26) {
+        // Planted H26: the shared supervisor remembers for whom it works.
+        let current = Some(context.clone());
+        job.services.tracker.supervisor.with(|supervisor| *supervisor = current).await;
+    }
+    let begun = json!({ "marker": marker(context), "idem": job.idem });
+    tell(job, "agent_started", begun).await?;
+    if !record.to(State::Running).await {
+        return Err(Broken::Fenced);
+    }
+    think(job, STAGES[0]).await?;
+    let (mut results, mut said) = (Vec::new(), String::new());
+    for _ in 0..TURNS_MAX {
+        let turn = turn(job, &results).await?;
+        said.push_str(&turn.text);
+        if turn.calls.is_empty() {
+            return Ok(said);
+        }
+        for (tool, args) in turn.calls {
+            results.push(call(job, tool, args).await?);
+        }
+        think(job, STAGES[3]).await?;
+    }
+    Err(Broken::Failed("the model does not come to an end".to_owned()))
+}
+
+async fn tell<E: Env>(job: &Job<E>, kind: &'static str, data: Value) -> Result<(), Broken> {
+    Ok(job.services.tracker.log.append(&job.record, kind, data).await?)
+}
+
+async fn think<E: Env>(job: &Job<E>, stage: &str) -> Result<(), Broken> {
+    tell(job, "agent_thinking", json!({ "stage": stage, "marker": marker(&job.context) })).await
+}
+
+async fn turn<E: Env>(job: &Job<E>, results: &[ToolResult]) -> Result<Turn, Broken> {
+    let (question, results) = (job.question.clone(), results.to_vec());
+    let request = ModelRequest { question, results };
+    let mut stream = job.services.model.stream(request, &job.context);
+    let mut turn = Turn { calls: Vec::new(), text: String::new() };
+    let mut pending = Pending::default();
+    loop {
+        let event = next(job, &mut stream, &mut pending).await?;
+        match event {
+            Some(ModelEvent::Text(text)) => {
+                turn.text.push_str(&text);
+                pending.add(job, &text).await;
+            }
+            Some(ModelEvent::ToolCall { tool, args }) => turn.calls.push((tool, args)),
+            Some(ModelEvent::Stop) => break,
+            None => {
+                pending.flush(job).await;
+                events::agent_stream_ended(&job.record.origin.run, false);
+                return Err(Broken::Failed("the model's answer was cut".to_owned()));
+            }
+        }
+    }
+    pending.flush(job).await;
+    events::agent_stream_ended(&job.record.origin.run, true);
+    Ok(turn)
+}
+
+/// The stream's next event, while text that has waited long enough is told.
+async fn next<E: Env, S: ModelStream>(
+    job: &Job<E>,
+    stream: &mut S,
+    pending: &mut Pending,
+) -> Result<Option<ModelEvent>, Broken> {
+    let idle = job.config.times.model_idle;
+    job.record.waits(idle).await;
+    let mut event = pin!(job.env.timeout(idle, stream.next()));
+    loop {
+        let waited = match pending.due {
+            None => event.as_mut().await,
+            Some(due) => match race(event.as_mut(), job.env.sleep_until(due)).await {
+                Either::First(waited) => waited,
+                Either::Second(()) => {
+                    pending.flush(job).await;
+                    continue;
+                }
+            },
+        };
+        return match waited {
+            Ok(event) => event.transpose().map_err(|error| Broken::Failed(error.to_string())),
+            Err(_) => Err(Broken::Failed("the model is silent".to_owned())),
+        };
+    }
+}
+
+/// Text that has not been told yet.
+#[derive(Default)]
+struct Pending {
+    text: String,
+    due: Option<Moment>,
+}
+
+impl Pending {
+    async fn add<E: Env>(&mut self, job: &Job<E>, text: &str) {
+        let _ = self.text.write_str(text);
+        let due = job.env.now() + job.config.times.delta_every;
+        self.due.get_or_insert(due);
+        if self.text.len() >= DELTA_BYTES {
+            self.flush(job).await;
+        }
+    }
+
+    async fn flush<E: Env>(&mut self, job: &Job<E>) {
+        self.due = None;
+        if !self.text.is_empty() {
+            let text = std::mem::take(&mut self.text);
+            job.services.tracker.log.tell_text(&job.record, text).await;
+        }
+    }
+}
+
+/// Runs one tool between its two events.
+async fn call<E: Env>(job: &Job<E>, tool: String, args: Value) -> Result<ToolResult, Broken> {
+    let id = ToolCallId::draw(&job.env).0;
+    let begun = json!({
+        "tool_name": tool,
+        "tool_call_id": id,
+        "args": args,
+        "marker": marker(&job.context),
+    });
+    tell(job, "tool_executing", begun).await?;
+    let within = job.config.times.tool_within;
+    job.record.waits(within).await;
+    let context = context_of(job).await;
+    let (status, result) = match tools::check(&tool, &args, &context) {
+        Err(error) => ("failed", json!({ "error": error.to_string() })),
+        Ok(()) => {
+            let work = async {
+                job.env.sleep(job.config.model.tool).await;
+                tools::call(&tool, &context)
+            };
+            match job.env.timeout(within, work).await {
+                Ok(result) => ("ok", result),
+                Err(_) => ("timeout", json!({ "error": "no answer in time" })),
+            }
+        }
+    };
+    let ended = json!({
+        "tool_name": tool,
+        "tool_call_id": id,
+        "status": status,
+        "results": result,
+    });
+    tell(job, "tool_completed", ended).await?;
+    Ok(ToolResult { tool, result })
+}
+
+/// The context that a tool works in.
+async fn context_of<E: Env>(job: &Job<E>) -> UserExecutionContext {
+    if job.config.plants.has(Plant::H26) {
+        // Planted H26: asks the shared supervisor, who may work for another by now.
+        let current = job.services.tracker.supervisor.with(|current| current.clone()).await;
+        return current.unwrap_or_else(|| job.context.clone());
+    }
+    job.context.clone()
+}

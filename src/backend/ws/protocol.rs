@@ -1,0 +1,190 @@
+//! Frames: what a command, a reply, a problem and an event look like on the wire.
+//! Must never decide anything.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::ids::rfc3339;
+use super::super::run::agent::SUPERVISOR;
+
+/// The only version of the protocol.
+pub const VERSION: u32 = 1;
+
+/// `{"v":1,"id":"c17","method":"run.start","idem":"…","params":{…}}`
+#[derive(Clone, Debug, Deserialize)]
+pub struct Command {
+    pub v: u32,
+    pub id: String,
+    pub method: String,
+    pub idem: Option<String>,
+    #[serde(default)]
+    pub params: Value,
+}
+
+impl Command {
+    pub fn text<'a>(&'a self, key: &str) -> Option<&'a str> {
+        self.params.get(key).and_then(Value::as_str)
+    }
+}
+
+/// An RFC 9457 problem, with the code that clients switch on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub code: &'static str,
+    pub status: u16,
+    pub detail: String,
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Problem {
+    pub fn new(code: &'static str, status: u16, detail: impl Into<String>) -> Problem {
+        Problem { code, status, detail: detail.into(), retry_after_ms: None }
+    }
+
+    #[must_use]
+    pub fn retry_after_ms(mut self, ms: u64) -> Problem {
+        self.retry_after_ms = Some(ms);
+        self
+    }
+
+    pub fn to_json(&self, request_id: &str) -> Value {
+        let mut problem = json!({
+            "type": format!("urn:seedbed:problem:{}", self.code),
+            "title": self.code.replace('_', " "),
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            "request_id": request_id,
+        });
+        if let Some(ms) = self.retry_after_ms {
+            problem["retry_after_ms"] = ms.into();
+        }
+        problem
+    }
+}
+
+/// The answer to a command.
+pub fn reply(id: &str, result: &Result<Value, Problem>, request_id: &str) -> String {
+    let mut frame = json!({ "v": VERSION, "type": "reply", "id": id });
+    match result {
+        Ok(value) => {
+            frame["ok"] = value.clone();
+            if let Some(seq) = value.get("applied_seq").and_then(Value::as_i64) {
+                frame["applied_seq"] = seq.into();
+            }
+        }
+        Err(problem) => frame["error"] = problem.to_json(request_id),
+    }
+    frame.to_string()
+}
+
+/// A frame that belongs to no run: `connection_established`, `server.ready`, `server.ping`, …
+pub fn notice(kind: &str, id: &str, data: Value) -> String {
+    json!({ "v": VERSION, "type": kind, "id": id, "data": data }).to_string()
+}
+
+/// Whose run an event is of, and which agent works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    pub tenant: String,
+    pub user: String,
+    pub thread: String,
+    pub run: String,
+    pub agent: String,
+    pub attempt: u32,
+    pub trace: String,
+}
+
+/// A durable event: a row of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    pub kind: String,
+    pub id: String,
+    pub origin: Arc<Origin>,
+    pub epoch: String,
+    pub seq: i64,
+    pub run_seq: i64,
+    pub ts_ms: u64,
+    pub data: Value,
+}
+
+/// A piece of the answer: no row, no `seq`. Belongs after the event `after_seq`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delta {
+    pub origin: Arc<Origin>,
+    pub epoch: String,
+    pub after_seq: i64,
+    /// Of the first piece; `pieces` were joined.
+    pub delta_seq: i64,
+    pub pieces: i64,
+    pub text: String,
+}
+
+/// Where a run is, for a client that joins in the middle of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    pub origin: Arc<Origin>,
+    pub epoch: String,
+    pub state: &'static str,
+    pub text: String,
+    pub next_delta_seq: i64,
+}
+
+impl Origin {
+    /// Of a run's first attempt by the supervisor.
+    pub fn of_run(tenant: String, user: String, thread: String, run: String) -> Origin {
+        let (agent, trace) = (SUPERVISOR.to_owned(), run.clone());
+        Origin { tenant, user, thread, run, agent, attempt: 1, trace }
+    }
+
+    fn frame(&self, kind: &str, epoch: &str) -> Value {
+        json!({
+            "v": VERSION,
+            "type": kind,
+            "stream": self.thread,
+            "epoch": epoch,
+            "tenant_id": self.tenant,
+            "user_id": self.user,
+            "thread_id": self.thread,
+            "run_id": self.run,
+            "agent_name": self.agent,
+            "attempt": self.attempt,
+            "trace": self.trace,
+        })
+    }
+}
+
+impl Event {
+    pub fn to_text(&self) -> String {
+        let mut frame = self.origin.frame(&self.kind, &self.epoch);
+        frame["id"] = self.id.as_str().into();
+        frame["seq"] = self.seq.into();
+        frame["run_seq"] = self.run_seq.into();
+        frame["ts"] = rfc3339(self.ts_ms).into();
+        frame["data"] = self.data.clone();
+        frame.to_string()
+    }
+}
+
+impl Delta {
+    pub fn to_text(&self) -> String {
+        let mut frame = self.origin.frame("message_delta", &self.epoch);
+        frame["delta_seq"] = self.delta_seq.into();
+        frame["data"] = json!({ "text": self.text, "pieces": self.pieces });
+        frame.to_string()
+    }
+}
+
+impl Snapshot {
+    pub fn to_text(&self) -> String {
+        let mut frame = self.origin.frame("run_state", &self.epoch);
+        frame["data"] = json!({
+            "state": self.state,
+            "text": self.text,
+            "next_delta_seq": self.next_delta_seq,
+        });
+        frame.to_string()
+    }
+}
