@@ -106,7 +106,8 @@ impl Stream {
     /// Uniform in `low..=high`, whole microseconds.
     pub fn duration(&mut self, low: Duration, high: Duration) -> Duration {
         assert!(low <= high, "an empty range of durations");
-        let span = u64::try_from((high - low).as_micros()).expect("ranges are below 500,000 years");
+        let span = u64::try_from(high.checked_sub(low).unwrap().as_micros())
+            .expect("ranges are below 500,000 years");
         low + Duration::from_micros(self.below(span + 1))
     }
 }

@@ -27,7 +27,8 @@ fn thread_cpu() -> Duration {
 fn cost(seeds: u64, mut run: impl FnMut(u64)) -> u64 {
     let before = thread_cpu();
     (0..seeds).for_each(&mut run);
-    let spent = u64::try_from((thread_cpu() - before).as_nanos()).expect("less than 500 years");
+    let spent = u64::try_from(thread_cpu().checked_sub(before).unwrap().as_nanos())
+        .expect("less than 500 years");
     spent / seeds / 100
 }
 

@@ -50,9 +50,9 @@ pub async fn server<E: Env>(env: E, workload: Workload) {
         env.spawn("connection", async move {
             ready.wait().await;
             if workload == Workload::W3 {
-                echo(stream).await
+                echo(stream).await;
             } else {
-                five_lines(inner, stream).await
+                five_lines(inner, stream).await;
             }
         });
     }

@@ -16,7 +16,11 @@ pub const TICK: Duration = Duration::from_millis(1);
 /// The first tick at or after `moment`.
 pub fn ceil(moment: Moment) -> Moment {
     let beyond = moment.0.subsec_nanos() % TICK.subsec_nanos();
-    if beyond == 0 { moment } else { moment + (TICK - Duration::from_nanos(beyond.into())) }
+    if beyond == 0 {
+        moment
+    } else {
+        moment + TICK.checked_sub(Duration::from_nanos(beyond.into())).unwrap()
+    }
 }
 
 /// A timer's deadline and number: timers of one instant fire in the order they were set.
@@ -41,7 +45,7 @@ impl Timers {
         if let Some(known) = self.due.get_mut(&key)
             && !known.will_wake(waker)
         {
-            *known = waker.clone();
+            known.clone_from(waker);
         }
     }
 

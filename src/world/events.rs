@@ -18,7 +18,7 @@ world_events! {
     HOST_EXITED = "host.exited" ["host", "error"]
         "The world, after a host's process returned; `error` is empty for a clean exit.";
     HOST_CRASHED = "host.crashed" ["host", "kind"]
-        "The world, after every task of the host was dropped; `kind` is crash or power_loss.";
+        "The world, after every task of the host was dropped; `kind` is `crash` or `power_loss`.";
     HOST_PAUSED = "host.paused" ["host", "ms"]
         "The world, when a host stops running for so many milliseconds.";
     HOST_STOPPING = "host.stopping" ["host"]

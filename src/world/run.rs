@@ -222,7 +222,7 @@ impl<'a> Life<'a> {
                 self.world.start(host);
             }
         }
-        self.world.execs.iter().for_each(|exec| exec.be_fair());
+        self.world.execs.iter().for_each(super::exec::Exec::be_fair);
         self.world.tell(|recorder| recorder.event(events::FAULTS_OVER, Vec::new()));
     }
 
@@ -264,7 +264,7 @@ impl<'a> Life<'a> {
         ];
         self.world.tell(|recorder| recorder.event(events::TASK_PANICKED, fields));
         if panic.task == MAIN {
-            self.world.exited(panic.host, Err("panicked".to_owned()));
+            self.world.exited(panic.host, &Err("panicked".to_owned()));
         }
         Ok(())
     }
@@ -291,7 +291,7 @@ impl<'a> Life<'a> {
 
     /// Tasks of hosts that are alive, main tasks aside.
     pub(super) fn census(&self) -> Vec<(String, &'static str, usize)> {
-        let all = self.world.execs.iter().flat_map(|exec| exec.census());
+        let all = self.world.execs.iter().flat_map(super::exec::Exec::census);
         let of_hosts =
             all.filter(|((host, name), _)| !self.world.hosts[*host].is_user && *name != MAIN);
         of_hosts

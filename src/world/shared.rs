@@ -179,7 +179,7 @@ impl World {
         let world = Arc::clone(self);
         let main = async move {
             let result = process.await;
-            world.exited(host, result);
+            world.exited(host, &result);
         };
         self.exec(host).spawn(host, MAIN, Box::pin(main));
     }
@@ -192,7 +192,7 @@ impl World {
     }
 
     /// A process has returned.
-    pub fn exited(&self, host: HostId, result: Result<(), String>) {
+    pub fn exited(&self, host: HostId, result: &Result<(), String>) {
         let state = &self.hosts[host];
         let name = Value::from(&*state.name);
         let error = Value::from(result.as_ref().err().cloned().unwrap_or_default());

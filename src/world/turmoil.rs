@@ -65,7 +65,7 @@ pub fn run(
         world.bury(host);
     }
     // The nodes carry the burials out in their own context; what they say then is not heard.
-    world.tell(|recorder| recorder.close());
+    world.tell(super::record::Recorder::close);
     let _ = sim.step();
     life.ended(reason, left, left_out)
 }

@@ -44,8 +44,8 @@ fn held(expect: &str, trace: &[Seen]) -> bool {
         "#
     );
     let scenario = kit::scenario(&source);
-    let field = |key: &Option<&str>| key.map_or(String::new(), |key| format!(" r={key}"));
-    let line = |(at, name, key): &Seen| format!("{at} {name}{}", field(key));
+    let field = |key: Option<&str>| key.map_or(String::new(), |key| format!(" r={key}"));
+    let line = |(at, name, key): &Seen| format!("{at} {name}{}", field(*key));
     let events = kit::trace(&trace.iter().map(line).collect::<Vec<_>>().join("\n"));
     let mut judge = Judge::new(&scenario, &kit::plan(&scenario), Vec::new());
     for event in &events {

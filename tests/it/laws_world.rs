@@ -42,7 +42,9 @@ proptest! {
             let mut stream = Stream::new(Seed(seed), "schedule");
             let mut strategy = strategy::of(which, &mut stream);
             let mut runnable: Vec<TaskId> = (0..tasks).collect();
-            runnable.iter().for_each(|task| strategy.born(*task, &mut stream));
+            for task in &runnable {
+                strategy.born(*task, &mut stream);
+            }
             strategy.be_fair();
             let mut picked = Vec::new();
             for _ in 0..400 {

@@ -13,7 +13,7 @@ use seedbed::scenario::{
 use crate::kit::{self, mistakes, scenario, vocabulary};
 
 /// A file that uses most of the language.
-const FULL: &str = r##"# Proves: a client that connects early is served,
+const FULL: &str = r#"# Proves: a client that connects early is served,
 # and never sees 1011.
 schema = 1
 title = "cold start"
@@ -75,10 +75,10 @@ at_least = "2%"
 [[waive]]
 invariant = "I1"
 why = "the gateway is stubborn here"
-"##;
+"#;
 
 /// Mistakes in every table.
-const SLIPS: &str = r##"# A file full of slips.
+const SLIPS: &str = r#"# A file full of slips.
 titel = "slips"
 
 [run]
@@ -125,7 +125,7 @@ nevr = "ready"
 [[waive]]
 invariant = "I99"
 why = ""
-"##;
+"#;
 
 /// Mistakes in expectations.
 const MISSPOKEN: &str = r#"

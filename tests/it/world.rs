@@ -71,7 +71,7 @@ type Log = Arc<Mutex<Vec<usize>>>;
 /// Three tasks of two steps each; the order of the six steps is the result.
 fn order_of(seed: u64, strategy: Strategy) -> Vec<usize> {
     let log: Log = Arc::default();
-    let seen = Arc::clone(&log);
+    let written = Arc::clone(&log);
     let user = host("u", move |env| {
         let log = Arc::clone(&log);
         Box::pin(async move {
@@ -89,7 +89,7 @@ fn order_of(seed: u64, strategy: Strategy) -> Vec<usize> {
     });
     let ended = run(&calm(seed, strategy), Cast { hosts: vec![], users: vec![user] });
     assert_eq!(ended.reason, Reason::Rested);
-    let order = seen.lock().unwrap().clone();
+    let order = written.lock().unwrap().clone();
     assert_eq!(order.len(), 6, "every task took both steps");
     order
 }

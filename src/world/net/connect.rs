@@ -139,12 +139,11 @@ pub async fn connect(net: Arc<Native>, from: HostId, addr: String) -> io::Result
     let result = std::future::poll_fn(|cx| {
         pending.net.with(|fabric| {
             let attempt = fabric.attempts.get_mut(&id).expect("its guard is alive");
-            match attempt.result.take() {
-                Some(result) => Poll::Ready(result),
-                None => {
-                    attempt.waker = Some(cx.waker().clone());
-                    Poll::Pending
-                }
+            if let Some(result) = attempt.result.take() {
+                Poll::Ready(result)
+            } else {
+                attempt.waker = Some(cx.waker().clone());
+                Poll::Pending
             }
         })
     })

@@ -162,7 +162,9 @@ impl Fabric {
         let stream = self.latency[from * names.len() + to].get_or_insert_with(|| {
             Stream::new(seed, &format!("latency/{}/{}", names[from], names[to]))
         });
-        let span = u64::try_from((latency_max - latency_min).as_micros()).unwrap_or(u64::MAX) + 1;
+        let span = u64::try_from(latency_max.checked_sub(latency_min).unwrap().as_micros())
+            .unwrap_or(u64::MAX)
+            + 1;
         let drawn = stream.below(span);
         let mut latency = latency_min + Duration::from_micros(drawn);
         if spike_ppm > 0 && stream.chance_ppm(spike_ppm) {
