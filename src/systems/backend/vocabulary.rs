@@ -101,8 +101,8 @@ fn steps() -> Vec<StepWord> {
         step(
             "await",
             Some(Kind::Text),
-            vec![within()],
-            "wait for this event of the latest ask, at any tab",
+            vec![within(), tab()],
+            "wait for this event of the latest ask, at this tab or else at any",
         ),
         step("cancel", None, vec![tab(), within()], "cancel the run of the latest ask"),
         step("ping", None, vec![tab()], "ask the server for a sign of life"),

@@ -26,7 +26,7 @@ pub enum News {
     /// `connect` was answered.
     Ready { tab: i64 },
     /// An event that the script awaits somewhere arrived, of the run that `idem` started.
-    Event { kind: String, idem: String },
+    Event { tab: i64, kind: String, idem: String },
     /// The command made this run.
     Run { idem: String, run: String },
     /// The command was refused for good.
@@ -50,8 +50,8 @@ pub struct Session {
     pub token: Option<String>,
     /// The command that started a run.
     pub idem_of: BTreeMap<String, String>,
-    /// Runs whose end was told.
-    pub settled: BTreeSet<String>,
+    /// How runs ended, as far as any tab knows.
+    pub ended: BTreeMap<String, String>,
 }
 
 /// Items that wait in one mailbox at most; they count for one byte each.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::super::events;
-use super::desk::News;
+use super::desk::{News, Session};
 use super::policy::Ending;
 use super::tab::Tab;
 use super::talk::Line;
@@ -13,6 +13,9 @@ use crate::env::Env;
 
 /// Before a command that was refused for the time being is sent again, unless the server says.
 const AGAIN_AFTER_MS: u64 = 250;
+
+/// What the end of a run is called, however it became known.
+const END: &str = "agent_completed";
 
 impl<E: Env> Tab<E> {
     pub async fn frame(&mut self, line: &mut Line<E>, text: &str) -> Result<(), Ending> {
@@ -47,7 +50,7 @@ impl<E: Env> Tab<E> {
             return self.refuse(index, problem).await;
         }
         let idem = self.unanswered.remove(index).command.idem;
-        if !ok.run_id.is_empty() {
+        if !ok.run_id.is_empty() && !idem.is_empty() {
             self.learn(&ok.run_id, &idem).await;
         }
     }
@@ -65,56 +68,73 @@ impl<E: Env> Tab<E> {
         self.desk.tell(News::Refused { idem, code: problem.code }).await;
     }
 
-    /// Which of the user's commands made a run: told by replies, and by events that come first.
+    /// Which of the user's commands made a run. Its end may have come before the reply: a resumed
+    /// connection tells history first, then answers what is asked again.
     async fn learn(&mut self, run: &str, idem: &str) {
-        if idem.is_empty() || self.idem_of.contains_key(run) {
+        if self.idem_of.contains_key(run) {
             return;
         }
         self.idem_of.insert(run.to_owned(), idem.to_owned());
-        let (run, idem) = (run.to_owned(), idem.to_owned());
-        self.desk.session.with(|session| session.idem_of.insert(run.clone(), idem.clone())).await;
-        self.desk.tell(News::Run { idem, run }).await;
+        let known = |session: &mut Session| {
+            let first = session.idem_of.insert(run.to_owned(), idem.to_owned()).is_none();
+            session.ended.get(run).filter(|_| first).cloned()
+        };
+        let ended = self.desk.session.with(known).await;
+        self.desk.tell(News::Run { idem: idem.to_owned(), run: run.to_owned() }).await;
+        if let Some(state) = ended {
+            events::settled(self.desk.user(), idem, run, &state);
+            self.report(END, idem).await;
+        }
     }
 
-    async fn idem_of(&mut self, frame: &Frame) -> String {
-        if frame.run_id.is_empty() {
+    /// The command that made the run, if any tab knows.
+    async fn idem_of(&mut self, run: &str) -> String {
+        if run.is_empty() {
             return String::new();
         }
-        self.learn(&frame.run_id, &frame.data.idem).await;
-        if let Some(idem) = self.idem_of.get(&frame.run_id) {
+        if let Some(idem) = self.idem_of.get(run) {
             return idem.clone();
         }
-        let known =
-            |session: &mut super::desk::Session| session.idem_of.get(&frame.run_id).cloned();
+        let known = |session: &mut Session| session.idem_of.get(run).cloned();
         let idem = self.desk.session.with(known).await.unwrap_or_default();
         if !idem.is_empty() {
-            self.idem_of.insert(frame.run_id.clone(), idem.clone());
+            self.idem_of.insert(run.to_owned(), idem.clone());
         }
         idem
     }
 
+    /// Notes the end of a run; tells it when it is the first to know, and knows whose it is.
     async fn settle(&mut self, run: &str, idem: &str, state: &str) {
-        let first = self.desk.session.with(|session| session.settled.insert(run.to_owned())).await;
-        if first {
+        let note = |session: &mut Session| {
+            session.ended.insert(run.to_owned(), state.to_owned()).is_none()
+        };
+        if self.desk.session.with(note).await && !idem.is_empty() {
             events::settled(self.desk.user(), idem, run, state);
         }
     }
 
     async fn event(&mut self, frame: &Frame, raw: &str) {
-        let idem = self.idem_of(frame).await;
+        let idem = self.idem_of(&frame.run_id).await;
         if frame.seq > 0 {
             let place = (frame.epoch.clone(), frame.seq);
             self.memory.positions.insert(frame.stream.clone(), place);
         }
         tell(self.desk.user(), self.number, frame, raw, &idem);
-        let end = wire::end_of(frame);
-        if let Some(state) = end.filter(|_| !idem.is_empty()) {
-            self.settle(&frame.run_id, &idem, state).await;
+        match wire::end_of(frame) {
+            // A run that ended while nobody looked is shown as a snapshot that says so.
+            Some(state) => {
+                self.settle(&frame.run_id, &idem, state).await;
+                self.report(END, &idem).await;
+            }
+            None => self.report(&frame.kind, &idem).await,
         }
-        // A run that ended while nobody looked is shown as a snapshot that says so.
-        let kind = if end.is_some() { "agent_completed" } else { frame.kind.as_str() };
+    }
+
+    /// Tells the script, if it may be waiting for this.
+    async fn report(&self, kind: &str, idem: &str) {
         if self.desk.awaited.contains(kind) {
-            self.desk.tell(News::Event { kind: kind.to_owned(), idem }).await;
+            let (kind, idem) = (kind.to_owned(), idem.to_owned());
+            self.desk.tell(News::Event { tab: self.number, kind, idem }).await;
         }
     }
 }

@@ -44,7 +44,8 @@ pub async fn play<E: Env>(
 #[derive(Default)]
 struct Seen {
     ready: BTreeSet<i64>,
-    events: BTreeSet<(String, String)>,
+    /// Type, command and tab.
+    events: BTreeSet<(String, String, i64)>,
     runs: BTreeMap<String, String>,
     refused: BTreeMap<String, String>,
     gone: BTreeMap<i64, String>,
@@ -72,7 +73,7 @@ impl<E: Env> Script<E> {
                 self.connect(tab, within).await
             }
             "ask" => self.ask(tab, step.text("value").unwrap_or("")).await,
-            "await" => self.expect(step.text("value").unwrap_or(""), within).await,
+            "await" => self.expect(step.text("value").unwrap_or(""), step.int("tab"), within).await,
             "cancel" => self.cancel(tab, within).await,
             "ping" => self.order(tab, Order::Send(command("ping", json!({})))).await,
             "drop" => self.order(tab, Order::Drop).await,
@@ -117,18 +118,27 @@ impl<E: Env> Script<E> {
 
     async fn ask(&mut self, tab: i64, text: &str) -> Result<(), String> {
         self.asks += 1;
-        let message = format!("{text} {}", wire::mark(self.desk.user()));
+        let message = format!("{text} ({})", wire::mark(self.desk.user()));
         let idem = self.latest();
         let params = json!({ "message": message });
         self.order(tab, Order::Send(Command { method: "run.start", idem, params })).await
     }
 
-    async fn expect(&mut self, kind: &str, within: Duration) -> Result<(), String> {
-        let wanted = (kind.to_owned(), self.latest());
+    /// Waits for an event of the latest ask, at `tab` or else anywhere.
+    async fn expect(
+        &mut self,
+        kind: &str,
+        tab: Option<i64>,
+        within: Duration,
+    ) -> Result<(), String> {
+        let idem = self.latest();
+        let low = (kind.to_owned(), idem.clone(), tab.unwrap_or(i64::MIN));
+        let high = (kind.to_owned(), idem.clone(), tab.unwrap_or(i64::MAX));
         self.until(within, |seen| {
-            let refused = seen.refused.get(&wanted.1);
-            let refused = refused.map(|code| Err(format!("{} was refused: {code}", wanted.1)));
-            refused.or_else(|| seen.events.contains(&wanted).then_some(Ok(())))
+            let refused = seen.refused.get(&idem);
+            let refused = refused.map(|code| Err(format!("{idem} was refused: {code}")));
+            let came = seen.events.range(&low..=&high).next().is_some();
+            refused.or_else(|| came.then_some(Ok(())))
         })
         .await
         .map_err(|why| format!("{kind}: {why}"))
@@ -196,8 +206,8 @@ impl Seen {
             News::Ready { tab } => {
                 self.ready.insert(tab);
             }
-            News::Event { kind, idem } => {
-                self.events.insert((kind, idem));
+            News::Event { tab, kind, idem } => {
+                self.events.insert((kind, idem, tab));
             }
             News::Run { idem, run } => {
                 self.runs.insert(idem, run);

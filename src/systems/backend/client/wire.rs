@@ -69,7 +69,6 @@ pub struct Data {
     pub text: String,
     pub message: String,
     pub state: String,
-    pub idem: String,
 }
 
 /// A reply's `ok`.
@@ -113,18 +112,26 @@ pub struct Token {
     pub access_token: String,
 }
 
-/// What stands before and after the user's name in every text that is made for that user.
-const MARK: &str = "@@";
+/// What stands before the user's name in every text that is made for that user.
+const MARKER: &str = "portfolio of ";
 
-/// `@@ana@@`
+/// `portfolio of ana`
 pub fn mark(user: &str) -> String {
-    format!("{MARK}{user}{MARK}")
+    format!("{MARKER}{user}")
 }
 
-/// The user whose mark `text` carries: somebody else's before `own`, empty for none.
+/// The user whose marker `text` carries: somebody else's before `own`, empty for none. A marker
+/// that the text cuts before the name says nothing.
 pub fn marked<'t>(text: &'t str, own: &str) -> &'t str {
-    let names = || text.split(MARK).skip(1).step_by(2);
+    let names = || text.split(MARKER).skip(1).map(name).filter(|name| !name.is_empty());
     names().find(|name| *name != own).or_else(|| names().next()).unwrap_or("")
+}
+
+/// The longest beginning of `text` that may be a user's name.
+fn name(text: &str) -> &str {
+    let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/');
+    let end = text.find(|c| !part(c)).unwrap_or(text.len());
+    &text[..end]
 }
 
 #[cfg(test)]
@@ -133,9 +140,10 @@ mod tests {
 
     #[test]
     fn a_foreign_mark_is_found_before_ones_own() {
-        assert_eq!(marked("x @@ana@@ y @@bob@@ z", "ana"), "bob");
-        assert_eq!(marked("x @@ana@@ y @@ana@@ z", "ana"), "ana");
-        assert_eq!(marked("nothing", "ana"), "");
+        let (mine, other) = (mark("u/1"), mark("u/12"));
+        assert_eq!(marked(&format!("{mine}, {other}."), "u/1"), "u/12");
+        assert_eq!(marked(&format!("x {mine}. {mine}\""), "u/1"), "u/1");
+        assert_eq!(marked("the portfolio of ", "u/1"), "");
     }
 
     #[test]
