@@ -64,6 +64,7 @@ impl FromStr for Plant {
 pub struct Plants(u64);
 
 impl Plants {
+    #[must_use]
     pub fn with(self, plant: Plant) -> Plants {
         Plants(self.0 | 1 << plant as u64)
     }

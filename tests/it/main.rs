@@ -3,6 +3,7 @@ mod ci;
 mod counter;
 mod invariants;
 mod kit;
+mod laws_context;
 mod laws_sync;
 mod laws_verdict;
 mod laws_world;

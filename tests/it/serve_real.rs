@@ -48,7 +48,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// Serves while `client` talks; both must end in time.
-fn serving<F: Future<Output = ()>>(client: impl FnOnce(Tokio, String) -> F) {
+fn while_serving<F: Future<Output = ()>>(client: impl FnOnce(Tokio, String) -> F) {
     let server = PgServer::start();
     let config = config(server.addr());
     let addr = config.listen.clone();
@@ -188,7 +188,7 @@ fn kinds(frames: &[Value]) -> Vec<&str> {
 
 #[test]
 fn a_user_logs_in_asks_and_sees_the_five_events_in_order() {
-    serving(async |env, addr| {
+    while_serving(async |env, addr| {
         assert_eq!(get(&env, &addr, "/livez").await, 200);
         let (mut client, _) = Client::connected(&env, &addr, "ana", json!([])).await;
         assert_eq!(get(&env, &addr, "/readyz").await, 200);
@@ -220,7 +220,7 @@ fn a_user_logs_in_asks_and_sees_the_five_events_in_order() {
 
 #[test]
 fn a_key_used_twice_makes_one_run_and_tells_its_end_again() {
-    serving(async |env, addr| {
+    while_serving(async |env, addr| {
         let (mut client, _) = Client::connected(&env, &addr, "ana", json!([])).await;
         let id = client.send("run.start", "k1", json!({ "text": "Once" })).await;
         let first = client.reply(&id).await["ok"]["run_id"].clone();
@@ -240,7 +240,7 @@ fn a_key_used_twice_makes_one_run_and_tells_its_end_again() {
 
 #[test]
 fn a_resume_tells_exactly_what_was_missed() {
-    serving(async |env, addr| {
+    while_serving(async |env, addr| {
         let (mut client, _) = Client::connected(&env, &addr, "ana", json!([])).await;
         let id = client.send("run.start", "k1", json!({ "text": "How?" })).await;
         let reply = client.reply(&id).await;
@@ -259,7 +259,7 @@ fn a_resume_tells_exactly_what_was_missed() {
 
 #[test]
 fn a_cancelled_run_ends_once_and_frees_its_thread() {
-    serving(async |env, addr| {
+    while_serving(async |env, addr| {
         let (mut client, _) = Client::connected(&env, &addr, "bob", json!([])).await;
         let id = client.send("run.start", "k1", json!({ "text": "Slow" })).await;
         let run = client.reply(&id).await["ok"]["run_id"].clone();
@@ -284,7 +284,7 @@ fn a_cancelled_run_ends_once_and_frees_its_thread() {
 
 #[test]
 fn a_wrong_password_and_a_forged_token_are_refused() {
-    serving(async |env, addr| {
+    while_serving(async |env, addr| {
         let _ready = Client::connected(&env, &addr, "ana", json!([])).await;
         assert_eq!(login(&env, &addr, "ana", "guess").await.0, 401);
         assert_eq!(login(&env, &addr, "nobody", "guess").await.0, 401);
@@ -297,7 +297,7 @@ fn a_wrong_password_and_a_forged_token_are_refused() {
 
 #[test]
 fn the_sixth_connection_of_a_user_is_refused() {
-    serving(async |env, addr| {
+    while_serving(async |env, addr| {
         let mut open = Vec::new();
         for _ in 0..5 {
             open.push(Client::connected(&env, &addr, "ana", json!([])).await.0);

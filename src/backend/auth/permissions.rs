@@ -11,8 +11,9 @@ pub fn of_roles<'a>(roles: impl IntoIterator<Item = &'a str>) -> Vec<&'static st
 
 fn of_role(role: &str) -> &'static [&'static str] {
     match role {
-        "admin" | "owner" => &["run.cancel", "run.start", "thread.read", "tool.read", "tool.trade"],
-        "user" | "trader" => &["run.cancel", "run.start", "thread.read", "tool.read", "tool.trade"],
+        "admin" | "owner" | "user" | "trader" => {
+            &["run.cancel", "run.start", "thread.read", "tool.read", "tool.trade"]
+        }
         "viewer" => &["run.cancel", "run.start", "thread.read", "tool.read"],
         "guest" => &["thread.read"],
         _ => &[],

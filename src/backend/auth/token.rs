@@ -163,7 +163,7 @@ mod tests {
     const NOW_MS: u64 = 1_700_000_000_000;
 
     fn tokens() -> Tokens {
-        Tokens::new(b"key", Duration::from_secs(900), Duration::from_secs(30))
+        Tokens::new(b"key", Duration::from_mins(15), Duration::from_secs(30))
     }
 
     fn issue(tokens: &Tokens) -> String {
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_token_of_another_key_is_refused() {
-        let other = Tokens::new(b"other", Duration::from_secs(900), Duration::ZERO);
+        let other = Tokens::new(b"other", Duration::from_mins(15), Duration::ZERO);
         assert_eq!(tokens().verify(&issue(&other), NOW_MS), Err(TokenError::Invalid));
     }
 

@@ -107,7 +107,7 @@ impl TransactionError {
 
 fn is_io(error: &Error) -> bool {
     use std::error::Error as _;
-    error.source().is_some_and(|source| source.is::<std::io::Error>())
+    error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
 
 #[cfg(test)]

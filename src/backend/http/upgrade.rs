@@ -34,7 +34,7 @@ const fn unavailable(reason: &'static str) -> Refusal {
 pub async fn upgrade<E: Env>(State(gateway): State<Gateway<E>>, request: Request) -> Response {
     let connection = ConnectionId::draw(gateway.env()).0;
     match admit(&gateway, &connection, request.headers()).await {
-        Ok(()) => switch(gateway, connection, request).await,
+        Ok(()) => switch(gateway, connection, request),
         Err(refusal) => refuse(&connection, &refusal),
     }
 }
@@ -76,19 +76,16 @@ async fn admit<E: Env>(
 }
 
 /// Answers 101 and serves the connection in a task of its own.
-async fn switch<E: Env>(gateway: Gateway<E>, connection: String, request: Request) -> Response {
+fn switch<E: Env>(gateway: Gateway<E>, connection: String, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let Some(upgrade) = parts.extensions.remove::<hyper::upgrade::OnUpgrade>() else {
         let refusal = Refusal { status: StatusCode::UPGRADE_REQUIRED, reason: "no upgrade" };
         return refuse(&connection, &refusal);
     };
     let request = Request::from_parts(parts, ());
-    let response = match create_response_with_body(&request, Body::empty) {
-        Ok(response) => response,
-        Err(_) => {
-            let refusal = Refusal { status: StatusCode::BAD_REQUEST, reason: "no handshake" };
-            return refuse(&connection, &refusal);
-        }
+    let Ok(response) = create_response_with_body(&request, Body::empty) else {
+        let refusal = Refusal { status: StatusCode::BAD_REQUEST, reason: "no handshake" };
+        return refuse(&connection, &refusal);
     };
     events::accepted(&connection);
     let env = gateway.env().clone();

@@ -3,6 +3,7 @@
 //! Must never answer from anything but this request: each text carries its user's marker.
 
 use std::collections::VecDeque;
+use std::fmt::Write;
 
 use serde_json::{Value, json};
 
@@ -75,9 +76,9 @@ fn answer(request: &ModelRequest, context: &UserExecutionContext) -> VecDeque<Mo
     let mut text = format!("You asked: {} ", request.question);
     for result in &request.results {
         let summary = result.result.get("summary").and_then(Value::as_str).unwrap_or("nothing");
-        text.push_str(&format!("{} says: {summary}. ", result.tool));
+        let _ = write!(text, "{} says: {summary}. ", result.tool);
     }
-    text.push_str(&format!("This is the {}.", marker(context)));
+    let _ = write!(text, "This is the {}.", marker(context));
     chunks(&text).into_iter().map(ModelEvent::Text).collect()
 }
 

@@ -233,10 +233,8 @@ async fn call<E: Env>(job: &Job<E>, tool: String, args: Value) -> Result<ToolRes
                 job.env.sleep(job.config.model.tool).await;
                 tools::call(&tool, &context)
             };
-            match job.env.timeout(within, work).await {
-                Ok(result) => ("ok", result),
-                Err(_) => ("timeout", json!({ "error": "no answer in time" })),
-            }
+            let late = || ("timeout", json!({ "error": "no answer in time" }));
+            job.env.timeout(within, work).await.map_or_else(|_| late(), |result| ("ok", result))
         }
     };
     let ended = json!({

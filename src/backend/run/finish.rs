@@ -126,7 +126,9 @@ impl<E: Env> Log<E> {
                 ending: Ending::other(State::Dead, "the server was restarted"),
             };
             if let Finished::New(events) = self.pool.transact(&finish).await? {
-                events.iter().for_each(|event| appended(event));
+                for event in &events {
+                    appended(event);
+                }
             }
         }
         self.pool.query("outbox.clear", sql::OUTBOX_OF_NODE_CLEAR, params![node]).await?;

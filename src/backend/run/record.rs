@@ -129,16 +129,17 @@ impl<E: Env> Record<E> {
             .await
     }
 
-    /// Where it is, if it has told any text.
+    /// Where it is, if it has told any text. That it has ended is for the log to say.
     pub async fn snapshot(&self) -> Option<Snapshot> {
-        let state = self.state().await.name();
+        let state = self.state().await;
+        let state = if state.is_terminal() { State::Completing.name() } else { state.name() };
         let origin = self.origin.clone();
         self.live
             .with(|live| {
                 let (epoch, text) = (live.epoch.clone(), live.text.clone());
                 let next_delta_seq = live.next_delta_seq;
-                let told = next_delta_seq > 1;
-                told.then(|| Snapshot { origin, epoch, state, text, next_delta_seq })
+                let snapshot = Snapshot { origin, epoch, state, text, next_delta_seq };
+                Some(snapshot).filter(|snapshot| snapshot.next_delta_seq > 1)
             })
             .await
     }

@@ -71,7 +71,7 @@ pub async fn connect<E: Env>(
     });
     answer(handle, &command.id, Ok(ok)).await;
     let id = ids::draw(handle.gateway.env(), "evt_");
-    let text = protocol::notice("server.ready", &id, json!({}));
+    let text = protocol::notice("server.ready", &id, &json!({}));
     handle.queue.push(Out::Frame { kind: "server.ready", text }).await;
     for attach in attached {
         handle.queue.push(Out::Attach(attach)).await;
@@ -204,13 +204,13 @@ mod tests {
         Stream { thread: "t".into(), epoch: "k".into(), last_seq, run_start }
     }
 
-    fn at(epoch: &str, seq: i64) -> Option<Position> {
-        Some(Position { stream: "t".into(), epoch: epoch.into(), seq })
+    fn at(epoch: &str, seq: i64) -> Position {
+        Position { stream: "t".into(), epoch: epoch.into(), seq }
     }
 
     #[track_caller]
-    fn check(stream: &Stream, position: Option<Position>, after: i64, lost: Option<&str>) {
-        let start = start_of(stream, position.as_ref(), 300);
+    fn check(stream: &Stream, position: Option<&Position>, after: i64, lost: Option<&str>) {
+        let start = start_of(stream, position, 300);
         assert_eq!((start.after, start.lost), (after, lost));
     }
 
@@ -222,15 +222,15 @@ mod tests {
 
     #[test]
     fn a_resume_goes_on_where_the_client_stopped() {
-        check(&stream(7, 5), at("k", 2), 2, None);
-        check(&stream(7, 5), at("k", 7), 7, None);
+        check(&stream(7, 5), Some(&at("k", 2)), 2, None);
+        check(&stream(7, 5), Some(&at("k", 7)), 7, None);
     }
 
     #[test]
     fn a_position_that_cannot_be_resumed_says_why() {
-        check(&stream(7, 0), at("old", 2), 7, Some("epoch_changed"));
-        check(&stream(7, 0), at("k", 8), 7, Some("ahead_of_server"));
-        check(&stream(400, 0), at("k", 99), 400, Some("too_many"));
-        check(&stream(400, 0), at("k", 100), 100, None);
+        check(&stream(7, 0), Some(&at("old", 2)), 7, Some("epoch_changed"));
+        check(&stream(7, 0), Some(&at("k", 8)), 7, Some("ahead_of_server"));
+        check(&stream(400, 0), Some(&at("k", 99)), 400, Some("too_many"));
+        check(&stream(400, 0), Some(&at("k", 100)), 100, None);
     }
 }

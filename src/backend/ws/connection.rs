@@ -195,7 +195,8 @@ impl<E: Env> Reader<E> {
         let every = self.gateway.config().times.ping_every;
         // No draw per frame: the jitter is the connection's own.
         let jitter = self.connection.bytes().map(u32::from).sum::<u32>() % 20;
-        self.gateway.env().now() + (every - every * jitter / 100)
+        let early = every * jitter / 100;
+        self.gateway.env().now() + every.saturating_sub(early)
     }
 
     async fn alarmed(&mut self) -> Option<Ended> {
@@ -338,12 +339,13 @@ impl<E: Env> Reader<E> {
     }
 
     async fn tell(&self, kind: &'static str, id: &str, data: serde_json::Value) {
-        let text = protocol::notice(kind, id, data);
+        let text = protocol::notice(kind, id, &data);
         self.queue.push(Out::Frame { kind, text }).await;
     }
 
     /// Leaves the registry first: nobody queues for a connection that has ended.
     async fn finish(mut self, ended: Ended) {
+        let _ = self.life.to(State::Closing).await;
         if let Some((registration, services)) = self.registration.take() {
             services.registry.remove(registration).await;
         }

@@ -29,7 +29,7 @@ struct Cursor {
     /// The last event that passed; `None` while history is being read.
     last: Option<i64>,
     detached: bool,
-    /// By seq and delta_seq: an event before the deltas that follow it.
+    /// By `seq` and `delta_seq`: an event before the deltas that follow it.
     pending: BTreeMap<(i64, i64), Item>,
     /// Deltas of this run below this number are in the snapshot.
     told: Option<(String, i64)>,

@@ -81,7 +81,7 @@ pub fn reply(id: &str, result: &Result<Value, Problem>, request_id: &str) -> Str
 }
 
 /// A frame that belongs to no run: `connection_established`, `server.ready`, `server.ping`, …
-pub fn notice(kind: &str, id: &str, data: Value) -> String {
+pub fn notice(kind: &str, id: &str, data: &Value) -> String {
     json!({ "v": VERSION, "type": kind, "id": id, "data": data }).to_string()
 }
 
