@@ -5,9 +5,11 @@ mod catalogue;
 mod exit;
 mod fresh;
 mod library;
+mod log;
 mod replay;
 mod rerun;
 mod run;
+mod serve;
 mod signals;
 
 pub use exit::Exit;
@@ -53,6 +55,8 @@ enum Command {
     Events,
     /// Say what a scenario expects, in sentences
     Explain(catalogue::ExplainArgs),
+    /// Serve the backend for real
+    Serve(serve::Args),
     /// One seed in a fresh process, for comparison
     #[command(hide = true)]
     Rerun(rerun::Args),
@@ -125,6 +129,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Stop> {
         Command::List => catalogue::list(context),
         Command::Events => catalogue::events(context),
         Command::Explain(args) => catalogue::explain(&args, context),
+        Command::Serve(args) => serve::run(&args),
         Command::Rerun(args) => rerun::run(&args, context),
     }
 }
