@@ -12,7 +12,11 @@ use crate::scenario::{self, Scenario};
 const FOLDERS: [&str; 2] = ["scenarios", "scenarios/regressions"];
 
 /// For a binary that is run away from its repository.
-const SHIPPED: &[(&str, &str)] = &[];
+const SHIPPED: &[(&str, &str)] = &[
+    ("scenarios/cold_start.toml", include_str!("../../scenarios/cold_start.toml")),
+    ("scenarios/concurrent_users.toml", include_str!("../../scenarios/concurrent_users.toml")),
+    ("scenarios/golden_path.toml", include_str!("../../scenarios/golden_path.toml")),
+];
 
 /// A scenario file, not yet parsed.
 #[derive(Clone, Debug)]
@@ -120,4 +124,28 @@ pub fn load(file: &File, context: &Context) -> Result<Arc<Scenario>, Stop> {
         scenario::parse(&name_of(&file.path), &file.path, &file.text, &context.vocabulary);
     let wrong = || scenario::render(&diagnostics, &file.path, &file.text, context.paint.styled);
     scenario.map(Arc::new).ok_or_else(|| Stop::usage(wrong()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_of_the_repository_is_shipped() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
+        let mut named: Vec<String> =
+            in_folder(Path::new(folder)).unwrap().into_iter().map(|file| file.reference).collect();
+        named.sort();
+        let shipped: Vec<String> = SHIPPED.iter().map(|(path, _)| name_of(path)).collect();
+        assert_eq!(shipped, named);
+    }
+
+    #[test]
+    fn the_nearest_names_are_told_and_all_of_them_when_none_is_near() {
+        let names = ["cold_start", "golden_path"];
+        let near = unknown("scenario", "colt_start", &names);
+        assert_eq!(near, "error: there is no scenario `colt_start`; near: cold_start");
+        let far = unknown("scenario", "zzz", &names);
+        assert_eq!(far, "error: there is no scenario `zzz`; there is: cold_start, golden_path");
+    }
 }

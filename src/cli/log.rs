@@ -7,8 +7,8 @@ use std::io::{self, IsTerminal as _};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
-use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, fmt};
+use tracing_subscriber::fmt::time::FormatTime as _;
+use tracing_subscriber::fmt::{FmtContext, fmt, time};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::Stop;
@@ -36,7 +36,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        SystemTime.format_time(&mut writer)?;
+        time().format_time(&mut writer)?;
         let metadata = event.metadata();
         // An event without a name of its own is named after its place, `event src/x.rs:1`.
         let name = match metadata.name() {

@@ -1,6 +1,7 @@
 //! `seedbed serve`: the very backend of the scenarios, on real sockets and in real time.
 //! Must never hold logic of the backend; configuration goes in, one sentence comes out.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use tokio_postgres::config::{Host, SslMode};
@@ -105,7 +106,7 @@ fn announce(listen: &str, kept: bool, users: &[SeedUser]) -> Result<(), Stop> {
         );
         for user in users {
             let SeedUser { tenant, user, password, .. } = user;
-            text.push_str(&format!("account {user} of {tenant}, password {password}\n"));
+            let _ = writeln!(text, "account {user} of {tenant}, password {password}");
         }
     }
     print(&text)
@@ -127,7 +128,7 @@ async fn embedded(_env: &Tokio) -> Result<Database, Stop> {
     Err(Stop::usage("error: failed to find a database: set DATABASE_URL"))
 }
 
-/// The server that a `postgres://` URL names. The URL itself is never repeated: it holds a password.
+/// The server that a `postgres://` URL names. The URL is never repeated: it holds a password.
 fn database_of(url: &str) -> Result<Database, Stop> {
     let wrong = |why: &str| Stop::usage(format!("error: failed to read the database URL: {why}"));
     let parsed: tokio_postgres::Config =
