@@ -51,7 +51,7 @@ fn held(expect: &str, trace: &[Seen]) -> bool {
     for event in &events {
         judge.event(event);
     }
-    let at = Moment(Duration::from_secs(60));
+    let at = Moment(Duration::from_mins(1));
     let (outcome, _) = judge.finish(&End { at, step: 99, left: Vec::new() }, None);
     outcome == Outcome::Held
 }
