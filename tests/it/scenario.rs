@@ -294,6 +294,50 @@ fn words_that_come_later_are_refused_by_name() {
 }
 
 #[test]
+fn names_stand_once() {
+    let user = |name: &str| format!("[[user]]\nname = \"{name}\"\nsteps = []\n");
+    check(&user("u").repeat(2), "duplicate: a second user named `u`");
+    check(&user("gateway"), "bad-name: `gateway` cannot name a user");
+    check(&user("u/1"), "bad-name: `u/1` cannot name a user");
+    let expect = "[[expect]]\nid = \"x\"\neventually = \"a\"\n";
+    let twice = format!("[events]\na = {{ on = \"a\" }}\n{}", expect.repeat(2));
+    check(&twice, "duplicate: a second expectation named `x`");
+    check("[events]\n\"a b\" = { on = \"a\" }", "bad-name: `a b` cannot name an event");
+    let both = "[[fault]]\nreset = { host = \"db\" }\npause = { host = \"db\", for = \"1s\" }";
+    check(both, "duplicate: a fault has one word; write a second [[fault]]");
+    check("[[fault]]\nchance = 1", "missing-key: a fault needs its word");
+    check("[[user]]\nname = \"u\"\nsteps = [{}]", "missing-key: a step needs its word");
+}
+
+#[test]
+fn a_key_is_whole_or_absent() {
+    let events = r#"
+        [events]
+        ask = { on = "ask", where = { u = "$u", k = "$k" } }
+        done = { on = "done", where = { u = "$u", k = "$k", r = "$r" } }
+        gone = { on = "c", where = { u = "$u" } }
+        [[expect]]
+        id = "x"
+    "#;
+    let expect = |text: &str| format!("{events}\n{text}");
+    let oblige = "per = [\"u\", \"r\"]\nfor_each = \"ask\"\neventually = \"done\"";
+    check(&expect(oblige), "partial-key: `for_each = \"ask\"` does not bind `$r`");
+    let guard = "per = [\"u\", \"k\"]\nnever = \"done\"\nunless = \"gone\"";
+    check(&expect(guard), "partial-key: `gone` has `$u` but not `$k`");
+    let users = "for_each = \"user\"\nper = [\"u\", \"k\"]\neventually = \"done\"";
+    check(&expect(users), "no-key: for each user, the key is one variable: the user");
+    // What only `for_each` has is no part of the key.
+    assert_eq!(
+        scenario(&expect("for_each = \"ask\"\neventually = \"gone\"")).expects[0].key,
+        ["u"]
+    );
+    assert_eq!(
+        scenario(&expect("for_each = \"ask\"\neventually = \"ask\"")).expects[0].key,
+        ["u", "k"]
+    );
+}
+
+#[test]
 fn units_and_ranges_are_exact() {
     let run = |value: &str| format!("[run]\nquiesce = {value}");
     check(&run("\"90\""), "unknown-unit: this duration has no unit");
