@@ -267,7 +267,7 @@ async fn subscribe<E: Env>(handle: &Handle<E>, command: &Command) -> Result<Valu
     let streams = streams.map_err(|error| unavailable(&error))?;
     let stream = streams.iter().find(|stream| stream.thread == thread);
     let stream = stream.ok_or_else(|| Problem::new("not_found", 404, "no such thread"))?;
-    let after = if stream.run_start > 0 { stream.run_start - 1 } else { stream.last_seq };
+    let after = stream.fresh();
     let history = attach::attach(handle, stream, after).await;
     let history = history.map_err(|error| unavailable(&error))?;
     handle.queue.push(Out::Attach(history)).await;

@@ -63,8 +63,8 @@ impl<E: Env> Work<E> for Accept {
         if !self.claim(tx, &thread).await? {
             return Ok(Decide::Rollback(self.earlier(tx).await?));
         }
-        let params = params![&self.tenant, &thread, &self.run];
-        if tx.execute("thread.activate", sql::THREAD_ACTIVATE, params).await? == 0 {
+        let params = params![&self.tenant, &thread, &self.run, 1];
+        if tx.execute("stream.activate", sql::STREAM_ACTIVATE, params).await? == 0 {
             return Ok(Decide::Rollback(Accepted::Busy));
         }
         self.write(tx, &thread).await?;

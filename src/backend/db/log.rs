@@ -19,8 +19,15 @@ pub struct Stream {
     pub thread: String,
     pub epoch: String,
     pub last_seq: i64,
-    /// The first event of the run under way; 0 if none is.
-    pub run_start: i64,
+    /// A run has the stream; it has appended so many events, the last ones.
+    pub run: Option<i64>,
+}
+
+impl Stream {
+    /// Where a client without a past joins: before the run under way, or at the head.
+    pub fn fresh(&self) -> i64 {
+        self.last_seq - self.run.unwrap_or(0)
+    }
 }
 
 pub async fn streams_of<E: Env>(
@@ -29,11 +36,14 @@ pub async fn streams_of<E: Env>(
     user: &str,
 ) -> Result<Vec<Stream>, TransactionError> {
     let rows = pool.query("streams.of_user", sql::STREAMS_OF_USER, params![tenant, user]).await?;
-    let stream = |row: &Row| Stream {
-        thread: row.get(0),
-        epoch: row.get(1),
-        last_seq: row.get(2),
-        run_start: row.get(3),
+    let stream = |row: &Row| {
+        let (run, run_seq): (String, i64) = (row.get(3), row.get(4));
+        Stream {
+            thread: row.get(0),
+            epoch: row.get(1),
+            last_seq: row.get(2),
+            run: (!run.is_empty()).then_some(run_seq),
+        }
     };
     Ok(rows.iter().map(stream).collect())
 }

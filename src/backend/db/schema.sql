@@ -9,45 +9,44 @@ CREATE TABLE users (
     PRIMARY KEY (tenant_id, user_id)
 );
 
--- active_run: the one run that may work in the thread.
 CREATE TABLE threads (
     tenant_id  TEXT   NOT NULL,
     thread_id  TEXT   NOT NULL,
     user_id    TEXT   NOT NULL,
     thread_key TEXT   NOT NULL,
-    active_run TEXT   NOT NULL DEFAULT '',
     created_ms BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, thread_id),
     UNIQUE (tenant_id, user_id, thread_key)
 );
 
 -- The counter row of a thread's event stream: its lock makes commit order the order of seq.
--- run_start: seq of the first event of the run that is under way, 0 if none is.
+-- run_id and attempt: the one run that may write to it, '' if none; run_seq: its last event.
 CREATE TABLE streams (
     tenant_id TEXT   NOT NULL,
     thread_id TEXT   NOT NULL,
     user_id   TEXT   NOT NULL,
     epoch     TEXT   NOT NULL,
     last_seq  BIGINT NOT NULL DEFAULT 0,
-    run_start BIGINT NOT NULL DEFAULT 0,
+    run_id    TEXT   NOT NULL DEFAULT '',
+    attempt   BIGINT NOT NULL DEFAULT 0,
+    run_seq   BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, thread_id)
 );
 CREATE INDEX streams_of_user ON streams (tenant_id, user_id);
 
--- outcome is '' while the run is live: the fence that every write of a run tests.
+-- outcome is '' while the run is live.
 CREATE TABLE runs (
-    tenant_id    TEXT   NOT NULL,
-    thread_id    TEXT   NOT NULL,
-    run_id       TEXT   NOT NULL,
-    user_id      TEXT   NOT NULL,
-    node         TEXT   NOT NULL,
-    agent_name   TEXT   NOT NULL,
-    state        TEXT   NOT NULL,
-    attempt      BIGINT NOT NULL,
-    outcome      TEXT   NOT NULL DEFAULT '',
-    last_run_seq BIGINT NOT NULL DEFAULT 0,
-    created_ms   BIGINT NOT NULL,
-    updated_ms   BIGINT NOT NULL,
+    tenant_id  TEXT   NOT NULL,
+    thread_id  TEXT   NOT NULL,
+    run_id     TEXT   NOT NULL,
+    user_id    TEXT   NOT NULL,
+    node       TEXT   NOT NULL,
+    agent_name TEXT   NOT NULL,
+    state      TEXT   NOT NULL,
+    attempt    BIGINT NOT NULL,
+    outcome    TEXT   NOT NULL DEFAULT '',
+    created_ms BIGINT NOT NULL,
+    updated_ms BIGINT NOT NULL,
     PRIMARY KEY (tenant_id, run_id)
 );
 CREATE INDEX runs_of_node ON runs (node, outcome);

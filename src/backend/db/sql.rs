@@ -29,22 +29,28 @@ pub const THREAD_BY_KEY: &str = "SELECT thread_id FROM threads \
      WHERE tenant_id = $1 AND user_id = $2 AND thread_key = $3";
 pub const THREAD_OF_USER: &str = "SELECT thread_id FROM threads \
      WHERE tenant_id = $1 AND user_id = $2 AND thread_id = $3";
-pub const THREAD_ACTIVATE: &str = "UPDATE threads SET active_run = $3 \
-     WHERE tenant_id = $1 AND thread_id = $2 AND active_run = ''";
-pub const THREAD_RELEASE: &str = "UPDATE threads SET active_run = '' \
-     WHERE tenant_id = $1 AND thread_id = $2 AND active_run = $3";
-
 pub const STREAM_CREATE: &str = "INSERT INTO streams (tenant_id, thread_id, user_id, epoch) \
      VALUES ($1, $2, $3, $4)";
-pub const STREAMS_OF_USER: &str = "SELECT thread_id, epoch, last_seq, run_start FROM streams \
+pub const STREAMS_OF_USER: &str = "SELECT thread_id, epoch, last_seq, run_id, run_seq FROM streams \
      WHERE tenant_id = $1 AND user_id = $2 ORDER BY thread_id";
-/// The next seq of a stream; the first, a middle and the last event of a run.
-pub const STREAM_NEXT_FIRST: &str = "UPDATE streams \
-     SET last_seq = last_seq + 1, run_start = last_seq + 1 \
-     WHERE tenant_id = $1 AND thread_id = $2 RETURNING last_seq, epoch";
-pub const STREAM_NEXT: &str = "UPDATE streams SET last_seq = last_seq + 1 \
-     WHERE tenant_id = $1 AND thread_id = $2 RETURNING last_seq, epoch";
-pub const STREAM_NEXT_LAST: &str = "UPDATE streams SET last_seq = last_seq + 1, run_start = 0 \
+pub const STREAM_EPOCH: &str = "SELECT epoch FROM streams WHERE tenant_id = $1 AND thread_id = $2";
+/// Gives the stream to a run, unless it has one.
+pub const STREAM_ACTIVATE: &str = "UPDATE streams SET run_id = $3, attempt = $4, run_seq = 0 \
+     WHERE tenant_id = $1 AND thread_id = $2 AND run_id = ''";
+/// The next numbers, for as many events. Takes the row's lock; no row: the attempt is fenced.
+pub const STREAM_ADVANCE: &str = "UPDATE streams \
+     SET last_seq = last_seq + $5, run_seq = run_seq + $5 \
+     WHERE tenant_id = $1 AND thread_id = $2 AND run_id = $3 AND attempt = $4 \
+     RETURNING last_seq, run_seq, epoch";
+/// The same for the last events of the run, which gives the stream back.
+pub const STREAM_RELEASE: &str = "UPDATE streams \
+     SET last_seq = last_seq + $5, run_seq = run_seq + $5, run_id = '' \
+     WHERE tenant_id = $1 AND thread_id = $2 AND run_id = $3 AND attempt = $4 \
+     RETURNING last_seq, run_seq, epoch";
+pub const STREAM_LOCK: &str = "SELECT run_id FROM streams \
+     WHERE tenant_id = $1 AND thread_id = $2 FOR UPDATE";
+/// Planted hazards only: numbers for a run that does not have the stream.
+pub const STREAM_FORCE: &str = "UPDATE streams SET last_seq = last_seq + $3 \
      WHERE tenant_id = $1 AND thread_id = $2 RETURNING last_seq, epoch";
 
 pub const IDEM_CLAIM: &str = "INSERT INTO idempotency \
@@ -61,16 +67,11 @@ pub const MESSAGE_CREATE: &str = "INSERT INTO messages \
 pub const RUN_CREATE: &str = "INSERT INTO runs (tenant_id, thread_id, run_id, user_id, node, \
      agent_name, state, attempt, created_ms, updated_ms) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)";
-/// Takes the run's row lock; no row means the attempt is fenced.
-pub const RUN_ADVANCE: &str = "UPDATE runs SET last_run_seq = last_run_seq + 1, state = $4, \
-     updated_ms = $5 WHERE tenant_id = $1 AND run_id = $2 AND attempt = $3 AND outcome = '' \
-     RETURNING last_run_seq";
-pub const RUN_LOCK: &str = "SELECT last_run_seq FROM runs \
-     WHERE tenant_id = $1 AND run_id = $2 AND attempt = $3 AND outcome = '' FOR UPDATE";
-pub const RUN_FINISH: &str = "UPDATE runs SET state = $4, outcome = $5, last_run_seq = $6, \
-     updated_ms = $7 WHERE tenant_id = $1 AND run_id = $2 AND attempt = $3 AND outcome = ''";
-pub const RUN_OUTCOME: &str =
-    "SELECT outcome, last_run_seq FROM runs WHERE tenant_id = $1 AND run_id = $2";
+pub const RUN_STARTED: &str = "UPDATE runs SET state = 'running', updated_ms = $3 \
+     WHERE tenant_id = $1 AND run_id = $2 AND outcome = ''";
+pub const RUN_FINISH: &str = "UPDATE runs SET state = $3, outcome = $4, updated_ms = $5 \
+     WHERE tenant_id = $1 AND run_id = $2 AND outcome = ''";
+pub const RUN_OUTCOME: &str = "SELECT outcome FROM runs WHERE tenant_id = $1 AND run_id = $2";
 pub const RUNS_ORPHANED: &str = "SELECT tenant_id, thread_id, run_id, user_id, agent_name, \
      attempt FROM runs WHERE node = $1 AND outcome = '' ORDER BY tenant_id, run_id";
 
@@ -85,7 +86,6 @@ pub const EVENT_BY_ID: &str =
 pub const RUN_HISTORY: &str = "SELECT seq, event_id, run_id, run_seq, event_type, \
      agent_name, attempt, ts_ms, payload FROM events \
      WHERE tenant_id = $1 AND run_id = $2 ORDER BY run_seq";
-pub const STREAM_EPOCH: &str = "SELECT epoch FROM streams WHERE tenant_id = $1 AND thread_id = $2";
 pub const EVENTS_OF_RUN: &str = "SELECT event_type, payload FROM events \
      WHERE tenant_id = $1 AND run_id = $2 ORDER BY run_seq";
 

@@ -16,7 +16,7 @@ use super::super::model::tools::{self, marker};
 use super::super::model::{ModelEvent, ModelProvider, ModelRequest, ModelStream, ToolResult};
 use super::super::plants::Plant;
 use super::super::race::{Either, race};
-use super::append::AppendError;
+use super::append::{AppendError, Draft};
 use super::finish::Ending;
 use super::record::Record;
 use super::state::State;
@@ -104,12 +104,15 @@ async fn work<E: Env>(job: &Job<E>) -> Result<String, Broken> {
         let current = Some(context.clone());
         job.services.tracker.supervisor.with(|supervisor| *supervisor = current).await;
     }
+    // Events that come without work between them are appended together, before the work.
+    let mut drafts = Vec::new();
     let begun = json!({ "marker": marker(context), "idem": job.idem });
-    tell(job, "agent_started", begun).await?;
+    note(job, &mut drafts, "agent_started", begun);
+    think(job, &mut drafts, STAGES[0]);
+    append(job, &mut drafts).await?;
     if !record.to(State::Running).await {
         return Err(Broken::Fenced);
     }
-    think(job, STAGES[0]).await?;
     let (mut results, mut said) = (Vec::new(), String::new());
     for _ in 0..TURNS_MAX {
         let turn = turn(job, &results).await?;
@@ -118,19 +121,25 @@ async fn work<E: Env>(job: &Job<E>) -> Result<String, Broken> {
             return Ok(said);
         }
         for (tool, args) in turn.calls {
-            results.push(call(job, tool, args).await?);
+            results.push(call(job, &mut drafts, tool, args).await?);
         }
-        think(job, STAGES[3]).await?;
+        think(job, &mut drafts, STAGES[3]);
+        append(job, &mut drafts).await?;
     }
     Err(Broken::Failed("the model does not come to an end".to_owned()))
 }
 
-async fn tell<E: Env>(job: &Job<E>, kind: &'static str, data: Value) -> Result<(), Broken> {
-    Ok(job.services.tracker.log.append(&job.record, kind, data).await?)
+fn note<E: Env>(job: &Job<E>, drafts: &mut Vec<Draft>, kind: &'static str, data: Value) {
+    drafts.push(job.services.tracker.log.draft(kind, data));
 }
 
-async fn think<E: Env>(job: &Job<E>, stage: &str) -> Result<(), Broken> {
-    tell(job, "agent_thinking", json!({ "stage": stage, "marker": marker(&job.context) })).await
+fn think<E: Env>(job: &Job<E>, drafts: &mut Vec<Draft>, stage: &str) {
+    let data = json!({ "stage": stage, "marker": marker(&job.context) });
+    note(job, drafts, "agent_thinking", data);
+}
+
+async fn append<E: Env>(job: &Job<E>, drafts: &mut Vec<Draft>) -> Result<(), Broken> {
+    Ok(job.services.tracker.log.append(&job.record, std::mem::take(drafts)).await?)
 }
 
 async fn turn<E: Env>(job: &Job<E>, results: &[ToolResult]) -> Result<Turn, Broken> {
@@ -213,8 +222,13 @@ impl Pending {
     }
 }
 
-/// Runs one tool between its two events.
-async fn call<E: Env>(job: &Job<E>, tool: String, args: Value) -> Result<ToolResult, Broken> {
+/// Runs one tool between its two events; the second is left to be appended with what follows.
+async fn call<E: Env>(
+    job: &Job<E>,
+    drafts: &mut Vec<Draft>,
+    tool: String,
+    args: Value,
+) -> Result<ToolResult, Broken> {
     let id = ToolCallId::draw(&job.env).0;
     let begun = json!({
         "tool_name": tool,
@@ -222,7 +236,8 @@ async fn call<E: Env>(job: &Job<E>, tool: String, args: Value) -> Result<ToolRes
         "args": args,
         "marker": marker(&job.context),
     });
-    tell(job, "tool_executing", begun).await?;
+    note(job, drafts, "tool_executing", begun);
+    append(job, drafts).await?;
     let within = job.config.times.tool_within;
     job.record.waits(within).await;
     let context = context_of(job).await;
@@ -243,7 +258,7 @@ async fn call<E: Env>(job: &Job<E>, tool: String, args: Value) -> Result<ToolRes
         "status": status,
         "results": result,
     });
-    tell(job, "tool_completed", ended).await?;
+    note(job, drafts, "tool_completed", ended);
     Ok(ToolResult { tool, result })
 }
 

@@ -37,22 +37,23 @@ pub enum AppendError {
     Failed(#[from] TransactionError),
 }
 
+/// An event that is about to be appended.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub kind: &'static str,
+    pub id: String,
+    pub data: Value,
+}
+
 impl<E: Env> Log<E> {
-    /// Appends an event of a run under way, then tells it.
-    pub async fn append(
-        &self,
-        record: &Record<E>,
-        kind: &'static str,
-        data: Value,
-    ) -> Result<(), AppendError> {
-        let mut append = Append {
-            origin: record.origin.clone(),
-            kind,
-            id: EventId::draw(&self.env).0,
-            data,
-            ts_ms: self.env.unix_ms(),
-            resolving: false,
-        };
+    pub fn draft(&self, kind: &'static str, data: Value) -> Draft {
+        Draft { kind, id: EventId::draw(&self.env).0, data }
+    }
+
+    /// Appends events of a run under way in one transaction, then tells them.
+    pub async fn append(&self, record: &Record<E>, drafts: Vec<Draft>) -> Result<(), AppendError> {
+        let (origin, ts_ms) = (record.origin.clone(), self.env.unix_ms());
+        let mut append = Append { origin, drafts, ts_ms, resolving: false };
         let appended = loop {
             match self.pool.transact(&append).await {
                 Ok(appended) => break appended,
@@ -63,18 +64,13 @@ impl<E: Env> Log<E> {
                 Err(error) => return Err(error.into()),
             }
         };
-        match appended {
-            Appended::Fenced => Err(AppendError::Fenced),
-            Appended::New(event) => {
-                self.tell(record, &[Arc::new(event)]).await;
-                Ok(())
-            }
-            Appended::Before => {
-                let events = log::events_of_run(&self.pool, &record.origin).await?;
-                self.tell(record, &events).await;
-                Ok(())
-            }
-        }
+        let events = match appended {
+            Appended::Fenced => return Err(AppendError::Fenced),
+            Appended::New(events) => events,
+            Appended::Before => log::events_of_run(&self.pool, &record.origin).await?,
+        };
+        self.tell(record, &events).await;
+        Ok(())
     }
 
     /// Tells committed events to every connection of their user; one told twice is dropped there.
@@ -107,16 +103,14 @@ pub(super) fn appended(event: &Event) {
 
 struct Append {
     origin: Arc<Origin>,
-    kind: &'static str,
-    id: String,
-    data: Value,
+    drafts: Vec<Draft>,
     ts_ms: u64,
     /// An earlier try may have been applied.
     resolving: bool,
 }
 
 enum Appended {
-    New(Event),
+    New(Vec<Arc<Event>>),
     /// An earlier try was applied.
     Before,
     Fenced,
@@ -130,19 +124,19 @@ impl<E: Env> Work<E> for Append {
     }
 
     async fn run(&self, tx: &Tx<E>) -> Result<Decide<Appended>, TransactionError> {
-        let Origin { tenant, run, attempt, .. } = &*self.origin;
-        if self.resolving && is_there(tx, &self.origin, &self.id).await? {
+        let (origin, drafts) = (&self.origin, &self.drafts);
+        if self.resolving && is_there(tx, origin, &drafts[0].id).await? {
             return Ok(Decide::Rollback(Appended::Before));
         }
-        let (attempt, now) = (i64::from(*attempt), millis(self.ts_ms));
-        let params = params![tenant, run, attempt, "running", now];
-        let rows = tx.query("run.advance", sql::RUN_ADVANCE, params).await?;
-        let Some(row) = rows.first() else { return Ok(Decide::Rollback(Appended::Fenced)) };
-        let run_seq: i64 = row.get(0);
-        let place = if run_seq == 1 { Place::First } else { Place::Middle };
-        let (origin, id, data) = (&self.origin, &self.id, &self.data);
-        let row = Row { origin, kind: self.kind, id, run_seq, ts_ms: self.ts_ms, data };
-        Ok(Decide::Commit(Appended::New(write(tx, &row, place).await?)))
+        let Some(next) = advance(tx, origin, sql::STREAM_ADVANCE, drafts.len()).await? else {
+            return Ok(Decide::Rollback(Appended::Fenced));
+        };
+        if next.run_seq == 1 {
+            let params = params![&origin.tenant, &origin.run, millis(self.ts_ms)];
+            tx.execute("run.started", sql::RUN_STARTED, params).await?;
+        }
+        let events = write(tx, origin, next, drafts, self.ts_ms).await?;
+        Ok(Decide::Commit(Appended::New(events)))
     }
 }
 
@@ -152,72 +146,67 @@ pub(super) async fn is_there<E: Env>(
     origin: &Origin,
     id: &str,
 ) -> Result<bool, TransactionError> {
-    let Origin { tenant, run, attempt, .. } = origin;
-    tx.query("run.lock", sql::RUN_LOCK, params![tenant, run, i64::from(*attempt)]).await?;
+    let Origin { tenant, thread, run, .. } = origin;
+    tx.query("stream.lock", sql::STREAM_LOCK, params![tenant, thread]).await?;
     let rows = tx.query("event.by_id", sql::EVENT_BY_ID, params![tenant, run, id]).await?;
     Ok(!rows.is_empty())
 }
 
-/// An event before it has its `seq`.
-pub(super) struct Row<'a> {
-    pub origin: &'a Arc<Origin>,
-    pub kind: &'static str,
-    pub id: &'a str,
+/// The numbers of the first event of several.
+#[derive(Clone, Debug)]
+pub(super) struct Numbers {
+    pub seq: i64,
     pub run_seq: i64,
-    pub ts_ms: u64,
-    pub data: &'a Value,
+    pub epoch: String,
 }
 
-/// Where in its run an event is.
-#[derive(Clone, Copy)]
-pub(super) enum Place {
-    First,
-    Middle,
-    Last,
+/// Takes the stream's next `count` numbers; its row's lock makes commit order the order of `seq`.
+/// `None`: the run does not have the stream, so it has ended.
+pub(super) async fn advance<E: Env>(
+    tx: &Tx<E>,
+    origin: &Origin,
+    sql: &str,
+    count: usize,
+) -> Result<Option<Numbers>, TransactionError> {
+    let Origin { tenant, thread, run, attempt, .. } = origin;
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let params = params![tenant, thread, run, i64::from(*attempt), count];
+    let rows = tx.query("stream.advance", sql, params).await?;
+    Ok(rows.first().map(|row| {
+        let (seq, run_seq, epoch): (i64, i64, String) = (row.get(0), row.get(1), row.get(2));
+        Numbers { seq: seq - count + 1, run_seq: run_seq - count + 1, epoch }
+    }))
 }
 
-/// Takes the stream's next number, whose row lock makes commit order the order of `seq`.
+/// Writes the rows of `drafts` under the numbers taken for them.
 pub(super) async fn write<E: Env>(
     tx: &Tx<E>,
-    row: &Row<'_>,
-    place: Place,
-) -> Result<Event, TransactionError> {
-    let Origin { tenant, user, thread, run, agent, attempt, .. } = &**row.origin;
-    let next = match place {
-        Place::First => sql::STREAM_NEXT_FIRST,
-        Place::Middle => sql::STREAM_NEXT,
-        Place::Last => sql::STREAM_NEXT_LAST,
-    };
-    let rows = tx.query("stream.next", next, params![tenant, thread]).await?;
-    let Some((seq, epoch)) = rows.first().map(|row| (row.get(0), row.get(1))) else {
-        let class = super::super::db::Class::Other;
-        return Err(TransactionError::new("stream.next", class, "the stream has no row"));
-    };
-    let params = params![
-        tenant,
-        thread,
-        seq,
-        row.id,
-        run,
-        row.run_seq,
-        user,
-        row.kind,
-        agent,
-        i64::from(*attempt),
-        millis(row.ts_ms),
-        row.data,
-    ];
-    tx.execute("event.append", sql::EVENT_APPEND, params).await?;
-    Ok(Event {
-        kind: row.kind.to_owned(),
-        id: row.id.to_owned(),
-        origin: row.origin.clone(),
-        epoch,
-        seq,
-        run_seq: row.run_seq,
-        ts_ms: row.ts_ms,
-        data: row.data.clone(),
-    })
+    origin: &Arc<Origin>,
+    first: Numbers,
+    drafts: &[Draft],
+    ts_ms: u64,
+) -> Result<Vec<Arc<Event>>, TransactionError> {
+    let Origin { tenant, user, thread, run, agent, attempt, .. } = &**origin;
+    let (attempt, now) = (i64::from(*attempt), millis(ts_ms));
+    let mut events = Vec::with_capacity(drafts.len());
+    for (draft, place) in drafts.iter().zip(0..) {
+        let Draft { kind, id, data } = draft;
+        let (seq, run_seq) = (first.seq + place, first.run_seq + place);
+        let params =
+            params![tenant, thread, seq, id, run, run_seq, user, *kind, agent, attempt, now, data,];
+        tx.execute("event.append", sql::EVENT_APPEND, params).await?;
+        events.push(Arc::new(Event {
+            kind: (*kind).to_owned(),
+            id: id.clone(),
+            origin: origin.clone(),
+            epoch: first.epoch.clone(),
+            seq,
+            run_seq,
+            ts_ms,
+            data: data.clone(),
+        }));
+    }
+    Ok(events)
 }
 
 pub(super) fn millis(unix_ms: u64) -> i64 {

@@ -11,7 +11,9 @@ use super::super::db::{Decide, TransactionError, Tx, Work, log, sql};
 use super::super::ids::{EventId, MessageId};
 use super::super::model::tools::marker_of;
 use super::super::ws::protocol::{Event, Origin};
-use super::append::{Log, Place, RESOLVE_PAUSE, Row, appended, is_there, millis, write};
+use super::append::{
+    Draft, Log, Numbers, RESOLVE_PAUSE, advance, appended, is_there, millis, write,
+};
 use super::record::Record;
 use super::state::State;
 use crate::env::Env;
@@ -165,22 +167,17 @@ impl<E: Env> Work<E> for Finish<'_, E> {
     }
 
     async fn run(&self, tx: &Tx<E>) -> Result<Decide<Finished>, TransactionError> {
-        let Origin { tenant, run, attempt, .. } = &*self.origin;
-        let params = params![tenant, run, i64::from(*attempt)];
-        let rows = tx.query("run.lock", sql::RUN_LOCK, params).await?;
-        let last = match rows.first() {
-            Some(row) => row.get(0),
+        let drafts = self.drafts(tx).await?;
+        let numbers = match advance(tx, &self.origin, sql::STREAM_RELEASE, drafts.len()).await? {
+            Some(numbers) => numbers,
             None if is_there(tx, &self.origin, &self.id).await? => {
                 return Ok(Decide::Rollback(Finished::Before));
             }
             None if self.guards.fenced => return Ok(Decide::Rollback(Finished::Fenced)),
-            // Planted H22, H24: the end is written although the run has ended.
-            None => {
-                let rows = tx.query("run.outcome", sql::RUN_OUTCOME, params![tenant, run]).await?;
-                rows.first().map_or(0, |row| row.get(1))
-            }
+            None => self.force(tx, drafts.len()).await?,
         };
-        let events = self.write(tx, last).await?;
+        let events = write(tx, &self.origin, numbers, &drafts, self.ts_ms).await?;
+        self.close(tx, events.last().map_or(0, |event| event.seq)).await?;
         if let Some(record) = self.record.filter(|_| !self.guards.commit_first) {
             // Planted H34: the end is told while its transaction may still fail.
             self.log.tell(record, &events).await;
@@ -190,72 +187,49 @@ impl<E: Env> Work<E> for Finish<'_, E> {
 }
 
 impl<E: Env> Finish<'_, E> {
-    async fn write(&self, tx: &Tx<E>, last: i64) -> Result<Vec<Arc<Event>>, TransactionError> {
-        let (mut run_seq, mut events) = (last, Vec::new());
-        let marker = json!({ "marker": marker_of(&self.origin.user) });
-        if last == 0 {
-            run_seq += 1;
-            let id = EventId::draw(&self.log.env).0;
-            let event = self.event(tx, "agent_started", &id, run_seq, &marker, Place::First);
-            events.push(event.await?);
-        }
-        if self.ending.state != State::Completed && last > 0 {
-            for call in self.open_calls(tx).await? {
-                run_seq += 1;
-                let id = EventId::draw(&self.log.env).0;
-                let event = self.event(tx, "tool_completed", &id, run_seq, &call, Place::Middle);
-                events.push(event.await?);
+    /// The last events of the run: its start if it had none, the ends of calls that were begun,
+    /// its own end.
+    async fn drafts(&self, tx: &Tx<E>) -> Result<Vec<Draft>, TransactionError> {
+        let marker = marker_of(&self.origin.user);
+        let mut drafts = Vec::new();
+        if self.ending.state != State::Completed {
+            let Origin { tenant, thread, run, .. } = &*self.origin;
+            tx.query("stream.lock", sql::STREAM_LOCK, params![tenant, thread]).await?;
+            let rows = tx.query("events.of_run", sql::EVENTS_OF_RUN, params![tenant, run]).await?;
+            if rows.is_empty() {
+                drafts.push(self.log.draft("agent_started", json!({ "marker": marker })));
+            }
+            for call in open_calls(&rows) {
+                let results = json!({ "marker": marker });
+                let data = json!({
+                    "tool_name": call["tool_name"],
+                    "tool_call_id": call["tool_call_id"],
+                    "status": "cancelled",
+                    "results": results,
+                });
+                drafts.push(self.log.draft("tool_completed", data));
             }
         }
-        run_seq += 1;
-        let data = self.ending.data(marker["marker"].as_str().unwrap_or_default());
-        let event = self.event(tx, "agent_completed", &self.id, run_seq, &data, Place::Last);
-        events.push(event.await?);
-        self.close(tx, run_seq, events.last().map_or(0, |event| event.seq)).await?;
-        Ok(events)
+        let (kind, id) = ("agent_completed", self.id.clone());
+        drafts.push(Draft { kind, id, data: self.ending.data(&marker) });
+        Ok(drafts)
     }
 
-    async fn event(
-        &self,
-        tx: &Tx<E>,
-        kind: &'static str,
-        id: &str,
-        run_seq: i64,
-        data: &Value,
-        place: Place,
-    ) -> Result<Arc<Event>, TransactionError> {
-        let row = Row { origin: &self.origin, kind, id, run_seq, ts_ms: self.ts_ms, data };
-        Ok(Arc::new(write(tx, &row, place).await?))
+    /// Planted H22, H24: numbers although the run has ended.
+    async fn force(&self, tx: &Tx<E>, count: usize) -> Result<Numbers, TransactionError> {
+        let Origin { tenant, thread, run, .. } = &*self.origin;
+        let told = tx.query("events.of_run", sql::EVENTS_OF_RUN, params![tenant, run]).await?;
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let params = params![tenant, thread, count];
+        let rows = tx.query("stream.force", sql::STREAM_FORCE, params).await?;
+        let last: i64 = rows.first().map_or(0, |row| row.get(0));
+        let epoch = rows.first().map(|row| row.get(1)).unwrap_or_default();
+        let run_seq = i64::try_from(told.len()).unwrap_or(i64::MAX) + 1;
+        Ok(Numbers { seq: last - count + 1, run_seq, epoch })
     }
 
-    /// `tool_completed` data for each call that was begun and not ended.
-    async fn open_calls(&self, tx: &Tx<E>) -> Result<Vec<Value>, TransactionError> {
-        let Origin { tenant, run, user, .. } = &*self.origin;
-        let rows = tx.query("events.of_run", sql::EVENTS_OF_RUN, params![tenant, run]).await?;
-        let mut open: Vec<Value> = Vec::new();
-        for row in &rows {
-            let (kind, data): (String, Value) = (row.get(0), row.get(1));
-            match kind.as_str() {
-                "tool_executing" => open.push(data),
-                "tool_completed" => {
-                    open.retain(|call| call["tool_call_id"] != data["tool_call_id"]);
-                }
-                _ => {}
-            }
-        }
-        let cancelled = |call: Value| {
-            json!({
-                "tool_name": call["tool_name"],
-                "tool_call_id": call["tool_call_id"],
-                "status": "cancelled",
-                "results": { "marker": marker_of(user) },
-            })
-        };
-        Ok(open.into_iter().map(cancelled).collect())
-    }
-
-    async fn close(&self, tx: &Tx<E>, run_seq: i64, seq: i64) -> Result<(), TransactionError> {
-        let Origin { tenant, user, thread, run, attempt, .. } = &*self.origin;
+    async fn close(&self, tx: &Tx<E>, seq: i64) -> Result<(), TransactionError> {
+        let Origin { tenant, user, thread, run, .. } = &*self.origin;
         let (state, now) = (self.ending.state, millis(self.ts_ms));
         if let Some(message) = &self.ending.message {
             let id = &self.message_id;
@@ -263,14 +237,26 @@ impl<E: Env> Finish<'_, E> {
             tx.execute("message.create", sql::MESSAGE_CREATE, params).await?;
         }
         let outcome = state.outcome().unwrap_or_default();
-        let attempt = i64::from(*attempt);
-        let params = params![tenant, run, attempt, state.name(), outcome, run_seq, now];
+        let params = params![tenant, run, state.name(), outcome, now];
         tx.execute("run.finish", sql::RUN_FINISH, params).await?;
-        tx.execute("thread.release", sql::THREAD_RELEASE, params![tenant, thread, run]).await?;
         if self.record.is_some() {
             let params = params![tenant, thread, seq, run, "agent_completed", self.node, now];
             tx.execute("outbox.add", sql::OUTBOX_ADD, params).await?;
         }
         Ok(())
     }
+}
+
+/// Data of the calls that were begun and not ended.
+fn open_calls(rows: &[tokio_postgres::Row]) -> Vec<Value> {
+    let mut open: Vec<Value> = Vec::new();
+    for row in rows {
+        let (kind, data): (String, Value) = (row.get(0), row.get(1));
+        match kind.as_str() {
+            "tool_executing" => open.push(data),
+            "tool_completed" => open.retain(|call| call["tool_call_id"] != data["tool_call_id"]),
+            _ => {}
+        }
+    }
+    open
 }

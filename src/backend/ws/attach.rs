@@ -104,7 +104,8 @@ async fn history<E: Env>(
         let start = start_of(stream, position, handle.gateway.config().limits.replay);
         let mut attach = attach(handle, stream, start.after).await?;
         let resumed = position.is_some() && start.lost.is_none();
-        if !resumed && attach.snapshot.is_none() && attach.replay.is_empty() {
+        let at_rest = stream.run.is_none() && attach.replay.is_empty();
+        if !resumed && at_rest {
             attach.snapshot = last_end(handle, stream).await?;
         }
         told.push(json!({
@@ -129,7 +130,7 @@ async fn history<E: Env>(
 
 /// A fresh client joins before the run under way, or at the head if there is none.
 fn start_of(stream: &Stream, position: Option<&Position>, replay_max: i64) -> Start {
-    let fresh = if stream.run_start > 0 { stream.run_start - 1 } else { stream.last_seq };
+    let fresh = stream.fresh();
     let lost = |reason| Start { after: fresh, lost: Some(reason) };
     match position {
         None => Start { after: fresh, lost: None },
@@ -152,7 +153,7 @@ pub async fn attach<E: Env>(
     let replay = log::events_after(pool, (&tenant, &user), stream, after).await?;
     let snapshot = match replay.last() {
         Some(last) if last.kind != "agent_completed" => snapshot(handle, last).await,
-        None if stream.run_start > 0 => {
+        None if stream.run.is_some() => {
             handle.services.tracker.snapshot_of_thread(&tenant, &stream.thread).await
         }
         _ => None,
@@ -200,8 +201,8 @@ async fn snapshot<E: Env>(handle: &Handle<E>, last: &Arc<Event>) -> Option<Snaps
 mod tests {
     use super::*;
 
-    fn stream(last_seq: i64, run_start: i64) -> Stream {
-        Stream { thread: "t".into(), epoch: "k".into(), last_seq, run_start }
+    fn stream(last_seq: i64, run: Option<i64>) -> Stream {
+        Stream { thread: "t".into(), epoch: "k".into(), last_seq, run }
     }
 
     fn at(epoch: &str, seq: i64) -> Position {
@@ -216,21 +217,21 @@ mod tests {
 
     #[test]
     fn a_fresh_client_joins_before_the_run_under_way() {
-        check(&stream(7, 5), None, 4, None);
-        check(&stream(7, 0), None, 7, None);
+        check(&stream(7, Some(3)), None, 4, None);
+        check(&stream(7, None), None, 7, None);
     }
 
     #[test]
     fn a_resume_goes_on_where_the_client_stopped() {
-        check(&stream(7, 5), Some(&at("k", 2)), 2, None);
-        check(&stream(7, 5), Some(&at("k", 7)), 7, None);
+        check(&stream(7, Some(3)), Some(&at("k", 2)), 2, None);
+        check(&stream(7, Some(3)), Some(&at("k", 7)), 7, None);
     }
 
     #[test]
     fn a_position_that_cannot_be_resumed_says_why() {
-        check(&stream(7, 0), Some(&at("old", 2)), 7, Some("epoch_changed"));
-        check(&stream(7, 0), Some(&at("k", 8)), 7, Some("ahead_of_server"));
-        check(&stream(400, 0), Some(&at("k", 99)), 400, Some("too_many"));
-        check(&stream(400, 0), Some(&at("k", 100)), 100, None);
+        check(&stream(7, None), Some(&at("old", 2)), 7, Some("epoch_changed"));
+        check(&stream(7, None), Some(&at("k", 8)), 7, Some("ahead_of_server"));
+        check(&stream(400, None), Some(&at("k", 99)), 400, Some("too_many"));
+        check(&stream(400, None), Some(&at("k", 100)), 100, None);
     }
 }
