@@ -15,7 +15,7 @@ use crate::env::{Entropy as _, Listener, Net as _, Tokio};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who can log in to a store that keeps nothing.
-const GUESTS: [&str; 2] = ["demo/ana:seedbed", "demo/bob:seedbed"];
+const GUESTS: [&str; 2] = ["acme/ana:seedbed", "acme/bob:seedbed"];
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -178,10 +178,10 @@ mod tests {
 
     #[test]
     fn an_account_has_a_tenant_a_user_and_a_password() {
-        let user = account("demo/ana:a:b").unwrap();
-        assert_eq!((user.tenant.as_str(), user.user.as_str()), ("demo", "ana"));
+        let user = account("acme/ana:a:b").unwrap();
+        assert_eq!((user.tenant.as_str(), user.user.as_str()), ("acme", "ana"));
         assert_eq!(user.password, "a:b");
-        for wrong in ["ana", "demo/ana", "demo/:x", "/ana:x", "demo/ana:"] {
+        for wrong in ["ana", "acme/ana", "acme/:x", "/ana:x", "acme/ana:"] {
             assert!(account(wrong).is_err(), "{wrong}");
         }
     }
