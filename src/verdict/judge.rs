@@ -15,6 +15,8 @@ use crate::trace::{Event, EventIndex, Observer};
 /// The violations that no system has to ask for, and the events that they are.
 const PANIC: (&str, &str) = ("panic", "task.panicked");
 const AWAIT: (&str, &str) = ("await", "user.failed");
+const BEGUN: &str = "user.started";
+const DONE: &str = "user.finished";
 const HEALED: &str = "world.healed";
 const QUIESCENCE: &str = "I20";
 
@@ -36,6 +38,8 @@ pub struct Judge {
     /// Deadlines, earliest first; one may be out of date and is checked when it comes up.
     dues: BTreeSet<(Moment, usize, usize, Key)>,
     clock: Clock,
+    /// Users who have begun their script and not ended it.
+    at_work: BTreeSet<String>,
     violation: Option<Violation>,
 }
 
@@ -62,6 +66,7 @@ impl Judge {
             dispatch,
             dues: BTreeSet::new(),
             clock: Clock { heal: (!plan.faults.is_empty()).then_some(Moment(plan.faults_until)) },
+            at_work: BTreeSet::new(),
             violation: None,
         };
         judge.first_dues();
@@ -123,6 +128,17 @@ impl Judge {
             if let Some(failure) = failed {
                 self.fail(number, failure, None, (end.step, end.at));
             }
+        }
+        self.rest(end);
+    }
+
+    /// A user who never gets to the end of its script is owed something, whatever it is.
+    fn rest(&mut self, end: &End) {
+        if !self.at_work.is_empty() {
+            let names: Vec<&str> = self.at_work.iter().map(|name| name.as_str()).collect();
+            let message =
+                format!("the world never came to rest: still at work: {}", names.join(", "));
+            self.note(QUIESCENCE, message, None, Vec::new(), (end.step, end.at));
         }
     }
 
@@ -195,6 +211,10 @@ impl Judge {
         } else if event.name == AWAIT.1 {
             let message = format!("`{}`: {}", text("user"), text("error"));
             self.note(AWAIT.0, message, None, vec![event.index], when);
+        } else if event.name == BEGUN {
+            self.at_work.insert(text("user").to_owned());
+        } else if event.name == DONE {
+            self.at_work.remove(text("user"));
         } else if event.name == HEALED && self.clock.heal.is_some_and(|heal| heal < event.at) {
             self.clock.heal = Some(event.at);
         }

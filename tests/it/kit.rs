@@ -30,6 +30,8 @@ const EVENTS: &[EventSpec] = &[
     event("push"),
     EventSpec { name: "user.sent", fields: &["user", "r#type"], about: "A test." },
     EventSpec { name: "world.healed", fields: &[], about: "A test." },
+    EventSpec { name: "user.started", fields: &["user"], about: "A test." },
+    EventSpec { name: "user.finished", fields: &["user"], about: "A test." },
     EventSpec { name: "user.failed", fields: &["user", "error"], about: "A test." },
     EventSpec {
         name: "task.panicked",

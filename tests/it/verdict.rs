@@ -475,6 +475,15 @@ fn panics_and_failed_awaits_are_violations_everywhere() {
 }
 
 #[test]
+fn a_user_who_never_ends_breaks_i20() {
+    let scenario = scenario("", "never = \"b\"\nmay_be_vacuous = \"none here\"");
+    let begun = "1 user.started user=ana; 2 user.started user=eve; 3 user.finished user=eve";
+    let restless = "0.009s [] the world never came to rest: still at work: ana";
+    assert_eq!(said(&scenario, begun, 9), restless);
+    assert_eq!(said(&scenario, &format!("{begun}; 4 user.finished user=ana"), 9), "held");
+}
+
+#[test]
 fn a_livelock_breaks_i20() {
     let scenario = scenario("", r#"never = "a""#);
     let mut judge = Judge::new(&scenario, &kit::plan(&scenario), Vec::new());
