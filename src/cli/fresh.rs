@@ -33,17 +33,17 @@ pub fn rerun(token: &Token, wall_max_s: u64, with_lines: bool) -> Result<Fresh, 
     digest.map(|digest| Fresh { digest, lines }).ok_or_else(|| "it told no digest".to_owned())
 }
 
-/// Turns `run` into a divergence when a fresh process sees another history. A process that cannot
-/// be started is no verdict: it is said on stderr.
-pub fn recheck(runner: &Runner, token: &Token, run: &mut Run) {
+/// Turns `run` into a divergence when a fresh process sees another history. The error says why
+/// there was no such process, which is no verdict.
+pub fn recheck(runner: &Runner, token: &Token, run: &mut Run) -> Result<(), String> {
     if matches!(run.outcome, Outcome::Inconclusive(_) | Outcome::Diverged(_)) {
-        return;
+        return Ok(());
     }
-    match rerun(token, runner.wall_max.as_secs(), false) {
-        Ok(fresh) if fresh.digest == run.digest.to_string() => {}
-        Ok(fresh) => run.outcome = Outcome::Diverged(place(runner, token, run, &fresh)),
-        Err(why) => eprintln!("warning: {token} was not run again in a fresh process: {why}"),
+    let fresh = rerun(token, runner.wall_max.as_secs(), false)?;
+    if fresh.digest != run.digest.to_string() {
+        run.outcome = Outcome::Diverged(place(runner, token, run, &fresh));
     }
+    Ok(())
 }
 
 /// Where a fresh process parts from this one.

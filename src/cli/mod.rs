@@ -16,6 +16,7 @@ pub use exit::Exit;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -111,9 +112,10 @@ pub fn main(args: Vec<OsString>, system: Arc<dyn System>) -> u8 {
     };
     let vocabulary = system.vocabulary();
     let context = Context { system, vocabulary, paint: Paint { styled } };
-    match dispatch(cli.command, &context) {
-        Ok(exit) => code(exit),
-        Err(stop) => {
+    match catch_unwind(AssertUnwindSafe(|| dispatch(cli.command, &context))) {
+        Ok(Ok(exit)) => code(exit),
+        Err(_panicked) => code(Exit::Internal),
+        Ok(Err(stop)) => {
             let message = stop.message.trim_end();
             let _ = writeln!(io::stderr(), "{message}");
             code(stop.exit)

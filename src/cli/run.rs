@@ -225,7 +225,15 @@ impl Telling<'_, '_> {
         let token = Token::new(self.reference.clone(), seed, &self.runner.overrides);
         if let Ok(run) = &mut run {
             if self.is_rechecked(seed) {
-                fresh::recheck(self.runner, &token, run);
+                let checked = fresh::recheck(self.runner, &token, run);
+                // Ctrl-C ends a child too, and that is nobody's fault.
+                if let Err(why) = checked.map_err(|why| why.replace('\n', " "))
+                    && !self.session.stop.load(Ordering::Relaxed)
+                {
+                    self.session.progress.suspend(|| {
+                        eprintln!("warning: {token} was not compared with a fresh process: {why}");
+                    });
+                }
             }
             self.tally.merge(&run.tally);
         }

@@ -10,6 +10,8 @@ use crate::trace::{Event, EventIndex, Trace};
 const ROWS_MAX: usize = 14;
 /// Columns of a drawing; events of other hosts name their host in the label.
 const COLUMNS_MAX: usize = 6;
+/// The host of what nobody does.
+const WORLD: &str = "world";
 /// A line of the drawing is cut here.
 const WIDTH: usize = 118;
 
@@ -26,7 +28,9 @@ pub fn chain<'a>(trace: &'a Trace, deciding: &[EventIndex]) -> Vec<&'a Event> {
                 break;
             }
             chosen.insert(found.index);
-            next = found.cause.filter(|&cause| cause < found.index).and_then(event);
+            let cause = found.cause.filter(|&cause| cause < found.index).and_then(event);
+            // What the world does follows only what the world did before: the end of the story.
+            next = cause.filter(|cause| found.host != cause.host || &*found.host != WORLD);
         }
     }
     chosen.into_iter().filter_map(event).collect()
@@ -112,7 +116,10 @@ fn label(event: &Event, arrow: &Arrow) -> String {
     }
     label.push_str(event.name);
     for (key, value) in &event.fields {
-        let _ = write!(label, " {}={value}", key.trim_start_matches("r#"));
+        let text = value.to_string();
+        if !text.is_empty() {
+            let _ = write!(label, " {}={text}", key.trim_start_matches("r#"));
+        }
     }
     label
 }

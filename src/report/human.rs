@@ -100,7 +100,7 @@ impl Human {
             &marks,
         );
         if violation.span.is_none() {
-            let _ = writeln!(out, "  {label}; {} is in force in every run", violation.id);
+            let _ = writeln!(out, "  {label}: a check of every run, not a line of this file");
         }
         out
     }
@@ -108,7 +108,7 @@ impl Human {
     fn findings(&self, scenario: &Scenario, report: &ScenarioReport) -> String {
         let error = |finding: &crate::verdict::Finding| {
             let primary = Some((finding.span.clone(), String::new()));
-            self.paint.error(scenario, &finding.id, &finding.message, primary.as_ref(), &[])
+            self.paint.error(scenario, &finding.id, &finding.message, primary.as_ref(), &[]) + "\n"
         };
         report.findings.iter().filter(|finding| finding.judged).map(error).collect()
     }
@@ -129,8 +129,8 @@ fn replay_of(seed: &SeedReport<'_>) -> String {
     };
     let events = seed.story.map(|trace| chain(trace, &violation.events)).unwrap_or_default();
     match events.first() {
-        Some(event) => format!("{} --from {}", seed.token, event.step),
-        None => seed.token.to_string(),
+        Some(event) if event.step > 0 => format!("{} --from {}", seed.token, event.step),
+        _ => seed.token.to_string(),
     }
 }
 
@@ -191,7 +191,8 @@ fn facts(report: &ScenarioReport) -> Vec<String> {
         facts.push(format!("left out, for the engine cannot: {left_out}"));
     }
     let unjudged = report.findings.iter().filter(|finding| !finding.judged);
-    let ids: Vec<&str> = unjudged.map(|finding| finding.id.as_str()).collect();
+    let mut ids: Vec<&str> = unjudged.map(|finding| finding.id.as_str()).collect();
+    ids.dedup();
     if !ids.is_empty() {
         facts.push(format!("too few seeds to judge: {}", ids.join(", ")));
     }
