@@ -110,8 +110,8 @@ impl fmt::Display for Fault {
             }
             Fault::Stop { host, restart_after } => write!(f, "stop {host}{}", back(restart_after)),
             Fault::Partition { from, to, one_way, for_ } => {
-                let arrow = if *one_way { "to" } else { "and" };
-                write!(f, "partition between {from} {arrow} {to} for {}", show(*for_))
+                let arrow = if *one_way { "->" } else { "<->" };
+                write!(f, "partition {from} {arrow} {to} for {}", show(*for_))
             }
             Fault::Reset { host } => write!(f, "reset a connection of {host}"),
             Fault::Stall { host, for_ } => {

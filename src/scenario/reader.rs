@@ -214,14 +214,12 @@ impl Reader<'_> {
     /// The place of `inner` of a text in the source; all of the text when it has escapes.
     pub fn within(&self, text: &str, at: &Span, inner: &Span) -> Span {
         let quoted = self.source.get(at.clone()).unwrap_or_default();
-        for quotes in [3, 1] {
-            let plain = quoted.get(quotes..).is_some_and(|rest| {
-                rest.strip_prefix(text).is_some_and(|end| {
-                    end.len() == quotes && end.bytes().all(|b| b == b'"' || b == b'\'')
-                })
-            });
-            if plain {
-                let start = at.start + quotes;
+        // The line break right after three quotes is no part of the text.
+        let openings = ["\"\"\"\r\n", "\"\"\"\n", "'''\r\n", "'''\n", "\"\"\"", "'''", "\"", "'"];
+        for opening in openings {
+            let rest = quoted.strip_prefix(opening).and_then(|rest| rest.strip_prefix(text));
+            if rest.is_some_and(|end| end == opening.trim_end()) {
+                let start = at.start + opening.len();
                 return start + inner.start..start + inner.end;
             }
         }

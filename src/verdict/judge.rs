@@ -13,8 +13,11 @@ use crate::scenario::{Claim, Expect, Scenario, Span};
 use crate::trace::{Event, EventIndex, Observer};
 
 /// The violations that no system has to ask for, and the events that they are.
-const PANIC: (&str, &str) = ("panic", "task.panicked");
-const AWAIT: (&str, &str) = ("await", "user.failed");
+const PANIC: &str = "panic";
+const PANICKED: &str = "task.panicked";
+const AWAIT: &str = "await";
+const FAILED: &str = "user.failed";
+const CRASHED: &str = "host.crashed";
 const BEGUN: &str = "user.started";
 const DONE: &str = "user.finished";
 const HEALED: &str = "world.healed";
@@ -203,20 +206,26 @@ impl Judge {
     fn built_in(&mut self, event: &Event) {
         let text = |name: &str| event.text(name).unwrap_or_default();
         let when = (event.step, event.at);
-        if event.name == PANIC.1 {
-            let (task, host) = (text("task"), text("host"));
-            let (what, place) = (text("message"), text("location"));
-            let message = format!("the task {task} of {host} panicked at {place}: {what}");
-            self.note(PANIC.0, message, None, vec![event.index], when);
-        } else if event.name == AWAIT.1 {
-            let message = format!("`{}`: {}", text("user"), text("error"));
-            self.note(AWAIT.0, message, None, vec![event.index], when);
-        } else if event.name == BEGUN {
-            self.at_work.insert(text("user").to_owned());
-        } else if event.name == DONE {
-            self.at_work.remove(text("user"));
-        } else if event.name == HEALED && self.clock.heal.is_some_and(|heal| heal < event.at) {
-            self.clock.heal = Some(event.at);
+        match event.name {
+            PANICKED => {
+                let (task, host) = (text("task"), text("host"));
+                let (what, place) = (text("message"), text("location"));
+                let message = format!("the task {task} of {host} panicked at {place}: {what}");
+                self.note(PANIC, message, None, vec![event.index], when);
+            }
+            FAILED => {
+                self.at_work.remove(text("user"));
+                let message = format!("`{}`: {}", text("user"), text("error"));
+                self.note(AWAIT, message, None, vec![event.index], when);
+            }
+            BEGUN => _ = self.at_work.insert(text("user").to_owned()),
+            DONE => _ = self.at_work.remove(text("user")),
+            // A user may be the host that a fault crashes: it is owed nothing more.
+            CRASHED => _ = self.at_work.remove(text("host")),
+            HEALED if self.clock.heal.is_some_and(|heal| heal < event.at) => {
+                self.clock.heal = Some(event.at);
+            }
+            _ => {}
         }
     }
 

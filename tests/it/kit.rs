@@ -32,6 +32,7 @@ const EVENTS: &[EventSpec] = &[
     EventSpec { name: "world.healed", fields: &[], about: "A test." },
     EventSpec { name: "user.started", fields: &["user"], about: "A test." },
     EventSpec { name: "user.finished", fields: &["user"], about: "A test." },
+    EventSpec { name: "host.crashed", fields: &["host", "kind"], about: "A test." },
     EventSpec { name: "user.failed", fields: &["user", "error"], about: "A test." },
     EventSpec {
         name: "task.panicked",

@@ -261,6 +261,17 @@ fn the_first_syntax_error_comes_alone() {
 }
 
 #[test]
+fn nesting_without_end_is_an_error_and_no_overflow() {
+    for (open, close) in [("[", "]"), ("{ a = ", "}")] {
+        let source = format!("title = {}1{}", open.repeat(100_000), close.repeat(100_000));
+        let (scenario, found) = parse("test", "", &source, &vocabulary());
+        assert!(scenario.is_none() && found[0].code == "syntax");
+    }
+    let keys = format!("[system]\n{}a = 1", "a.".repeat(10_000));
+    assert!(parse("test", "", &keys, &vocabulary()).0.is_none());
+}
+
+#[test]
 fn all_other_mistakes_come_at_once() {
     let text = mistakes(SLIPS);
     kit::snapshots(|| insta::assert_snapshot!("mistakes_of_tables", text));
@@ -369,6 +380,15 @@ fn chances_never_pass_through_a_float() {
     assert_eq!(chance("\"0.25%\""), Some(2_500));
     for wrong in ["1.5", "-0.1", "1e-3", "0.0000001", "nan", "2", "true", "\"x\""] {
         assert_eq!(chance(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
+fn places_in_texts_of_several_lines_are_found() {
+    for (open, close) in [("\"\"\"\n", "\"\"\""), ("'''", "'''"), ("'", "'")] {
+        let source = format!("[[expect]]\nid = \"x\"\norder = {open}a ; b{close}");
+        let (_, found) = parse("test", "", &source, &vocabulary());
+        assert_eq!(&source[found[0].span.clone()], ";", "{source}");
     }
 }
 

@@ -481,6 +481,10 @@ fn a_user_who_never_ends_breaks_i20() {
     let restless = "0.009s [] the world never came to rest: still at work: ana";
     assert_eq!(said(&scenario, begun, 9), restless);
     assert_eq!(said(&scenario, &format!("{begun}; 4 user.finished user=ana"), 9), "held");
+    // One that a fault has killed is owed nothing, nor is one whose failure is waived.
+    assert_eq!(said(&scenario, &format!("{begun}; 4 host.crashed host=ana"), 9), "held");
+    let waived = "never = \"b\"\n[[waive]]\ninvariant = \"await\"\nwhy = \"it must fail\"";
+    check(waived, &format!("{begun}; 4 user.failed user=ana error=late"), "held");
 }
 
 #[test]
