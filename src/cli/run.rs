@@ -16,8 +16,7 @@ use super::library::{self, File};
 use super::{Context, Exit, Stop, fresh, print, signals};
 use crate::plan::{Engine, Overrides, Strategy};
 use crate::report::{
-    self, GitHub, Human, JUnit, Json, Progress, ReportEvent, ScenarioReport, SeedReport, Sink,
-    Summary,
+    GitHub, Human, JUnit, Json, Progress, ReportEvent, ScenarioReport, SeedReport, Sink, Summary,
 };
 use crate::scenario::Scenario;
 use crate::search::{Campaign, HarnessError, Ran, Run, Runner, Token};
@@ -121,7 +120,9 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Stop> {
 /// Checks the plants against what this binary can plant.
 fn overrides(args: &OverrideArgs, context: &Context) -> Result<Overrides, Stop> {
     check_plants(&args.plant, context)?;
-    Ok(Overrides { engine: args.engine, strategy: args.strategy, plants: args.plant.clone() })
+    let plants: BTreeSet<String> = args.plant.iter().cloned().collect();
+    let plants = plants.into_iter().collect();
+    Ok(Overrides { engine: args.engine, strategy: args.strategy, plants })
 }
 
 /// Refuses a plant that the system does not have, or that was not compiled in.
@@ -225,15 +226,7 @@ impl Telling<'_, '_> {
         let token = Token::new(self.reference.clone(), seed, &self.runner.overrides);
         if let Ok(run) = &mut run {
             if self.is_rechecked(seed) {
-                let checked = fresh::recheck(self.runner, &token, run);
-                // Ctrl-C ends a child too, and that is nobody's fault.
-                if let Err(why) = checked.map_err(|why| why.replace('\n', " "))
-                    && !self.session.stop.load(Ordering::Relaxed)
-                {
-                    self.session.progress.suspend(|| {
-                        eprintln!("warning: {token} was not compared with a fresh process: {why}");
-                    });
-                }
+                self.recheck(&token, run);
             }
             self.tally.merge(&run.tally);
         }
@@ -254,11 +247,20 @@ impl Telling<'_, '_> {
         }
     }
 
+    fn recheck(&self, token: &Token, run: &mut Run) {
+        let Err(why) = fresh::recheck(self.runner, token, run) else { return };
+        // Ctrl-C ends a child too, and that is nobody's fault.
+        if !self.session.stop.load(Ordering::Relaxed) {
+            let warn = || eprintln!("warning: {token} was not run in a fresh process: {why}");
+            self.session.progress.suspend(warn);
+        }
+    }
+
     /// The recorded history of the first failure of its kind: the seed, run again.
     fn story(&mut self, run: &mut Result<Run, HarnessError>) -> Option<Trace> {
         let Ok(run) = run else { return None };
-        let failure = report::failure(&run.outcome)?;
-        if !self.session.sink.wants_stories() || !self.stories.insert(failure) {
+        let Outcome::Violated(violation) = &run.outcome else { return None };
+        if !self.session.sink.wants_stories() || !self.stories.insert(violation.id.clone()) {
             return None;
         }
         let again = self.runner.run(run.plan.seed, true).ok()?;

@@ -20,7 +20,7 @@ pub use json::Json;
 pub use junit::JUnit;
 pub use paint::{Mark, Paint};
 pub use progress::Progress;
-pub use verdicts::{Counts, ScenarioReport, SeedReport, Summary, Verdict, failure};
+pub use verdicts::{Counts, ScenarioReport, SeedReport, Summary, Verdict};
 
 use crate::scenario::Scenario;
 use crate::seed::Seed;

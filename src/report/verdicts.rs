@@ -76,7 +76,7 @@ impl SeedReport<'_> {
 }
 
 /// What failed, when something did.
-pub fn failure(outcome: &Outcome) -> Option<String> {
+fn failure(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Held => None,
         Outcome::Violated(violation) => Some(violation.id.clone()),
