@@ -138,7 +138,7 @@ impl Judge {
     /// A user who never gets to the end of its script is owed something, whatever it is.
     fn rest(&mut self, end: &End) {
         if !self.at_work.is_empty() {
-            let names: Vec<&str> = self.at_work.iter().map(|name| name.as_str()).collect();
+            let names: Vec<&str> = self.at_work.iter().map(String::as_str).collect();
             let message =
                 format!("the world never came to rest: still at work: {}", names.join(", "));
             self.note(QUIESCENCE, message, None, Vec::new(), (end.step, end.at));
