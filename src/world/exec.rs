@@ -51,6 +51,9 @@ fn slot_of(id: TaskId) -> usize {
     usize::try_from(id & ((1 << SLOT_BITS) - 1)).expect("24 bits fit")
 }
 
+/// Scheduling points that a task passes in one step while nobody else could run.
+const POINTS_MAX: u32 = 64;
+
 /// One run queue. The native engine has one, the turmoil engine one in each of its hosts.
 struct Node {
     slots: Vec<Option<Slot>>,
@@ -61,6 +64,8 @@ struct Node {
     paused: BTreeMap<HostId, Vec<TaskId>>,
     strategy: Box<dyn Strategy>,
     stream: Stream,
+    /// Scheduling points that the running task has passed in this step.
+    points: u32,
     /// Woken when a task becomes runnable: set when the executor is nested in another.
     outer: Option<Waker>,
 }
@@ -76,6 +81,7 @@ impl Node {
             paused: BTreeMap::new(),
             strategy: strategy::of(plan.strategy, &mut stream),
             stream,
+            points: 0,
             outer: None,
         }
     }
@@ -243,9 +249,13 @@ impl Exec {
         }
     }
 
-    /// Whether a task other than the one that runs now could run.
-    pub fn has_runnable(&self) -> bool {
-        self.with(|node| !node.runnable.is_empty())
+    /// Whether the running task gives way at a scheduling point: when another could run, and now
+    /// and then when none could, so that a task that spins alone is seen as one that never rests.
+    pub fn gives_way(&self) -> bool {
+        self.with(|node| {
+            node.points += 1;
+            !node.runnable.is_empty() || node.points > POINTS_MAX
+        })
     }
 
     /// Who is to be woken when a task becomes runnable from outside.
@@ -290,7 +300,8 @@ impl Exec {
     fn begin(&self) -> Option<Begun> {
         let mut inner = self.kernel.lock();
         let Inner { recorder, nodes } = &mut *inner;
-        let Node { runnable, strategy, stream, slots, .. } = &mut nodes[self.node];
+        let Node { runnable, strategy, stream, slots, points, .. } = &mut nodes[self.node];
+        *points = 0;
         let among = runnable.len();
         let index = match among {
             0 => return None,

@@ -232,7 +232,7 @@ impl Spawn for SimEnv {
                     point = Point::Stalled(sleep);
                     return Poll::Pending;
                 }
-                if !self.world.exec(self.host).has_runnable() {
+                if !self.world.exec(self.host).gives_way() {
                     return Poll::Ready(());
                 }
                 point = Point::Yielded;

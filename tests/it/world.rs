@@ -250,6 +250,22 @@ fn a_livelock_ends_at_the_step_budget() {
     assert_eq!(run(&on_turmoil(plan), cast).reason, Reason::StepBudget);
 }
 
+#[test]
+fn a_task_that_spins_alone_is_a_livelock_too() {
+    let user = host("u", |env| {
+        Box::pin(async move {
+            loop {
+                env.point("spin").await;
+            }
+        })
+    });
+    let mut plan = calm(0, Strategy::Random);
+    plan.steps_max = 10_000;
+    let cast = Cast { hosts: vec![], users: vec![user] };
+    assert_eq!(run(&plan, cast.clone()).reason, Reason::StepBudget);
+    assert_eq!(run(&on_turmoil(plan), cast).reason, Reason::StepBudget);
+}
+
 fn on_turmoil(mut plan: Plan) -> Plan {
     plan.engine = Engine::Turmoil;
     plan
