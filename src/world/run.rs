@@ -231,8 +231,7 @@ impl<'a> Life<'a> {
         for host in exits {
             self.world.bury(host);
             if self.world.hosts[host].is_user {
-                self.users_left -= 1;
-                self.settle_if_alone();
+                self.user_left();
                 continue;
             }
             let delay = self.stopping.remove(&host).unwrap_or(Some(SUPERVISOR_DELAY));
@@ -240,6 +239,12 @@ impl<'a> Life<'a> {
                 self.act_at(self.now() + delay, Act::Restart(host));
             }
         }
+    }
+
+    /// A user has done its script, or crashed.
+    pub(super) fn user_left(&mut self) {
+        self.users_left -= 1;
+        self.settle_if_alone();
     }
 
     fn settle_if_alone(&mut self) {

@@ -40,7 +40,10 @@ impl Life<'_> {
         self.world.bury(host);
         let kind = if power_loss { "power_loss" } else { "crash" };
         self.tell(events::HOST_CRASHED, vec![("host", name.into()), ("kind", kind.into())]);
-        if let Some(delay) = restart_after {
+        if self.world.hosts[host].is_user {
+            // Users run once: whoever is gone is gone.
+            self.user_left();
+        } else if let Some(delay) = restart_after {
             self.act_at(self.now() + delay, Act::Restart(host));
         }
     }

@@ -208,6 +208,16 @@ fn a_crashed_server_resets_its_clients_and_comes_back() {
 }
 
 #[test]
+fn a_user_that_crashes_is_gone_and_keeps_nobody_waiting() {
+    let crash = Fault::Crash { host: "client/0".to_owned(), restart_after: Some(ms(100)) };
+    let ended = run(&with_fault(1, 1, crash), echo(2));
+    assert_eq!(ended.reason, Reason::Rested);
+    let names: Vec<_> = ended.trace.events.iter().map(|event| event.name).collect();
+    assert_eq!(names.iter().filter(|name| **name == "user.finished").count(), 1);
+    assert_eq!(names.iter().filter(|name| **name == "user.started").count(), 2);
+}
+
+#[test]
 fn a_reset_reaches_both_ends() {
     let fault = Fault::Reset { host: "server".to_owned() };
     let ended = run(&with_fault(3, 30, fault), echo(1));
