@@ -214,7 +214,7 @@ fn a_user_logs_in_asks_and_sees_the_five_events_in_order() {
         let end = frames.last().expect("an end");
         assert_eq!(end["data"]["outcome"], "success");
         assert_eq!(end["data"]["message"], told.as_str());
-        assert!(told.contains("portfolio of @@ana@@"), "{told}");
+        assert!(told.contains("portfolio of ana"), "{told}");
     });
 }
 

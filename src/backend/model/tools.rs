@@ -22,9 +22,9 @@ pub fn marker(context: &UserExecutionContext) -> String {
     marker_of(context.user_id().as_str())
 }
 
-/// `portfolio of @@ana@@`
+/// `portfolio of ana`
 pub fn marker_of(user: &str) -> String {
-    format!("portfolio of @@{user}@@")
+    format!("portfolio of {user}")
 }
 
 /// Whether the call may be made at all.

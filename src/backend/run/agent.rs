@@ -78,7 +78,12 @@ pub async fn run<E: Env>(job: Job<E>) {
             return;
         }
     };
-    let ending = match race(stopped(), race(work(&job), too_late())).await {
+    let worked = race(stopped(), race(work(&job), too_late())).await;
+    if job.config.plants.has(Plant::H26) {
+        let own = |context: &mut UserExecutionContext| context.run_id() == job.context.run_id();
+        tracker.supervisor.with(|supervisor| supervisor.take_if(own)).await;
+    }
+    let ending = match worked {
         Either::First(()) | Either::Second(Either::First(Err(Broken::Fenced))) => return,
         Either::Second(Either::First(Ok(text))) => Ending::success(text),
         Either::Second(Either::First(Err(Broken::Failed(why)))) => {
@@ -99,11 +104,6 @@ async fn work<E: Env>(job: &Job<E>) -> Result<String, Broken> {
     // Planted H39: a session is held while the model and the tools work.
     let held = job.config.plants.has(Plant::H39);
     let _held = if held { job.services.pool.get().await.ok() } else { None };
-    if job.config.plants.has(Plant::H26) {
-        // Planted H26: the shared supervisor remembers for whom it works.
-        let current = Some(context.clone());
-        job.services.tracker.supervisor.with(|supervisor| *supervisor = current).await;
-    }
     // Events that come without work between them are appended together, before the work.
     let mut drafts = Vec::new();
     let begun = json!({ "marker": marker(context), "idem": job.idem });
@@ -240,16 +240,12 @@ async fn call<E: Env>(
     append(job, drafts).await?;
     let within = job.config.times.tool_within;
     job.record.waits(within).await;
-    let context = context_of(job).await;
-    let (status, result) = match tools::check(&tool, &args, &context) {
+    let (status, result) = match tools::check(&tool, &args, &job.context) {
         Err(error) => ("failed", json!({ "error": error.to_string() })),
         Ok(()) => {
-            let work = async {
-                job.env.sleep(job.config.model.tool).await;
-                tools::call(&tool, &context)
-            };
             let late = || ("timeout", json!({ "error": "no answer in time" }));
-            job.env.timeout(within, work).await.map_or_else(|_| late(), |result| ("ok", result))
+            let worked = job.env.timeout(within, tool_work(job, &tool)).await;
+            worked.map_or_else(|_| late(), |result| ("ok", result))
         }
     };
     let ended = json!({
@@ -262,12 +258,16 @@ async fn call<E: Env>(
     Ok(ToolResult { tool, result })
 }
 
-/// The context that a tool works in.
-async fn context_of<E: Env>(job: &Job<E>) -> UserExecutionContext {
-    if job.config.plants.has(Plant::H26) {
-        // Planted H26: asks the shared supervisor, who may work for another by now.
-        let current = job.services.tracker.supervisor.with(|current| current.clone()).await;
-        return current.unwrap_or_else(|| job.context.clone());
+/// A tool's work, in the run's own context.
+async fn tool_work<E: Env>(job: &Job<E>, tool: &str) -> Value {
+    let supervisor = &job.services.tracker.supervisor;
+    let planted = job.config.plants.has(Plant::H26);
+    if planted {
+        // Planted H26: the supervisor that all runs share holds the context across the work.
+        let current = Some(job.context.clone());
+        supervisor.with(|held| *held = current).await;
     }
-    job.context.clone()
+    job.env.sleep(job.config.model.tool).await;
+    let held = if planted { supervisor.with(|held| held.take()).await } else { None };
+    tools::call(tool, held.as_ref().unwrap_or(&job.context))
 }

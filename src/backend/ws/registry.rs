@@ -3,12 +3,16 @@
 //! touches a newer one. Must never be locked while a frame is queued.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::super::events;
 use super::super::plants::{Plant, Plants};
 use super::outgoing::{Out, Queue};
 use crate::env::Env;
 use crate::sync::{Full, Shared, Slot};
+
+/// Planted H10 only.
+const CLEAN_UP_AFTER: Duration = Duration::from_millis(250);
 
 /// A registered connection.
 #[derive(Clone)]
@@ -57,9 +61,14 @@ impl<E: Env> Registry<E> {
     pub async fn remove(&self, registration: Registration<E>) {
         let Registration { slot, generation, peer } = registration;
         if self.plants.has(Plant::H10) {
-            // Planted H10: removes by user, which finds whoever registered last.
-            let newest = slot.list().await.last().map(|(newest, _)| *newest);
-            remove_one(&slot, newest.unwrap_or(generation), &peer).await;
+            // Planted H10: the clean-up is put off and knows the user only, so that it finds
+            // whoever has registered meanwhile.
+            let newest = async || slot.list().await.last().map_or(generation, |entry| entry.0);
+            let before = newest().await;
+            self.env.sleep(CLEAN_UP_AFTER).await;
+            let now = newest().await;
+            let found = if now > before { now } else { generation };
+            remove_one(&slot, found, &peer).await;
         } else if self.plants.has(Plant::H11) {
             // Planted H11: one tab's end un-indexes them all.
             for (generation, peer) in slot.list().await {
