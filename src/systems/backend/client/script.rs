@@ -118,7 +118,7 @@ impl<E: Env> Script<E> {
 
     async fn ask(&mut self, tab: i64, text: &str) -> Result<(), String> {
         self.asks += 1;
-        let message = format!("{text} ({})", wire::mark(self.desk.user()));
+        let message = format!("{text} {}", wire::mark(self.desk.user()));
         let idem = self.latest();
         let params = json!({ "message": message });
         self.order(tab, Order::Send(Command { method: "run.start", idem, params })).await
