@@ -5,4 +5,5 @@ pub mod client;
 pub mod events;
 pub mod invariants;
 pub mod people;
+pub mod settings;
 pub mod vocabulary;

@@ -4,28 +4,29 @@
 use std::time::Duration;
 
 use super::{events, invariants};
-use crate::backend::events as gateway;
+use crate::backend;
 use crate::env::EventSpec;
 use crate::plan::Setting;
-use crate::scenario::{Kind, ParamWord, SettingWord, StepWord, Vocabulary};
+use crate::scenario::{Kind, ParamWord, SettingWord, StepWord, Vocabulary, Word};
 use crate::world;
 
 pub const HOSTS: &[&str] = &["gateway", "db"];
 
 /// Phases of start-up that may take longer than their work.
 pub const PHASES: &[&str] =
-    &["init", "dependencies", "database", "cache", "services", "websocket", "finalize"];
+    &["init", "dependencies", "database", "cache", "services", "websocket", "finalize", "ready"];
 
 pub fn vocabulary() -> Vocabulary {
     let catalogues: [&[EventSpec]; 3] =
-        [world::events::CATALOGUE, gateway::CATALOGUE, events::CATALOGUE];
+        [world::events::CATALOGUE, backend::events::CATALOGUE, events::CATALOGUE];
 
+    let plants = backend::plants::Plant::ALL.iter();
     Vocabulary {
         hosts: HOSTS.to_vec(),
         settings: settings(),
         steps: steps(),
         events: catalogues.concat(),
-        plants: Vec::new(),
+        plants: plants.map(|p| Word { name: p.name(), about: p.about() }).collect(),
         invariants: invariants::WORDS.to_vec(),
     }
 }
@@ -59,6 +60,7 @@ fn settings() -> Vec<SettingWord> {
         duration("gateway.startup.services", 0, "what this phase takes beside its work"),
         duration("gateway.startup.websocket", 0, "what this phase takes beside its work"),
         duration("gateway.startup.finalize", 0, "what this phase takes beside its work"),
+        duration("gateway.startup.ready", 0, "what this phase takes beside its work"),
         duration("gateway.admission_wait", 20_000, "how long an early upgrade is held"),
         duration("gateway.connect_wait", 10_000, "for the first frame, which is `connect`"),
         duration("gateway.ping", 25_000, "between pings, give or take a fifth"),
@@ -93,6 +95,7 @@ fn step(
 fn steps() -> Vec<StepWord> {
     let tab = || param("tab", Kind::Int { min: 1, max: 9 }, "which tab; 1 unless said");
     let within = || param("within", Kind::Duration, "its bound; 60s unless said");
+    let heard = param("heard_after", Kind::Duration, "when the server hears of it; at once, 0ms");
     let at = param("at", Kind::Duration, "not before this moment of the run");
     vec![
         step("login", None, vec![within()], "get a token before anything else"),
@@ -106,7 +109,7 @@ fn steps() -> Vec<StepWord> {
         ),
         step("cancel", None, vec![tab(), within()], "cancel the run of the latest ask"),
         step("ping", None, vec![tab()], "ask the server for a sign of life"),
-        step("drop", None, vec![tab()], "break a tab's connection without a goodbye"),
+        step("drop", None, vec![tab(), heard], "break a tab's connection without a goodbye"),
         step("disconnect", None, vec![tab()], "close a tab for good"),
         step("wait", Some(Kind::Duration), vec![], "do nothing for a while"),
     ]

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::dial::Account;
 use super::wire::Command;
@@ -14,8 +15,11 @@ use crate::sync::{Mailbox, Shared};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     Send(Command),
-    /// The connection breaks without a goodbye.
-    Drop,
+    /// The connection breaks without a goodbye, and the server hears of it only after this: a
+    /// network that changes leaves the old connection half open.
+    Drop {
+        heard_after: Duration,
+    },
     /// The tab closes for good.
     Leave,
 }

@@ -76,7 +76,10 @@ impl<E: Env> Script<E> {
             "await" => self.expect(step.text("value").unwrap_or(""), step.int("tab"), within).await,
             "cancel" => self.cancel(tab, within).await,
             "ping" => self.order(tab, Order::Send(command("ping", json!({})))).await,
-            "drop" => self.order(tab, Order::Drop).await,
+            "drop" => {
+                let heard_after = step.duration("heard_after").unwrap_or_default();
+                self.order(tab, Order::Drop { heard_after }).await
+            }
             "disconnect" => self.leave(tab).await,
             "wait" => {
                 self.desk.env.sleep(step.duration("value").unwrap_or_default()).await;
@@ -118,7 +121,7 @@ impl<E: Env> Script<E> {
 
     async fn ask(&mut self, tab: i64, text: &str) -> Result<(), String> {
         self.asks += 1;
-        let message = format!("{text} {}", wire::mark(self.desk.user()));
+        let message = format!("{text} ({})", wire::mark(self.desk.user()));
         let idem = self.latest();
         let params = json!({ "message": message });
         self.order(tab, Order::Send(Command { method: "run.start", idem, params })).await

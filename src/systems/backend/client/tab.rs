@@ -131,7 +131,7 @@ impl<E: Env> Tab<E> {
                 Ok(out) => return Some(out),
                 Err(None | Some(Order::Leave)) => return None,
                 Err(Some(Order::Send(command))) => self.keep(command),
-                Err(Some(Order::Drop)) => {}
+                Err(Some(Order::Drop { .. })) => {}
             }
             order = Box::pin(orders.recv());
         }

@@ -37,6 +37,8 @@ pub struct Line<E: Env> {
     heard: Moment,
     /// Of the close frame that came.
     reason: String,
+    /// How long the socket stays open after the client has left it.
+    linger: Duration,
 }
 
 enum Wake {
@@ -53,7 +55,8 @@ impl<E: Env> Tab<E> {
         }
         let heard = self.desk.env.now();
         let (connect, reason) = (String::new(), String::new());
-        let mut line = Line { socket, connect, ready: false, heard, reason };
+        let linger = Duration::ZERO;
+        let mut line = Line { socket, connect, ready: false, heard, reason, linger };
         let ending = match self.open(&mut line).await {
             Ok(()) => self.converse(&mut line).await,
             Err(ending) => ending,
@@ -68,6 +71,9 @@ impl<E: Env> Tab<E> {
         };
         let tab = self.number.cast_unsigned();
         events::closed(self.desk.user(), tab, u64::from(code), &line.reason);
+        if !line.linger.is_zero() {
+            self.abandon(line);
+        }
         ending
     }
 
@@ -115,7 +121,10 @@ impl<E: Env> Tab<E> {
                     self.heard(line, frame).await
                 }
                 Wake::Order(None | Some(Order::Leave)) => Err(Ending::Left),
-                Wake::Order(Some(Order::Drop)) => Err(Ending::Lost),
+                Wake::Order(Some(Order::Drop { heard_after })) => {
+                    line.linger = heard_after;
+                    Err(Ending::Lost)
+                }
                 Wake::Order(Some(Order::Send(command))) => {
                     order = Box::pin(orders.recv());
                     self.keep(command);
@@ -201,6 +210,15 @@ impl<E: Env> Tab<E> {
         };
         let answer = self.desk.env.timeout(CLOSE_WITHIN, goodbye).await;
         answer.ok().flatten().unwrap_or(0)
+    }
+
+    /// Keeps a socket that nobody reads any more open for a while.
+    fn abandon(&self, line: Line<E>) {
+        let sleep = self.desk.env.sleep(line.linger);
+        self.desk.env.spawn("abandoned", async move {
+            sleep.await;
+            drop(line);
+        });
     }
 
     /// Lets the answer to a close frame leave, and the server end the connection.

@@ -112,18 +112,26 @@ pub struct Token {
     pub access_token: String,
 }
 
-/// What stands on both sides of the user's name in every text that is made for that user.
-const MARKER: &str = "@@";
+/// What stands before the user's name in every text that is made for that user.
+const MARKER: &str = "portfolio of ";
 
-/// `@@ana@@`
+/// `portfolio of ana`
 pub fn mark(user: &str) -> String {
-    format!("{MARKER}{user}{MARKER}")
+    format!("{MARKER}{user}")
 }
 
-/// The user whose marker `text` carries: somebody else's before `own`, empty for none.
+/// The user whose marker `text` carries: somebody else's before `own`, empty for none. A marker
+/// that the text cuts before the name says nothing.
 pub fn marked<'t>(text: &'t str, own: &str) -> &'t str {
-    let names = || text.split(MARKER).skip(1).step_by(2);
+    let names = || text.split(MARKER).skip(1).map(name).filter(|name| !name.is_empty());
     names().find(|name| *name != own).or_else(|| names().next()).unwrap_or("")
+}
+
+/// The longest beginning of `text` that may be a user's name.
+fn name(text: &str) -> &str {
+    let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/');
+    let end = text.find(|c| !part(c)).unwrap_or(text.len());
+    &text[..end]
 }
 
 #[cfg(test)]
@@ -135,7 +143,7 @@ mod tests {
         let (mine, other) = (mark("u/1"), mark("u/12"));
         assert_eq!(marked(&format!("{mine}, {other}."), "u/1"), "u/12");
         assert_eq!(marked(&format!("x {mine}. {mine}\""), "u/1"), "u/1");
-        assert_eq!(marked("nothing", "u/1"), "");
+        assert_eq!(marked("the portfolio of ", "u/1"), "");
     }
 
     #[test]
