@@ -3,13 +3,17 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::config::Config;
 use super::events;
 use super::gateway::Gateway;
 use super::http::server;
+use super::ids;
 use super::race::{Either, race};
 use super::startup::{self, Stage, StartError};
-use super::ws::close;
+use super::ws::outgoing::Out;
+use super::ws::{close, protocol};
 use crate::env::{Env, Task};
 use crate::sync::Latch;
 
@@ -58,6 +62,11 @@ async fn drain<E: Env>(gateway: &Gateway<E>) {
     let (env, times) = (gateway.env(), &gateway.config().times);
     let Some(services) = gateway.services().await else { return };
     let deadline = env.now() + times.drain_grace;
+    for peer in services.registry.all().await {
+        let kind = "server.draining";
+        let text = protocol::notice(kind, &ids::draw(env, "evt_"), &json!({}));
+        peer.queue.push(Out::Frame { kind, text }).await;
+    }
     while services.tracker.live().await > 0 && env.now() < deadline {
         env.sleep(Duration::from_millis(50)).await;
     }

@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use super::super::events;
+use super::super::race::{Either, race};
 use super::finish::Ending;
 use super::record::Record;
 use super::state::State;
 use super::tracker::Tracker;
-use crate::env::Env;
+use crate::env::{Env, Moment};
 use crate::sync::Mailbox;
 
 #[derive(Clone, Copy, Debug)]
@@ -19,23 +20,38 @@ pub struct Times {
 }
 
 pub async fn run<E: Env>(tracker: Tracker<E>, nudges: Mailbox<E, ()>, times: Times) {
+    let mut last = tracker.env.now();
     while nudges.recv().await.is_some() {
-        nudges.clear().await;
-        loop {
-            let due = tracker.env.now() + times.every;
-            tracker.env.sleep_until(due).await;
-            let late = tracker.env.now() - due > times.every / 2;
-            let records = tracker.all().await;
-            if records.is_empty() {
-                break;
-            }
-            for record in records {
-                if !late {
-                    condemn(&tracker, &record, times.no_progress).await;
-                }
-                purge(&tracker, &record, times.purge_after).await;
+        while let Some(due) = next(&tracker, &times, last).await {
+            // A nudge may mean a run to watch while the alarm is set for a purge.
+            let nudged = race(tracker.env.sleep_until(due), nudges.recv()).await;
+            if matches!(nudged, Either::First(())) {
+                round(&tracker, &times, due).await;
+                last = tracker.env.now();
             }
         }
+    }
+}
+
+/// When there is something to do: at the next round while a run lives, else when the first record
+/// is to be forgotten, and never if there is none.
+async fn next<E: Env>(tracker: &Tracker<E>, times: &Times, last: Moment) -> Option<Moment> {
+    let round = tracker.env.now().max(last + times.every);
+    let mut due = None;
+    for record in tracker.all().await {
+        let at = record.ended_at().await.map_or(round, |ended| ended + times.purge_after);
+        due = Some(due.map_or(at, |due: Moment| due.min(at)));
+    }
+    due
+}
+
+async fn round<E: Env>(tracker: &Tracker<E>, times: &Times, due: Moment) {
+    let late = tracker.env.now() - due > times.every / 2;
+    for record in tracker.all().await {
+        if !late {
+            condemn(tracker, &record, times.no_progress).await;
+        }
+        purge(tracker, &record, times.purge_after).await;
     }
 }
 
@@ -48,9 +64,8 @@ async fn condemn<E: Env>(tracker: &Tracker<E>, record: &Record<E>, no_progress: 
 }
 
 async fn purge<E: Env>(tracker: &Tracker<E>, record: &Record<E>, after: Duration) {
-    let now = tracker.env.now();
-    let Some(before) = now.0.checked_sub(after) else { return };
-    if record.ended_before(crate::env::Moment(before)).await {
+    let ended = record.ended_at().await;
+    if ended.is_some_and(|ended| ended + after <= tracker.env.now()) {
         tracker.remove(&record.origin.run).await;
         events::run_purged(&record.origin.run);
     }

@@ -149,7 +149,8 @@ impl<E: Env> Record<E> {
         self.live.with(|live| live.ended = Some(now)).await;
     }
 
-    pub async fn ended_before(&self, moment: Moment) -> bool {
-        self.live.with(|live| live.ended.is_some_and(|ended| ended <= moment)).await
+    /// When its end had been written and told.
+    pub async fn ended_at(&self) -> Option<Moment> {
+        self.live.with(|live| live.ended).await
     }
 }

@@ -96,8 +96,7 @@ impl<E: Env> Tracker<E> {
     pub async fn live(&self) -> usize {
         let mut live = 0;
         for record in self.all().await {
-            let over = record.ended_before(self.env.now()).await;
-            live += usize::from(!over);
+            live += usize::from(record.ended_at().await.is_none());
         }
         live
     }

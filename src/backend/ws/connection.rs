@@ -25,7 +25,6 @@ use super::registry::Registration;
 use super::state::{Life, State};
 use super::writer::Writer;
 use crate::env::{Env, Moment, Task};
-use crate::sync::Shared;
 
 /// Read and write buffers. tungstenite's defaults cost 136 KB a connection.
 const BUFFER_BYTES: usize = 4 * 1024;
@@ -66,24 +65,22 @@ where
     let (sink, frames) = socket.split();
     let _ = life.to(State::Accepted).await;
     let queue = Queue::new(&env, &connection, limits.queue_bytes);
-    let user = Shared::new(&env, "connection.user", String::new());
     let writer = Writer {
         env: env.clone(),
         connection: connection.clone(),
-        user: user.clone(),
+        user: String::new(),
         queue: queue.clone(),
         life: life.clone(),
         sink,
         close_within: times.close_within,
     };
     let writing = env.spawn("writer", writer.run());
-    let mut reader = Reader::new(gateway, connection.clone(), life.clone(), queue, user.clone());
+    let mut reader = Reader::new(gateway, connection.clone(), life.clone(), queue);
     let close = reader.run(frames).await;
-    reader.finish(close).await;
+    let user = reader.finish(close).await;
     writing.join().await;
     let _ = life.to(State::Closing).await;
     let _ = life.to(State::Closed).await;
-    let user = user.with(|user| user.clone()).await;
     events::conn_gone(&connection, &user);
 }
 
@@ -92,7 +89,8 @@ struct Reader<E: Env> {
     connection: String,
     life: Life<E>,
     queue: Queue<E>,
-    user: Shared<E, String>,
+    /// Empty until it is known.
+    user: String,
     session: Option<(Session, Services<E>)>,
     registration: Option<(Registration<E>, Services<E>)>,
     bucket: Bucket,
@@ -113,13 +111,7 @@ enum Ended {
 }
 
 impl<E: Env> Reader<E> {
-    fn new(
-        gateway: Gateway<E>,
-        connection: String,
-        life: Life<E>,
-        queue: Queue<E>,
-        user: Shared<E, String>,
-    ) -> Reader<E> {
+    fn new(gateway: Gateway<E>, connection: String, life: Life<E>, queue: Queue<E>) -> Reader<E> {
         let now = gateway.env().now();
         let alarm = now + gateway.config().times.connect_wait;
         let limits = &gateway.config().limits;
@@ -130,7 +122,7 @@ impl<E: Env> Reader<E> {
             connection,
             life,
             queue,
-            user,
+            user: String::new(),
             session,
             registration,
             bucket,
@@ -227,8 +219,8 @@ impl<E: Env> Reader<E> {
         if !self.bucket.take(self.gateway.env().now()) {
             return Some(Ended::Us(close::RATE));
         }
-        let user = self.user.with(|user| user.clone()).await;
-        events::frame_handled(&self.connection, &user, &command.method, &command.id);
+        let (connection, user) = (&self.connection, &self.user);
+        events::frame_handled(connection, user, &command.method, &command.id);
         match (command.method.as_str(), &self.session) {
             ("connect", None) => self.connect(command).await.err().map(Ended::Us),
             (_, None) => Some(Ended::Us(close::BAD_PROTOCOL)),
@@ -283,7 +275,8 @@ impl<E: Env> Reader<E> {
             }
         };
         let Claims { tid, sub, sid, .. } = session.claims.clone();
-        self.user.with(|user| sub.clone_into(user)).await;
+        self.user.clone_from(&sub);
+        self.queue.push(Out::Whose(sub.clone())).await;
         events::conn_authenticated(&self.connection, &tid, &sub, &sid);
         self.step(State::Authenticated).await?;
         self.step(State::ServicesReady).await?;
@@ -343,8 +336,8 @@ impl<E: Env> Reader<E> {
         self.queue.push(Out::Frame { kind, text }).await;
     }
 
-    /// Leaves the registry first: nobody queues for a connection that has ended.
-    async fn finish(mut self, ended: Ended) {
+    /// Leaves the registry first: nobody queues for a connection that has ended. Whose it was.
+    async fn finish(mut self, ended: Ended) -> String {
         let _ = self.life.to(State::Closing).await;
         if let Some((registration, services)) = self.registration.take() {
             services.registry.remove(registration).await;
@@ -354,6 +347,7 @@ impl<E: Env> Reader<E> {
             Ended::Peer(code) => self.queue.peer_closed(code).await,
             Ended::Others => {}
         }
+        self.user
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Attach {
 /// What the writer is told.
 #[derive(Clone, Debug)]
 pub enum Out {
+    /// Whose connection it is, once that is known.
+    Whose(String),
     /// A frame that belongs to no stream.
     Frame {
         kind: &'static str,

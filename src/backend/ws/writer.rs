@@ -14,14 +14,13 @@ use super::merge::{Item, Merge};
 use super::outgoing::{Out, Queue};
 use super::state::{Life, State};
 use crate::env::Env;
-use crate::sync::Shared;
 
 /// What the writer writes to, and on whose behalf.
 pub struct Writer<E: Env, S> {
     pub env: E,
     pub connection: String,
     /// Empty until the connection is authenticated.
-    pub user: Shared<E, String>,
+    pub user: String,
     pub queue: Queue<E>,
     pub life: Life<E>,
     pub sink: S,
@@ -54,7 +53,7 @@ where
                 self.queue.peer_closed(0).await;
             }
         }
-        self.ended(0, "gone").await;
+        self.ended(0, "gone");
     }
 
     async fn write(&mut self, merge: &mut Merge, out: Out) -> Socket {
@@ -65,6 +64,10 @@ where
             Out::Delta(delta) => merge.delta(delta),
             Out::Attach(attach) => merge.attach(attach),
             Out::Complete => merge.complete(),
+            Out::Whose(user) => {
+                self.user = user;
+                return Socket::Open;
+            }
             Out::Detach(thread) => {
                 merge.detach(&thread);
                 return Socket::Open;
@@ -95,8 +98,7 @@ where
     async fn send(&mut self, text: &str, kind: &str, run: &str, seq: i64, run_seq: i64) -> Socket {
         let socket = self.put(Message::text(text)).await;
         if socket == Socket::Open {
-            let user = self.user.with(|user| user.clone()).await;
-            events::frame_sent(&self.connection, &user, kind, run, seq, run_seq);
+            events::frame_sent(&self.connection, &self.user, kind, run, seq, run_seq);
         }
         socket
     }
@@ -116,18 +118,17 @@ where
         let sent = self.sink.send(Message::Close(Some(frame)));
         let sent = self.env.timeout(self.close_within, sent).await;
         let code = if matches!(sent, Ok(Ok(()))) { close.code } else { 0 };
-        self.ended(code, close.reason).await;
+        self.ended(code, close.reason);
     }
 
     /// tungstenite has the answer to the peer's close frame ready; flushing sends it.
     async fn answer_close(mut self, code: u16) {
         let _ = self.life.to(State::Closing).await;
         let _ = self.env.timeout(self.close_within, self.sink.flush()).await;
-        self.ended(code, "peer").await;
+        self.ended(code, "peer");
     }
 
-    async fn ended(&self, code: u16, reason: &str) {
-        let user = self.user.with(|user| user.clone()).await;
-        events::conn_closed(&self.connection, &user, u64::from(code), reason);
+    fn ended(&self, code: u16, reason: &str) {
+        events::conn_closed(&self.connection, &self.user, u64::from(code), reason);
     }
 }
