@@ -133,6 +133,7 @@ fn draft<E: Env>(handle: &Handle<E>, command: &Command) -> Result<Accept, Proble
         text: text.to_owned(),
         agent: SUPERVISOR.to_owned(),
         node: handle.gateway.config().node.clone(),
+        life: handle.services.tracker.life,
         method: command.method.clone(),
         // Without a key of the client's the run is its own key: an unclear commit is resolved.
         idem: if idem.is_empty() { run.clone() } else { idem },

@@ -7,7 +7,7 @@ use super::auth::password;
 use super::config::SeedUser;
 use super::context::Contexts;
 use super::db::users::{self, Stored};
-use super::db::{Pool, TransactionError, migrate};
+use super::db::{Pool, TransactionError, migrate, nodes};
 use super::events;
 use super::gateway::{Gateway, Services};
 use super::model::scripted::Scripted;
@@ -114,23 +114,26 @@ async fn phases<E: Env>(gateway: &Gateway<E>) -> Result<(), StartError> {
     finish(gateway, Phase::Init).await;
     let pool = Pool::new(env, config.database.clone(), times.pool_wait, times.statement_within);
     events::built("pool");
-    reach(gateway, &pool).await?;
+    patiently(gateway, || reach(&pool)).await?;
     finish(gateway, Phase::Dependencies).await;
-    migrate::migrate(&pool).await.map_err(|error| unusable(gateway, error))?;
+    patiently(gateway, || migrate::migrate(&pool)).await?;
     finish(gateway, Phase::Database).await;
     for user in &config.users {
-        seed(gateway, &pool, user).await?;
+        let stored = patiently(gateway, || users::get(&pool, &user.tenant, &user.user)).await?;
+        if stored.is_none() {
+            seed(gateway, &pool, user).await?;
+        }
     }
     finish(gateway, Phase::Cache).await;
     let registry = Registry::new(env, config.limits.connections_per_user, config.plants);
     events::built("registry");
     let model = Scripted::new(env, config.model.clone());
     events::built("provider");
-    let tracker = Tracker::new(env, config, pool.clone(), registry.clone());
+    let life = patiently(gateway, || nodes::begin(&pool, &config.node)).await?;
+    let tracker = Tracker::new(env, config, pool.clone(), registry.clone(), life);
     events::built("tracker");
     finish(gateway, Phase::Services).await;
-    let recovered = tracker.recover().await;
-    recovered.map_err(|error| unusable(gateway, error))?;
+    patiently(gateway, || tracker.recover()).await?;
     tracker.start_reaper();
     finish(gateway, Phase::Websocket).await;
     let contexts = Contexts::new(env, &config.limits);
@@ -161,17 +164,28 @@ async fn linger<E: Env>(gateway: &Gateway<E>, phase: Phase) {
     }
 }
 
-/// The first session, for as long as the start may take.
-async fn reach<E: Env>(gateway: &Gateway<E>, pool: &Pool<E>) -> Result<(), StartError> {
+/// The first session.
+async fn reach<E: Env>(pool: &Pool<E>) -> Result<(), TransactionError> {
+    pool.get().await?.release().await;
+    Ok(())
+}
+
+/// Tries a step again for as long as the start may take: the store may still be starting, or
+/// hold what an earlier life of this node left.
+async fn patiently<E, T, F>(
+    gateway: &Gateway<E>,
+    mut step: impl FnMut() -> F + Send,
+) -> Result<T, StartError>
+where
+    E: Env,
+    F: Future<Output = Result<T, TransactionError>> + Send,
+{
     const PAUSE: Duration = Duration::from_millis(200);
     let env = gateway.env();
     let deadline = env.now() + gateway.config().startup_patience;
     loop {
-        match pool.get().await {
-            Ok(lent) => {
-                lent.release().await;
-                return Ok(());
-            }
+        match step().await {
+            Ok(done) => return Ok(done),
             Err(error) if env.now() + PAUSE > deadline => return Err(unusable(gateway, error)),
             Err(_) => env.sleep(PAUSE).await,
         }
@@ -183,15 +197,11 @@ async fn seed<E: Env>(
     pool: &Pool<E>,
     seed: &SeedUser,
 ) -> Result<(), StartError> {
-    let failed = |error| unusable(gateway, error);
-    if users::get(pool, &seed.tenant, &seed.user).await.map_err(failed)?.is_some() {
-        return Ok(());
-    }
     let cost = gateway.config().password_cost;
     let hashed = password::hash(gateway.env(), cost, &seed.password).await;
     let password_hash = hashed.map_err(|_| StartError::PasswordCost)?;
     let stored = Stored { password_hash, roles: seed.roles.clone() };
-    users::create(pool, &seed.tenant, &seed.user, &stored).await.map_err(failed)
+    patiently(gateway, || users::create(pool, &seed.tenant, &seed.user, &stored)).await
 }
 
 fn unusable<E: Env>(gateway: &Gateway<E>, error: TransactionError) -> StartError {

@@ -2,8 +2,8 @@
 //! run, user message and run, all or nothing. Must never run outside one transaction.
 
 use super::error::{Class, TransactionError};
-use super::sql;
 use super::transaction::{Decide, Tx, Work, params};
+use super::{nodes, sql};
 use crate::env::Env;
 
 /// The thread that a command names: by its id, or by a key that the user chose.
@@ -26,6 +26,7 @@ pub struct Accept {
     pub text: String,
     pub agent: String,
     pub node: String,
+    pub life: i64,
     pub method: String,
     pub idem: String,
     pub params_hash: String,
@@ -57,6 +58,7 @@ impl<E: Env> Work<E> for Accept {
     }
 
     async fn run(&self, tx: &Tx<E>) -> Result<Decide<Accepted>, TransactionError> {
+        nodes::check(tx, &self.node, self.life).await?;
         let Some(thread) = self.thread(tx).await? else {
             return Ok(Decide::Rollback(Accepted::NoThread));
         };

@@ -5,6 +5,7 @@ pub mod accept;
 pub mod error;
 pub mod log;
 pub mod migrate;
+pub mod nodes;
 pub mod pool;
 pub mod sql;
 pub mod transaction;

@@ -13,6 +13,10 @@ use super::sql;
 use crate::env::Env;
 use crate::sync::{Permit, Permits, Shared};
 
+/// A transaction whose client has gone silent ends, so that its locks do not outlive a dead
+/// process for as long as TCP takes to notice.
+const OPTIONS: &str = "-c idle_in_transaction_session_timeout=10s";
+
 /// Clones are the same pool.
 #[derive(Clone)]
 pub struct Pool<E: Env> {
@@ -113,6 +117,7 @@ impl<E: Env> Pool<E> {
         })?;
         let mut config = tokio_postgres::Config::new();
         config.user(&database.user).dbname(&database.dbname).application_name("seedbed");
+        config.options(OPTIONS);
         if let Some(password) = &database.password {
             config.password(password);
         }

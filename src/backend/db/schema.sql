@@ -1,5 +1,11 @@
 -- Migration 1. Times are milliseconds since the Unix epoch; '' stands for "none yet".
 
+-- life counts the starts of a node: what an earlier life still has in flight is refused.
+CREATE TABLE nodes (
+    node TEXT   NOT NULL PRIMARY KEY,
+    life BIGINT NOT NULL
+);
+
 CREATE TABLE users (
     tenant_id     TEXT   NOT NULL,
     user_id       TEXT   NOT NULL,

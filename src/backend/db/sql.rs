@@ -16,6 +16,12 @@ pub const COMMIT: &str = "COMMIT";
 pub const ROLLBACK: &str = "ROLLBACK";
 pub const PROBE: &str = "SELECT 1";
 
+pub const NODE_CREATE: &str =
+    "INSERT INTO nodes (node, life) VALUES ($1, 0) ON CONFLICT (node) DO NOTHING";
+/// Waits for the transactions of an earlier life that are about to commit.
+pub const NODE_BEGIN: &str = "UPDATE nodes SET life = life + 1 WHERE node = $1 RETURNING life";
+pub const NODE_LIFE: &str = "SELECT life FROM nodes WHERE node = $1 FOR SHARE";
+
 pub const USER_CREATE: &str = "INSERT INTO users \
      (tenant_id, user_id, password_hash, roles, created_ms) VALUES ($1, $2, $3, $4, $5) \
      ON CONFLICT (tenant_id, user_id) DO NOTHING";

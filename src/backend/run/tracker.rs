@@ -2,7 +2,6 @@
 //! Must never end a run but by winning its transition.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::super::config::Config;
 use super::super::context::UserExecutionContext;
@@ -28,8 +27,9 @@ pub struct Tracker<E: Env> {
     pub plants: Plants,
     /// Planted H26 only: the supervisor that all runs share, with the context it saw last.
     pub supervisor: Shared<E, Option<UserExecutionContext>>,
+    /// Of this node; runs are accepted in it alone.
+    pub life: i64,
     node: String,
-    patience: Duration,
     records: Shared<E, BTreeMap<String, Record<E>>>,
     /// Wakes the reaper when there is something to watch.
     nudges: Mailbox<E, ()>,
@@ -37,7 +37,13 @@ pub struct Tracker<E: Env> {
 }
 
 impl<E: Env> Tracker<E> {
-    pub fn new(env: &E, config: &Config, pool: Pool<E>, registry: Registry<E>) -> Tracker<E> {
+    pub fn new(
+        env: &E,
+        config: &Config,
+        pool: Pool<E>,
+        registry: Registry<E>,
+        life: i64,
+    ) -> Tracker<E> {
         let times = &config.times;
         Tracker {
             env: env.clone(),
@@ -46,7 +52,7 @@ impl<E: Env> Tracker<E> {
             plants: config.plants,
             supervisor: Shared::new(env, "supervisor", None),
             node: config.node.clone(),
-            patience: config.startup_patience,
+            life,
             records: Shared::new(env, "runs", BTreeMap::new()),
             nudges: Mailbox::new(env, "reaper", usize::MAX),
             reaping: reaper::Times {
@@ -57,16 +63,9 @@ impl<E: Env> Tracker<E> {
         }
     }
 
-    /// Ends what the last life of this node left, as long as the start may take.
+    /// Ends what the last life of this node left.
     pub async fn recover(&self) -> Result<(), TransactionError> {
-        const PAUSE: Duration = Duration::from_millis(200);
-        let deadline = self.env.now() + self.patience;
-        loop {
-            match self.log.bury(&self.node).await {
-                Err(_) if self.env.now() + PAUSE < deadline => self.env.sleep(PAUSE).await,
-                end => return end,
-            }
-        }
+        self.log.bury(&self.node).await
     }
 
     pub fn start_reaper(&self) {
