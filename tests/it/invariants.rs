@@ -9,7 +9,8 @@ use seedbed::systems::backend::invariants::{self, Facts};
 use seedbed::trace::{Event, Value};
 use seedbed::verdict::{Broken, End, Invariant};
 
-/// One event a line: `name key=value …`; numbers and truth values are read as such. A line that
+/// One event a line: `name key=value …`; numbers and truth values are read as such, unless
+/// they open with an apostrophe. A line that
 /// opens with `left` is a task left at the end: `left host task`; `later MS` lets time pass; `@`
 /// stands for [`AT`].
 fn history(text: &str) -> (Vec<Event>, End) {
@@ -34,7 +35,7 @@ fn history(text: &str) -> (Vec<Event>, End) {
             let key: &'static str = Box::leak(key.to_owned().into_boxed_str());
             let number = value.parse::<i64>().map(Value::Number).ok();
             let flag = value.parse::<bool>().map(Value::Bool).ok();
-            (key, number.or(flag).unwrap_or_else(|| Value::from(value)))
+            (key, number.or(flag).unwrap_or_else(|| Value::from(value.trim_start_matches('\''))))
         });
         let index = u32::try_from(events.len()).expect("a short history");
         events.push(Event {
@@ -379,6 +380,24 @@ fn i22_what_is_single_is_built_once() {
     let thread = "db.commit table=threads op=insert thread=t2 user=ana key=main";
     breaks("I22", &with("", "", thread), "two threads for one key");
     holds("I22", &with("", "", &thread.replace("main", "other")));
+}
+
+#[test]
+fn i23_success_needs_a_whole_answer() {
+    let cut = "agent.stream_ended run=r1 stopped=true\nagent.stream_ended run=r1 stopped=false";
+    breaks("I23", &with("", "to=completing", cut), "r1 is a success, but its answer was cut");
+    let failed = GOOD.replace("state=completed", "state=failed");
+    holds("I23", &format!("{cut}\n{failed}"));
+}
+
+#[test]
+fn i25_errors_have_their_class_and_are_retried_as_it_allows() {
+    let wrong = "db.failed what=q class=connection sqlstate='57014 retried=false";
+    breaks("I25", &with("", "", wrong), "57014, timeout, taken for connection");
+    let retried = "db.failed what=q class=timeout sqlstate='57014 retried=true";
+    breaks("I25", &with("", "", retried), "tried again after a failure of timeout");
+    holds("I25", &with("", "", "db.failed what=q class=deadlock sqlstate=40P01 retried=true"));
+    holds("I25", &with("", "", "db.failed what=q class=connection sqlstate= retried=true"));
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! I7 and I8: what a client is told about the end of a run is what the database holds. Must
-//! never take the gateway's word for it.
+//! I7, I8 and I23: what a client is told about the end of a run is what the database holds, and
+//! that is the truth. Must never take the gateway's word for it.
 
 use std::collections::BTreeMap;
 
 use super::{TERMINAL, text};
-use crate::trace::{Event, EventIndex};
+use crate::trace::{Event, EventIndex, Value};
 use crate::verdict::{Broken, Invariant};
 
 /// Terminal states of runs as committed.
@@ -77,5 +77,38 @@ impl Invariant for TrueOutcome {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// I23: a run is committed as completed only if its last provider stream came to its stop event.
+#[derive(Debug, Default)]
+pub struct WholeAnswer {
+    /// Whether the latest stream of a run was whole, and where it ended.
+    streams: BTreeMap<String, (bool, EventIndex)>,
+}
+
+impl Invariant for WholeAnswer {
+    fn id(&self) -> &'static str {
+        "I23"
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), Broken> {
+        let run = text(event, "run");
+        match event.name {
+            "agent.stream_ended" => {
+                let stopped = event.field("stopped").and_then(Value::as_bool) == Some(true);
+                self.streams.insert(run.to_owned(), (stopped, event.index));
+            }
+            "db.commit"
+                if text(event, "table") == "runs" && text(event, "state") == "completed" =>
+            {
+                if let Some((false, ended)) = self.streams.get(run) {
+                    let what = format!("run {run} is a success, but its answer was cut");
+                    return Err(Broken::new(what).with([*ended]));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@
 mod admission;
 mod answers;
 mod durable;
+mod errors;
 mod grammar;
 mod isolation;
 mod leftovers;
@@ -46,7 +47,9 @@ pub const WORDS: &[Word] = &[
     Word { name: "I20", about: "the world comes to rest (judged by the runner)" },
     Word { name: "I21", about: "each client sees each run by the grammar" },
     Word { name: "I22", about: "what is single is built once" },
+    Word { name: "I23", about: "success is committed only if the provider's stream was whole" },
     Word { name: "I24", about: "the deltas joined are the final message" },
+    Word { name: "I25", about: "each database error has its class, and is retried as that allows" },
 ];
 
 /// What the checkers know of a run beforehand.
@@ -92,7 +95,9 @@ pub fn all(facts: &Facts) -> Vec<Box<dyn Invariant>> {
         Box::new(singles::Pool::default()),
         Box::new(grammar::Grammar::new(facts)),
         Box::new(singles::Single::default()),
+        Box::new(durable::WholeAnswer::default()),
         Box::new(text::Joined::new(facts)),
+        Box::new(errors::ErrorClasses),
     ]
 }
 
