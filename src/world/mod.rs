@@ -10,6 +10,7 @@ mod layer;
 mod meter;
 mod native;
 mod net;
+pub mod postgres;
 mod record;
 mod run;
 mod shared;

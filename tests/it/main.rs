@@ -9,6 +9,7 @@ mod laws_verdict;
 mod laws_world;
 mod pg_server;
 mod plan;
+mod postgres;
 mod report;
 mod scenario;
 mod search;

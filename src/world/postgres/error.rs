@@ -1,0 +1,164 @@
+//! What a client is told when something fails: SQLSTATE, message and the fields drivers read.
+//! Must never decide whether to fail.
+
+use std::fmt;
+
+/// An error or notice as the protocol carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PgError(Box<Fields>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    /// `ERROR`, `FATAL`, `WARNING`, `NOTICE`.
+    pub severity: &'static str,
+    /// Five characters.
+    pub code: &'static str,
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+    /// Characters into the query text, from 1.
+    pub position: Option<usize>,
+    pub table: Option<String>,
+    pub column: Option<String>,
+    pub constraint: Option<String>,
+}
+
+impl PgError {
+    pub fn new(code: &'static str, message: impl Into<String>) -> PgError {
+        let message = message.into();
+        PgError(Box::new(Fields { severity: "ERROR", code, message, ..Fields::default() }))
+    }
+
+    pub fn fatal(code: &'static str, message: impl Into<String>) -> PgError {
+        PgError::new(code, message).severity("FATAL")
+    }
+
+    /// 0A000 with the name of what is not there.
+    pub fn unsupported(feature: impl fmt::Display) -> PgError {
+        PgError::new("0A000", format!("{feature} is not supported"))
+    }
+
+    #[must_use]
+    pub fn severity(mut self, severity: &'static str) -> PgError {
+        self.0.severity = severity;
+        self
+    }
+
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> PgError {
+        self.0.detail = Some(detail.into());
+        self
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> PgError {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub fn at(mut self, position: Option<usize>) -> PgError {
+        self.0.position = self.0.position.or(position);
+        self
+    }
+
+    #[must_use]
+    pub fn table(mut self, table: &str) -> PgError {
+        self.0.table = Some(table.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn column(mut self, column: &str) -> PgError {
+        self.0.column = Some(column.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn constraint(mut self, constraint: &str) -> PgError {
+        self.0.constraint = Some(constraint.to_owned());
+        self
+    }
+
+    pub fn fields(&self) -> &Fields {
+        &self.0
+    }
+
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+
+    pub fn is_fatal(&self) -> bool {
+        self.0.severity == "FATAL"
+    }
+}
+
+impl fmt::Display for PgError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code, self.0.message)
+    }
+}
+
+impl std::error::Error for PgError {}
+
+pub type Result<T, E = PgError> = std::result::Result<T, E>;
+
+/// Why a statement does not go on.
+#[derive(Clone, Debug)]
+pub enum Stop {
+    Error(PgError),
+    /// The session must wait for what it enqueued for, then take the same step again.
+    Wait,
+}
+
+impl From<PgError> for Stop {
+    fn from(error: PgError) -> Stop {
+        Stop::Error(error)
+    }
+}
+
+/// The outcome of a step that may have to wait.
+pub type Step<T> = std::result::Result<T, Stop>;
+
+/// The errors that many places raise.
+pub mod common {
+    use super::PgError;
+
+    pub fn out_of_range(type_name: &str) -> PgError {
+        PgError::new("22003", format!("{type_name} out of range"))
+    }
+
+    pub fn division_by_zero() -> PgError {
+        PgError::new("22012", "division by zero")
+    }
+
+    pub fn invalid_text(type_name: &str, text: &str) -> PgError {
+        PgError::new("22P02", format!("invalid input syntax for type {type_name}: \"{text}\""))
+    }
+
+    pub fn no_relation(name: &str) -> PgError {
+        PgError::new("42P01", format!("relation \"{name}\" does not exist"))
+    }
+
+    pub fn no_column(name: &str) -> PgError {
+        PgError::new("42703", format!("column \"{name}\" does not exist"))
+    }
+
+    pub fn no_function(signature: &str) -> PgError {
+        PgError::new("42883", format!("function {signature} does not exist")).hint(
+            "No function matches the given name and argument types. \
+             You might need to add explicit type casts.",
+        )
+    }
+
+    pub fn no_operator(signature: &str) -> PgError {
+        PgError::new("42883", format!("operator does not exist: {signature}")).hint(
+            "No operator matches the given name and argument types. \
+             You might need to add explicit type casts.",
+        )
+    }
+
+    pub fn protocol(message: &str) -> PgError {
+        PgError::fatal("08P01", message)
+    }
+}

@@ -1,0 +1,147 @@
+//! Aggregates over the rows of a group. Must never see a row of another group.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::query::order;
+use super::{Cx, Frame, eval, is_true};
+use crate::world::postgres::error::{Result, Step, common};
+use crate::world::postgres::sql::Aggregate;
+use crate::world::postgres::types::{Array, Datum, Json, Numeric, Row, Ty, to_text};
+
+#[derive(Clone, Debug, Default)]
+pub struct Accumulator {
+    /// Rows counted: for `count`, `avg`.
+    count: i64,
+    /// Sum, minimum, maximum, conjunction so far.
+    value: Option<Datum>,
+    /// What is put together at the end, with its sort keys.
+    items: Vec<(Vec<Datum>, Row)>,
+    seen: BTreeSet<Row>,
+}
+
+impl Accumulator {
+    pub fn for_all(aggregates: &[Aggregate]) -> Vec<Accumulator> {
+        vec![Accumulator::default(); aggregates.len()]
+    }
+
+    pub fn finish(mut self, aggregate: &Aggregate) -> Result<Datum> {
+        self.items.sort_by(|(a, _), (b, _)| order(a, b, &aggregate.order));
+        let items = || self.items.iter().map(|(_, row)| row.first().cloned().unwrap_or_default());
+        Ok(match aggregate.name {
+            "count" => Datum::Int(self.count),
+            "avg" => average(self.value.as_ref(), self.count)?,
+            "array_agg" | "string_agg" | "jsonb_agg" | "json_agg" if self.items.is_empty() => {
+                Datum::Null
+            }
+            "array_agg" => Datum::Array(Arc::new(Array { items: items().collect() })),
+            "string_agg" => Datum::text(joined(&self.items)),
+            "jsonb_agg" => {
+                let values =
+                    items().map(|item| super::functions::json::to_json(&item, aggregate.arg_ty));
+                Datum::Json(Arc::new(Json::Array(values.collect())))
+            }
+            "json_agg" => {
+                let values =
+                    items().map(|item| super::functions::json::to_json(&item, aggregate.arg_ty));
+                let texts: Vec<String> = values.map(|json| json.to_string()).collect();
+                Datum::text(format!("[{}]", texts.join(", ")))
+            }
+            _ => self.value.unwrap_or_default(),
+        })
+    }
+}
+
+fn joined(items: &[(Vec<Datum>, Row)]) -> String {
+    let mut out = String::new();
+    for (at, (_, row)) in items.iter().enumerate() {
+        if at > 0 {
+            out.push_str(&row.get(1).map_or_else(String::new, |datum| to_text(datum, Ty::TEXT)));
+        }
+        out.push_str(&to_text(&row[0], Ty::TEXT));
+    }
+    out
+}
+
+#[allow(clippy::cast_precision_loss, reason = "an average in float8 rounds, as PostgreSQL's")]
+fn average(sum: Option<&Datum>, count: i64) -> Result<Datum> {
+    Ok(match sum {
+        Some(Datum::Numeric(sum)) => Datum::Numeric(sum.div(Numeric::from_int(count))?),
+        Some(Datum::Float(sum)) => Datum::Float(sum / count as f64),
+        _ => Datum::Null,
+    })
+}
+
+/// Adds a row to a group's aggregate.
+pub fn accumulate(
+    aggregate: &Aggregate,
+    into: &mut Accumulator,
+    cx: &mut Cx<'_>,
+    frame: &Frame<'_>,
+) -> Step<()> {
+    if let Some(filter) = &aggregate.filter
+        && !is_true(filter, cx, frame)?
+    {
+        return Ok(());
+    }
+    let row = super::query::project(&aggregate.args, cx, frame)?;
+    let keeps_null = matches!(aggregate.name, "array_agg" | "jsonb_agg" | "json_agg");
+    if row.first().is_some_and(Datum::is_null) && !keeps_null {
+        return Ok(());
+    }
+    if aggregate.distinct && !into.seen.insert(row.clone()) {
+        return Ok(());
+    }
+    into.count += 1;
+    match aggregate.name {
+        "count" => {}
+        "array_agg" | "string_agg" | "jsonb_agg" | "json_agg" => {
+            let mut keys = Vec::with_capacity(aggregate.order.len());
+            for key in &aggregate.order {
+                keys.push(eval(&key.expr, cx, frame)?);
+            }
+            into.items.push((keys, row));
+        }
+        _ => {
+            let value = row[0].clone();
+            into.value = Some(match into.value.take() {
+                None => first(aggregate, value),
+                Some(so_far) => combined(aggregate, so_far, value)?,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The accumulated form of a group's first value.
+fn first(aggregate: &Aggregate, value: Datum) -> Datum {
+    let widens = match aggregate.name {
+        "avg" => true,
+        "sum" => aggregate.ty == Ty::NUMERIC,
+        _ => false,
+    };
+    match value {
+        Datum::Int(number) if widens => Datum::Numeric(Numeric::from_int(number)),
+        other => other,
+    }
+}
+
+fn combined(aggregate: &Aggregate, so_far: Datum, value: Datum) -> Result<Datum> {
+    Ok(match aggregate.name {
+        "min" => so_far.min(value),
+        "max" => so_far.max(value),
+        "bool_and" | "every" => {
+            Datum::Bool(so_far.as_bool() == Some(true) && value.as_bool() == Some(true))
+        }
+        "bool_or" => Datum::Bool(so_far.as_bool() == Some(true) || value.as_bool() == Some(true)),
+        _ => match (so_far, first(aggregate, value)) {
+            (Datum::Int(a), Datum::Int(b)) => {
+                Datum::Int(a.checked_add(b).ok_or_else(|| common::out_of_range("bigint"))?)
+            }
+            (Datum::Numeric(a), Datum::Numeric(b)) => Datum::Numeric(a.add(b)?),
+            (Datum::Float(a), Datum::Float(b)) => Datum::Float(a + b),
+            (Datum::Interval(a), Datum::Interval(b)) => Datum::Interval(a.add(b)?),
+            (so_far, _) => so_far,
+        },
+    })
+}

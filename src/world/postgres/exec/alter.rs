@@ -1,0 +1,208 @@
+//! ALTER TABLE. Must never leave a definition and the rows under it at odds.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation};
+
+use super::ddl::{self, build_index};
+use super::{Cx, Frame, eval, keys};
+use crate::world::postgres::error::{PgError, Step};
+use crate::world::postgres::sql::{ident, object_name};
+use crate::world::postgres::storage::catalog::Table;
+use crate::world::postgres::storage::locks::Mode;
+use crate::world::postgres::types::{Datum, Row};
+
+pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
+    let name = object_name(&parsed.name)?;
+    let found = cx.db.table(&name, cx.pid);
+    if found.is_err() && parsed.if_exists {
+        return Ok(());
+    }
+    let oid = found?.oid;
+    cx.lock_table(oid, Mode::AccessExclusive)?;
+    for operation in &parsed.operations {
+        let table = cx.db.table_by_oid(oid)?;
+        let mut changed = (*table).clone();
+        apply(cx, &table, &mut changed, operation)?;
+        ddl::alter(cx, &table, changed);
+    }
+    Ok(())
+}
+
+fn no_column(table: &Table, name: &str) -> PgError {
+    let relation = &table.name;
+    PgError::new("42703", format!("column \"{name}\" of relation \"{relation}\" does not exist"))
+}
+
+fn apply(
+    cx: &mut Cx<'_>,
+    table: &Arc<Table>,
+    changed: &mut Table,
+    operation: &AlterTableOperation,
+) -> Step<()> {
+    match operation {
+        AlterTableOperation::AddColumn { column_def, if_not_exists, .. } => {
+            if *if_not_exists && table.column(&ident(&column_def.name)).is_some() {
+                return Ok(());
+            }
+            ddl::add_column(cx, changed, column_def)?;
+            keys::column_constraints(cx, changed, column_def)?;
+            fill_column(cx, table, changed)?;
+            build_new(cx, table, changed)
+        }
+        AlterTableOperation::DropColumn { column_names, if_exists, .. } => {
+            for name in column_names {
+                let name = ident(name);
+                match table.column(&name) {
+                    Some(at) => drop_column(changed, at),
+                    None if *if_exists => {}
+                    None => return Err(no_column(table, &name).into()),
+                }
+            }
+            Ok(())
+        }
+        AlterTableOperation::AddConstraint { constraint, .. } => {
+            keys::table_constraint(cx, changed, constraint)?;
+            check_rows(cx, changed)?;
+            build_new(cx, table, changed)
+        }
+        AlterTableOperation::DropConstraint { name, if_exists, .. } => {
+            drop_constraint(changed, &ident(name), *if_exists)
+        }
+        AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
+            let old = ident(old_column_name);
+            let at = table.column(&old).ok_or_else(|| no_column(table, &old))?;
+            changed.columns[at].name = ident(new_column_name).into();
+            Ok(())
+        }
+        AlterTableOperation::RenameTable { table_name } => {
+            let (ast::RenameTableNameKind::To(name) | ast::RenameTableNameKind::As(name)) =
+                table_name;
+            changed.name = object_name(name)?.into();
+            Ok(())
+        }
+        AlterTableOperation::AlterColumn { column_name, op } => {
+            let name = ident(column_name);
+            let at = table.column(&name).ok_or_else(|| no_column(table, &name))?;
+            alter_column(cx, changed, at, op)
+        }
+        AlterTableOperation::OwnerTo { .. } => Ok(()),
+        other => Err(PgError::unsupported(format_args!("ALTER TABLE {other}")).into()),
+    }
+}
+
+/// Gives every row the new last column's default.
+fn fill_column(cx: &mut Cx<'_>, table: &Table, changed: &Table) -> Step<()> {
+    let Some(column) = changed.columns.last() else { return Ok(()) };
+    let tids: Vec<u64> = cx.db.heap(table.oid).iter().map(|(tid, _)| tid).collect();
+    for tid in tids {
+        let value = match &column.default {
+            Some(default) => eval(default, cx, &Frame::EMPTY)?,
+            None => Datum::Null,
+        };
+        if let Some(version) = cx.db.heap_mut(table.oid).get_mut(tid) {
+            let mut row = version.row.to_vec();
+            row.truncate(table.columns.len());
+            row.resize(table.columns.len(), Datum::Null);
+            row.push(value);
+            version.row = Row::from(row);
+        }
+    }
+    check_rows(cx, changed)
+}
+
+fn live_rows(cx: &Cx<'_>, table: &Table) -> Vec<Row> {
+    let live = cx.db.heap(table.oid).iter().filter(|(_, v)| v.writer(&cx.db.xacts).is_none());
+    live.map(|(_, version)| version.row.clone()).collect()
+}
+
+/// Rows must fit what is newly demanded.
+fn check_rows(cx: &mut Cx<'_>, table: &Table) -> Step<()> {
+    for row in live_rows(cx, table) {
+        for (column, datum) in table.columns.iter().zip(row.iter()) {
+            if column.not_null && !column.dropped && datum.is_null() {
+                let (name, relation) = (&column.name, &table.name);
+                let message =
+                    format!("column \"{name}\" of relation \"{relation}\" contains null values");
+                return Err(PgError::new("23502", message).table(relation).column(name).into());
+            }
+        }
+        for check in &table.checks {
+            if eval(&check.expr, cx, &Frame::of(&row))?.as_bool() == Some(false) {
+                let (name, relation) = (&check.name, &table.name);
+                let message = format!(
+                    "check constraint \"{name}\" of relation \"{relation}\" is violated by some row"
+                );
+                return Err(PgError::new("23514", message).table(relation).constraint(name).into());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn build_new(cx: &mut Cx<'_>, table: &Table, changed: &Table) -> Step<()> {
+    for at in table.indexes.len()..changed.indexes.len() {
+        build_index(cx, changed, at)?;
+    }
+    Ok(())
+}
+
+fn drop_column(changed: &mut Table, at: usize) {
+    let name = format!("........pg.dropped.{}........", at + 1);
+    let column = &mut changed.columns[at];
+    (column.dropped, column.not_null, column.default) = (true, false, None);
+    column.name = name.into();
+    for index in &mut changed.indexes {
+        if index.columns().is_some_and(|columns| columns.contains(&at)) {
+            index.dropped = true;
+        }
+    }
+    changed.checks.retain(|check| !check.expr.columns().unwrap_or_default().contains(&at));
+    changed.foreign_keys.retain(|key| !key.columns.contains(&at));
+}
+
+fn drop_constraint(changed: &mut Table, name: &str, if_exists: bool) -> Step<()> {
+    let before = (changed.checks.len(), changed.foreign_keys.len());
+    changed.checks.retain(|check| *check.name != *name);
+    changed.foreign_keys.retain(|key| *key.name != *name);
+    let mut found = before != (changed.checks.len(), changed.foreign_keys.len());
+    for index in &mut changed.indexes {
+        if index.constraint && !index.dropped && *index.name == *name {
+            (index.dropped, found) = (true, true);
+        }
+    }
+    if found || if_exists {
+        return Ok(());
+    }
+    let relation = &changed.name;
+    let message = format!("constraint \"{name}\" of relation \"{relation}\" does not exist");
+    Err(PgError::new("42704", message).into())
+}
+
+fn alter_column(
+    cx: &mut Cx<'_>,
+    changed: &mut Table,
+    at: usize,
+    op: &AlterColumnOperation,
+) -> Step<()> {
+    match op {
+        AlterColumnOperation::SetNotNull => {
+            changed.columns[at].not_null = true;
+            check_rows(cx, changed)
+        }
+        AlterColumnOperation::DropNotNull => {
+            changed.columns[at].not_null = false;
+            Ok(())
+        }
+        AlterColumnOperation::SetDefault { value } => {
+            let default = ddl::default_expr(cx, value, &changed.columns[at])?;
+            changed.columns[at].default = default;
+            Ok(())
+        }
+        AlterColumnOperation::DropDefault => {
+            changed.columns[at].default = None;
+            Ok(())
+        }
+        other => Err(PgError::unsupported(format_args!("ALTER COLUMN {other}")).into()),
+    }
+}

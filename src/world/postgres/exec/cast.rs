@@ -1,0 +1,147 @@
+//! Conversions between types at run time. Must never decide which are allowed.
+
+use std::sync::Arc;
+
+use super::Cx;
+use crate::world::postgres::error::{PgError, Result, Step, common};
+use crate::world::postgres::types::{
+    Array, Base, Datum, Json, MICROS_PER_DAY, Numeric, Ty, fit, from_text, in_range, to_text,
+};
+
+pub fn cast(
+    cx: &mut Cx<'_>,
+    datum: Datum,
+    from: Ty,
+    to: Ty,
+    typmod: i32,
+    explicit: bool,
+) -> Step<Datum> {
+    if datum.is_null() {
+        return Ok(Datum::Null);
+    }
+    if to == Ty::REGCLASS && from.is_text() {
+        return regclass(cx, &datum);
+    }
+    if from == Ty::REGCLASS && to.is_text() {
+        let name = datum.as_int().and_then(|oid| {
+            let oid = u32::try_from(oid).ok()?;
+            cx.db.catalog.tables.get(&oid).map(|table| table.name.clone())
+        });
+        return Ok(name.map_or_else(|| Datum::text(to_text(&datum, from)), Datum::Text));
+    }
+    let converted = if from == to { datum } else { convert(datum, from, to, typmod)? };
+    Ok(fit(converted, to, typmod, explicit)?)
+}
+
+fn regclass(cx: &mut Cx<'_>, datum: &Datum) -> Step<Datum> {
+    let name = datum.as_str().unwrap_or_default();
+    let plain = name.trim_start_matches("public.").trim_matches('"');
+    if let Ok(table) = cx.db.table(plain, cx.pid) {
+        return Ok(Datum::Int(i64::from(table.oid)));
+    }
+    let sequence = cx.db.catalog.sequence(plain);
+    sequence.map(|oid| Datum::Int(i64::from(oid))).ok_or_else(|| common::no_relation(plain).into())
+}
+
+fn convert(datum: Datum, from: Ty, to: Ty, typmod: i32) -> Result<Datum> {
+    if from.array && to.array {
+        let Datum::Array(array) = &datum else { return Ok(datum) };
+        let (element, wanted) = (from.element(), to.element());
+        let mut items = Vec::with_capacity(array.items.len());
+        for item in &array.items {
+            items.push(if item.is_null() {
+                Datum::Null
+            } else {
+                convert(item.clone(), element, wanted, typmod)?
+            });
+        }
+        return Ok(Datum::Array(Arc::new(Array { items })));
+    }
+    match (datum, to.base) {
+        (Datum::Int(number), Base::Bool) => Ok(Datum::Bool(number != 0)),
+        (Datum::Int(number), base) if to.numeric_rank().is_some() => from_int(number, to, base),
+        (Datum::Numeric(number), base) if to.numeric_rank().is_some() => match base {
+            Base::Float4 | Base::Float8 => Ok(Datum::Float(number.to_f64())),
+            Base::Numeric => Ok(Datum::Numeric(number)),
+            _ => checked_int(number.to_int().map_err(|_| common::out_of_range(&to.name()))?, to),
+        },
+        (Datum::Float(number), base) if to.numeric_rank().is_some() => from_float(number, to, base),
+        (Datum::Bool(flag), Base::Int4) => Ok(Datum::Int(i64::from(flag))),
+        (Datum::Bool(flag), base) if is_text(base) => {
+            Ok(Datum::text(if flag { "true" } else { "false" }))
+        }
+        (Datum::Text(text), base) if is_text(base) => Ok(match from.base {
+            Base::Bpchar => Datum::text(text.trim_end_matches(' ')),
+            _ => Datum::Text(text),
+        }),
+        (Datum::Text(text), Base::Jsonb) => Ok(Datum::Json(Arc::new(Json::parse(&text)?))),
+        (Datum::Text(text), _) => from_text(&text, to, typmod),
+        (Datum::Json(json), base) if !is_text(base) && base != Base::Json => from_json(&json, to),
+        (Datum::Date(days), Base::Timestamp | Base::Timestamptz) => {
+            Ok(Datum::Micros(i64::from(days) * MICROS_PER_DAY))
+        }
+        (Datum::Micros(micros), Base::Date) => {
+            let days = i32::try_from(micros.div_euclid(MICROS_PER_DAY));
+            Ok(Datum::Date(days.map_err(|_| common::out_of_range("date"))?))
+        }
+        (Datum::Micros(micros), Base::Time) => Ok(Datum::Micros(micros.rem_euclid(MICROS_PER_DAY))),
+        (Datum::Micros(micros), Base::Timestamp | Base::Timestamptz) => Ok(Datum::Micros(micros)),
+        (other, _) => Ok(Datum::text(to_text(&other, from))),
+    }
+}
+
+fn is_text(base: Base) -> bool {
+    Ty { base, array: false }.is_text()
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a conversion to float8 rounds, as PostgreSQL's")]
+fn from_int(number: i64, to: Ty, base: Base) -> Result<Datum> {
+    match base {
+        Base::Numeric => Ok(Datum::Numeric(Numeric::from_int(number))),
+        Base::Float4 | Base::Float8 => Ok(Datum::Float(number as f64)),
+        _ => checked_int(number, to),
+    }
+}
+
+fn checked_int(number: i64, to: Ty) -> Result<Datum> {
+    if in_range(number, to) {
+        return Ok(Datum::Int(number));
+    }
+    Err(common::out_of_range(&to.name()))
+}
+
+fn from_float(number: f64, to: Ty, base: Base) -> Result<Datum> {
+    match base {
+        Base::Float4 | Base::Float8 => Ok(Datum::Float(number)),
+        Base::Numeric => {
+            let parsed = Numeric::parse(&number.to_string());
+            parsed.map(Datum::Numeric).ok_or_else(|| common::out_of_range("numeric"))
+        }
+        _ => {
+            let rounded = number.round_ties_even();
+            let whole = Numeric::parse(&format!("{rounded:.0}")).and_then(|n| n.to_int().ok());
+            checked_int(whole.ok_or_else(|| common::out_of_range(&to.name()))?, to)
+        }
+    }
+}
+
+fn from_json(json: &Json, to: Ty) -> Result<Datum> {
+    match (json, to.base) {
+        (Json::Null, _) => Ok(Datum::Null),
+        (Json::Bool(flag), Base::Bool) => Ok(Datum::Bool(*flag)),
+        (Json::Number(number), base) if base != Base::Bool => {
+            convert(Datum::Numeric(*number), Ty::NUMERIC, to, -1)
+        }
+        (other, _) => {
+            let kind = match other {
+                Json::Text(_) => "string",
+                Json::Number(_) => "numeric",
+                Json::Bool(_) => "boolean",
+                Json::Array(_) => "array",
+                Json::Object(_) | Json::Null => "object",
+            };
+            let message = format!("cannot cast jsonb {kind} to type {}", to.name());
+            Err(PgError::new("22023", message))
+        }
+    }
+}

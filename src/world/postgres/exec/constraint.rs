@@ -1,0 +1,160 @@
+//! NOT NULL, CHECK, index keys and uniqueness. Must never write a row.
+
+use std::sync::Arc;
+
+use super::{Cx, Frame, eval, is_true};
+use crate::world::postgres::error::{PgError, Step};
+use crate::world::postgres::storage::catalog::{Index, IndexPart, Table};
+use crate::world::postgres::storage::heap::Tid;
+use crate::world::postgres::types::{Datum, Row, to_text};
+
+/// `(1, null)` as errors show a row.
+fn row_text(table: &Table, row: &[Datum]) -> String {
+    let columns = table.columns.iter().zip(row).filter(|(column, _)| !column.dropped);
+    let texts = columns.map(|(column, datum)| match datum {
+        Datum::Null => "null".to_owned(),
+        datum => to_text(datum, column.ty),
+    });
+    texts.collect::<Vec<String>>().join(", ")
+}
+
+pub fn check_row(cx: &mut Cx<'_>, table: &Table, row: &[Datum]) -> Step<()> {
+    for (column, datum) in table.columns.iter().zip(row) {
+        if column.not_null && datum.is_null() && !column.dropped {
+            let (name, relation) = (&column.name, &table.name);
+            let message = format!(
+                "null value in column \"{name}\" of relation \"{relation}\" violates not-null \
+                 constraint"
+            );
+            let detail = format!("Failing row contains ({}).", row_text(table, row));
+            let error = PgError::new("23502", message).detail(detail);
+            return Err(error.table(relation).column(name).into());
+        }
+    }
+    for check in &table.checks {
+        if eval(&check.expr, cx, &Frame::of(row))?.as_bool() == Some(false) {
+            let (name, relation) = (&check.name, &table.name);
+            let message =
+                format!("new row for relation \"{relation}\" violates check constraint \"{name}\"");
+            let detail = format!("Failing row contains ({}).", row_text(table, row));
+            let error = PgError::new("23514", message).detail(detail);
+            return Err(error.table(relation).constraint(name).into());
+        }
+    }
+    Ok(())
+}
+
+/// The row's key in each index; `None` where it is not in it.
+pub fn index_keys(cx: &mut Cx<'_>, table: &Table, row: &[Datum]) -> Step<Vec<Option<Row>>> {
+    let mut keys = Vec::with_capacity(table.indexes.len());
+    for index in &table.indexes {
+        keys.push(index_key(cx, index, row)?);
+    }
+    Ok(keys)
+}
+
+pub fn index_key(cx: &mut Cx<'_>, index: &Index, row: &[Datum]) -> Step<Option<Row>> {
+    if index.dropped {
+        return Ok(None);
+    }
+    let frame = Frame::of(row);
+    if let Some(predicate) = &index.predicate
+        && !is_true(predicate, cx, &frame)?
+    {
+        return Ok(None);
+    }
+    let mut key = Vec::with_capacity(index.parts.len());
+    for part in &index.parts {
+        key.push(match part {
+            IndexPart::Column(column) => row.get(*column).cloned().unwrap_or_default(),
+            IndexPart::Expression(expr, ..) => eval(expr, cx, &frame)?,
+        });
+    }
+    Ok(Some(key.into()))
+}
+
+/// A live version other than `own` with this key, waiting for transactions that may yet decide.
+pub fn find_conflict(
+    cx: &mut Cx<'_>,
+    table: &Table,
+    index: usize,
+    key: &Row,
+    own: Option<Tid>,
+) -> Step<Option<Tid>> {
+    if table.indexes[index].nulls_distinct && key.iter().any(Datum::is_null) {
+        return Ok(None);
+    }
+    for tid in cx.db.heap(table.oid).lookup(index, key) {
+        if Some(tid) == own {
+            continue;
+        }
+        let Some(version) = cx.db.heap(table.oid).get(tid) else { continue };
+        let mine = cx.db.own(cx.pid);
+        let xacts = &cx.db.xacts;
+        let undecided = |xid: u64| xacts.is_running(xid) && !mine.contains(&xid);
+        if undecided(version.xmin) {
+            let xid = version.xmin;
+            cx.db.wait_for(cx.pid, xid)?;
+            return find_conflict(cx, table, index, key, own);
+        }
+        match version.writer(xacts) {
+            None => return Ok(Some(tid)),
+            Some(writer) if undecided(writer.xid) => {
+                cx.db.wait_for(cx.pid, writer.xid)?;
+                return find_conflict(cx, table, index, key, own);
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// The columns and values of a key: `(a, b)=(1, x)`.
+pub fn key_text(table: &Table, columns: &[usize], values: &[Datum]) -> String {
+    let names: Vec<&str> = columns.iter().map(|at| &*table.columns[*at].name).collect();
+    let texts = columns.iter().zip(values).map(|(at, datum)| to_text(datum, table.columns[*at].ty));
+    format!("({})=({})", names.join(", "), texts.collect::<Vec<String>>().join(", "))
+}
+
+/// As [`key_text`], for an index that may be on expressions.
+fn index_key_text(table: &Table, index: &Index, values: &[Datum]) -> String {
+    if let Some(columns) = index.columns() {
+        return key_text(table, &columns, values);
+    }
+    let part = |(part, datum): (&IndexPart, &Datum)| match part {
+        IndexPart::Column(at) => {
+            let column = &table.columns[*at];
+            (column.name.to_string(), to_text(datum, column.ty))
+        }
+        IndexPart::Expression(_, ty, text) => (text.to_string(), to_text(datum, *ty)),
+    };
+    let parts: Vec<(String, String)> = index.parts.iter().zip(values).map(part).collect();
+    let join = |texts: Vec<&str>| texts.join(", ");
+    let names = join(parts.iter().map(|(name, _)| name.as_str()).collect());
+    let values = join(parts.iter().map(|(_, value)| value.as_str()).collect());
+    format!("({names})=({values})")
+}
+
+pub fn unique_violation(table: &Table, index: &Index, key: &Row) -> PgError {
+    let message = format!("duplicate key value violates unique constraint \"{}\"", index.name);
+    let error = PgError::new("23505", message).table(&table.name).constraint(&index.name);
+    error.detail(format!("Key {} already exists.", index_key_text(table, index, key)))
+}
+
+/// Refuses a version whose key in a unique index is taken. `from` is where to go on after a wait.
+pub fn check_unique(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid, from: &mut usize) -> Step<()> {
+    while *from < table.indexes.len() {
+        let index = &table.indexes[*from];
+        if index.unique && !index.dropped {
+            let version = cx.db.heap(table.oid).get(tid);
+            let key = version.and_then(|version| version.keys.get(*from).cloned().flatten());
+            if let Some(key) = key
+                && find_conflict(cx, table, *from, &key, Some(tid))?.is_some()
+            {
+                return Err(unique_violation(table, index, &key).into());
+            }
+        }
+        *from += 1;
+    }
+    Ok(())
+}

@@ -1,0 +1,329 @@
+//! CREATE, DROP, TRUNCATE and their like. Must never touch a table before it is locked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sqlparser::ast::{self, ColumnOption};
+
+use super::constraint::{index_key, unique_violation};
+use super::keys::{column_constraints, free_name, table_constraint};
+use super::{Cx, State};
+use crate::world::postgres::error::{PgError, Result, Step, common};
+use crate::world::postgres::sql::{
+    Analyzer, Context, Expr, data_type, ident, is_serial, object_name,
+};
+use crate::world::postgres::storage::catalog::{Column, Index, IndexPart, Sequence, Table};
+use crate::world::postgres::storage::heap::{Heap, Tid};
+use crate::world::postgres::storage::locks::{Mode, Pid};
+use crate::world::postgres::storage::xact::Fate;
+use crate::world::postgres::storage::{Db, Undo};
+use crate::world::postgres::types::{Row, Ty};
+
+/// An analysis outside any query, for defaults and checks.
+pub fn analyzer(db: &Db, pid: Pid) -> Analyzer<'_> {
+    Analyzer {
+        db,
+        pid,
+        text: "",
+        params: Vec::new().into(),
+        slots: 0.into(),
+        caches: 0.into(),
+        ctes: Vec::new().into(),
+    }
+}
+
+pub fn notice(cx: &mut Cx<'_>, code: &'static str, message: String) {
+    let notice = PgError::new(code, message).severity("NOTICE");
+    cx.db.proc_mut(cx.pid).notices.push(notice);
+}
+
+pub fn undo(cx: &mut Cx<'_>, undo: Undo) {
+    cx.db.txn_mut(cx.pid).undo.push(undo);
+}
+
+pub fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<()> {
+    let name = object_name(&create.name)?;
+    refuse_rare(create)?;
+    if cx.db.catalog.is_taken(&name) {
+        if create.if_not_exists {
+            notice(cx, "42P07", format!("relation \"{name}\" already exists, skipping"));
+            return Ok(());
+        }
+        return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")).into());
+    }
+    let creator = Some(cx.db.xid(cx.pid));
+    let mut table = Table {
+        oid: cx.db.catalog.new_oid(),
+        name: name.as_str().into(),
+        columns: Vec::new(),
+        indexes: Vec::new(),
+        checks: Vec::new(),
+        foreign_keys: Vec::new(),
+        creator,
+    };
+    for definition in &create.columns {
+        add_column(cx, &mut table, definition)?;
+    }
+    for definition in &create.columns {
+        column_constraints(cx, &mut table, definition)?;
+    }
+    for constraint in &create.constraints {
+        table_constraint(cx, &mut table, constraint)?;
+    }
+    let oid = table.oid;
+    for key in &table.foreign_keys {
+        cx.lock_table(key.target, Mode::ShareRowExclusive)?;
+    }
+    cx.lock_table(oid, Mode::AccessExclusive)?;
+    cx.db.catalog.put(Arc::new(table));
+    cx.db.heaps.insert(oid, Heap::default());
+    undo(cx, Undo::CreateTable(oid));
+    Ok(())
+}
+
+fn refuse_rare(create: &ast::CreateTable) -> Result<()> {
+    let rare = [
+        (create.query.is_some(), "CREATE TABLE AS"),
+        (create.like.is_some(), "CREATE TABLE LIKE"),
+        (create.inherits.is_some(), "INHERITS"),
+        (create.partition_by.is_some() || create.partition_of.is_some(), "PARTITION"),
+        (create.temporary, "a temporary table"),
+    ];
+    match rare.iter().find(|(there, _)| *there) {
+        Some((_, what)) => Err(PgError::unsupported(what)),
+        None => Ok(()),
+    }
+}
+
+/// Adds a column without its constraints, which may name columns that come later.
+pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDef) -> Result<()> {
+    let name = ident(&definition.name);
+    if table.column(&name).is_some() {
+        let relation = &table.name;
+        let message = format!("column \"{name}\" of relation \"{relation}\" already exists");
+        return Err(PgError::new("42701", message));
+    }
+    let (ty, typmod) = data_type(&definition.data_type)?;
+    let mut column = Column {
+        name: name.as_str().into(),
+        ty,
+        typmod,
+        not_null: false,
+        default: None,
+        always: false,
+        dropped: false,
+    };
+    if is_serial(&definition.data_type) {
+        column.default = Some(own_sequence(cx, table, &name, ty)?);
+        column.not_null = true;
+    }
+    for option in &definition.options {
+        match &option.option {
+            ColumnOption::NotNull | ColumnOption::PrimaryKey(_) => column.not_null = true,
+            ColumnOption::Default(expr) => {
+                column.default = default_expr(cx, expr, &column)?;
+            }
+            ColumnOption::Generated { generated_as, generation_expr: None, .. } => {
+                column.default = Some(own_sequence(cx, table, &name, ty)?);
+                column.always = *generated_as == ast::GeneratedAs::Always;
+                column.not_null = true;
+            }
+            ColumnOption::Generated { .. } => {
+                return Err(PgError::unsupported("a generated column"));
+            }
+            _ => {}
+        }
+    }
+    table.columns.push(column);
+    Ok(())
+}
+
+pub fn default_expr(cx: &Cx<'_>, expr: &ast::Expr, column: &Column) -> Result<Option<Arc<Expr>>> {
+    let analyzer = analyzer(cx.db, cx.pid);
+    let typed = analyzer.expr(expr, &crate::world::postgres::sql::Scope::default())?;
+    let expr = analyzer.assign(typed, column.ty, column.typmod, &column.name)?;
+    Ok(Some(Arc::new(expr)))
+}
+
+/// `table_column_seq`, which goes with the table.
+fn own_sequence(cx: &mut Cx<'_>, table: &Table, column: &str, ty: Ty) -> Result<Arc<Expr>> {
+    let oid = cx.db.catalog.new_oid();
+    let max = match ty {
+        Ty::INT2 => i64::from(i16::MAX),
+        Ty::INT4 => i64::from(i32::MAX),
+        _ => i64::MAX,
+    };
+    let sequence = Sequence {
+        name: format!("{}_{column}_seq", table.name).into(),
+        next: 1,
+        increment: 1,
+        min: 1,
+        max,
+        cycle: false,
+        called: false,
+        owner: Some(table.oid),
+    };
+    cx.db.catalog.sequences.insert(oid, sequence);
+    undo(cx, Undo::CreateSequence(oid));
+    let analyzer = analyzer(cx.db, cx.pid);
+    let oid = crate::world::postgres::sql::Typed::new(
+        Expr::Const(crate::world::postgres::types::Datum::Int(i64::from(oid))),
+        Ty::REGCLASS,
+    );
+    let next = analyzer.call("nextval", vec![oid])?;
+    Ok(Arc::new(analyzer.coerce(next, ty, -1, Context::Assignment)?))
+}
+
+pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
+    let table = cx.db.table(&object_name(&create.table_name)?, cx.pid)?;
+    cx.lock_table(table.oid, Mode::Share)?;
+    let table = cx.db.table_by_oid(table.oid)?;
+    let mut parts = Vec::with_capacity(create.columns.len());
+    let mut words = Vec::new();
+    for column in &create.columns {
+        match &column.column.expr {
+            ast::Expr::Identifier(name) => {
+                let name = ident(name);
+                let at = table.column(&name).ok_or_else(|| common::no_column(&name))?;
+                parts.push(IndexPart::Column(at));
+                words.push(name);
+            }
+            expr => {
+                let analyzer = analyzer(cx.db, cx.pid);
+                let typed = analyzer.settle(analyzer.table_expr(expr, &table)?)?;
+                let text = expr.to_string().into();
+                parts.push(IndexPart::Expression(Arc::new(typed.expr), typed.ty, text));
+                words.push(match expr {
+                    ast::Expr::Function(function) => object_name(&function.name)?,
+                    _ => "expr".to_owned(),
+                });
+            }
+        }
+    }
+    let name = match &create.name {
+        Some(name) => object_name(name)?,
+        None => free_name(cx, &table, format!("{}_{}_idx", table.name, words.join("_"))),
+    };
+    if cx.db.catalog.is_taken(&name) {
+        if create.if_not_exists {
+            notice(cx, "42P07", format!("relation \"{name}\" already exists, skipping"));
+            return Ok(());
+        }
+        return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")).into());
+    }
+    let predicate = match &create.predicate {
+        None => None,
+        Some(predicate) => {
+            let analyzer = analyzer(cx.db, cx.pid);
+            let typed = analyzer.table_expr(predicate, &table)?;
+            Some(Arc::new(analyzer.condition(typed, "WHERE")?))
+        }
+    };
+    let mut changed = (*table).clone();
+    changed.indexes.push(Index {
+        name: name.into(),
+        parts,
+        unique: create.unique,
+        primary: false,
+        constraint: false,
+        nulls_distinct: create.nulls_distinct != Some(false),
+        predicate,
+        dropped: false,
+    });
+    build_index(cx, &changed, changed.indexes.len() - 1)?;
+    alter(cx, &table, changed);
+    Ok(())
+}
+
+/// Puts a changed definition in force.
+pub fn alter(cx: &mut Cx<'_>, before: &Arc<Table>, after: Table) {
+    undo(cx, Undo::AlterTable(before.clone()));
+    cx.db.catalog.put(Arc::new(after));
+}
+
+/// Fills a new index; 23505 if it is unique and the rows are not.
+pub fn build_index(cx: &mut Cx<'_>, table: &Table, at: usize) -> Step<()> {
+    let rows: Vec<(Tid, Row, bool)> = cx
+        .db
+        .heap(table.oid)
+        .iter()
+        .map(|(tid, version)| {
+            let dead = version.writer(&cx.db.xacts).is_some()
+                || cx.db.xacts.fate(version.xmin) == Fate::Aborted;
+            (tid, version.row.clone(), !dead)
+        })
+        .collect();
+    let index = &table.indexes[at];
+    let mut keys = BTreeMap::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for (tid, row, live) in rows {
+        let key = index_key(cx, index, &row)?;
+        if let (true, true, Some(key)) = (index.unique, live, &key) {
+            let counts =
+                !index.nulls_distinct || !key.iter().any(super::super::types::Datum::is_null);
+            if counts && !seen.insert(key.clone()) {
+                let violation = unique_violation(table, index, key).fields().detail.clone();
+                let message = format!("could not create unique index \"{}\"", index.name);
+                let detail =
+                    violation.unwrap_or_default().replace("already exists", "is duplicated");
+                let error = PgError::new("23505", message).detail(detail);
+                return Err(error.table(&table.name).constraint(&index.name).into());
+            }
+        }
+        keys.insert(tid, key);
+    }
+    cx.db.heap_mut(table.oid).reindex(at, keys);
+    Ok(())
+}
+
+pub fn create_sequence(
+    cx: &mut Cx<'_>,
+    name: &ast::ObjectName,
+    options: &[ast::SequenceOptions],
+    if_not_exists: bool,
+) -> Step<()> {
+    let name = object_name(name)?;
+    if cx.db.catalog.is_taken(&name) {
+        if if_not_exists {
+            notice(cx, "42P07", format!("relation \"{name}\" already exists, skipping"));
+            return Ok(());
+        }
+        return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")).into());
+    }
+    let mut sequence = Sequence {
+        name: name.into(),
+        next: 1,
+        increment: 1,
+        min: 1,
+        max: i64::MAX,
+        cycle: false,
+        called: false,
+        owner: None,
+    };
+    for option in options {
+        match option {
+            ast::SequenceOptions::IncrementBy(by, _) => sequence.increment = number(by)?,
+            ast::SequenceOptions::MinValue(Some(min)) => sequence.min = number(min)?,
+            ast::SequenceOptions::MaxValue(Some(max)) => sequence.max = number(max)?,
+            ast::SequenceOptions::StartWith(start, _) => sequence.next = number(start)?,
+            ast::SequenceOptions::Cycle(no) => sequence.cycle = !*no,
+            _ => {}
+        }
+    }
+    let oid = cx.db.catalog.new_oid();
+    cx.db.catalog.sequences.insert(oid, sequence);
+    undo(cx, Undo::CreateSequence(oid));
+    Ok(())
+}
+
+fn number(expr: &ast::Expr) -> Result<i64> {
+    let text = expr.to_string();
+    text.parse().map_err(|_| PgError::new("22023", format!("invalid number: {text}")))
+}
+
+/// A state for steps that belong to no plan.
+pub fn state(db: &mut Db, pid: Pid) -> State {
+    let snapshot = db.take_snapshot(pid);
+    let cid = db.txn(pid).cid;
+    State { snapshot, cid, ..State::default() }
+}

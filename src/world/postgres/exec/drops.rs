@@ -1,0 +1,142 @@
+//! DROP and TRUNCATE. Must never touch a table before it is locked.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{self};
+
+use super::Cx;
+use super::ddl::{alter, notice, undo};
+use crate::world::postgres::error::{PgError, Step};
+use crate::world::postgres::sql::object_name;
+use crate::world::postgres::storage::Undo;
+use crate::world::postgres::storage::catalog::Table;
+use crate::world::postgres::storage::heap::Heap;
+use crate::world::postgres::storage::locks::{Mode, Oid};
+
+pub fn truncate(cx: &mut Cx<'_>, truncate: &ast::Truncate) -> Step<()> {
+    let mut oids: Vec<Oid> = Vec::new();
+    for target in &truncate.table_names {
+        oids.push(cx.db.table(&object_name(&target.name)?, cx.pid)?.oid);
+    }
+    let cascade = truncate.cascade == Some(ast::CascadeOption::Cascade);
+    let mut at = 0;
+    while at < oids.len() {
+        let own = cx.db.table_by_oid(oids[at])?.name.clone();
+        for (child, _) in cx.db.catalog.referrers(oids[at]) {
+            if oids.contains(&child.oid) {
+                continue;
+            }
+            if !cascade {
+                let message = "cannot truncate a table referenced in a foreign key constraint";
+                let detail = format!("Table \"{}\" references \"{own}\".", child.name);
+                return Err(PgError::new("0A000", message).detail(detail).into());
+            }
+            oids.push(child.oid);
+        }
+        at += 1;
+    }
+    for oid in &oids {
+        cx.lock_table(*oid, Mode::AccessExclusive)?;
+    }
+    for oid in oids {
+        cx.db.xid(cx.pid);
+        if let Some(heap) = cx.db.heaps.insert(oid, Heap::default()) {
+            undo(cx, Undo::Truncate(oid, heap));
+        }
+    }
+    Ok(())
+}
+
+pub fn drop_objects(
+    cx: &mut Cx<'_>,
+    object: ast::ObjectType,
+    names: &[ast::ObjectName],
+    if_exists: bool,
+    cascade: bool,
+) -> Step<()> {
+    for name in names {
+        let name = object_name(name)?;
+        match object {
+            ast::ObjectType::Table => drop_table(cx, &name, if_exists, cascade)?,
+            ast::ObjectType::Index => drop_index(cx, &name, if_exists)?,
+            ast::ObjectType::Sequence => drop_sequence(cx, &name, if_exists)?,
+            other => return Err(PgError::unsupported(format_args!("DROP {other}")).into()),
+        }
+    }
+    Ok(())
+}
+
+fn absent(cx: &mut Cx<'_>, kind: &str, name: &str, if_exists: bool) -> Step<()> {
+    let message = format!("{kind} \"{name}\" does not exist");
+    if if_exists {
+        notice(cx, "00000", format!("{message}, skipping"));
+        return Ok(());
+    }
+    Err(PgError::new(if kind == "index" { "42704" } else { "42P01" }, message).into())
+}
+
+fn drop_table(cx: &mut Cx<'_>, name: &str, if_exists: bool, cascade: bool) -> Step<()> {
+    let Ok(table) = cx.db.table(name, cx.pid) else {
+        return absent(cx, "table", name, if_exists);
+    };
+    cx.lock_table(table.oid, Mode::AccessExclusive)?;
+    let Ok(table) = cx.db.table(name, cx.pid) else {
+        return absent(cx, "table", name, if_exists);
+    };
+    let mut pointing = cx.db.catalog.referrers(table.oid);
+    pointing.retain(|(child, _)| child.oid != table.oid);
+    if !cascade && !pointing.is_empty() {
+        let message = format!("cannot drop table {name} because other objects depend on it");
+        let line = |(child, key): &(Arc<Table>, usize)| {
+            let constraint = &child.foreign_keys[*key].name;
+            format!("constraint {constraint} on table {} depends on table {name}", child.name)
+        };
+        let lines: Vec<String> = pointing.iter().map(line).collect();
+        let hint = "Use DROP ... CASCADE to drop the dependent objects too.";
+        return Err(PgError::new("2BP01", message).detail(lines.join("\n")).hint(hint).into());
+    }
+    for (child, _) in pointing {
+        let current = cx.db.table_by_oid(child.oid)?;
+        let mut changed = (*current).clone();
+        changed.foreign_keys.retain(|foreign| foreign.target != table.oid);
+        alter(cx, &current, changed);
+    }
+    cx.db.xid(cx.pid);
+    let sequences = cx.db.catalog.sequences.iter();
+    let owned: Vec<u32> =
+        sequences.filter(|(_, s)| s.owner == Some(table.oid)).map(|(oid, _)| *oid).collect();
+    for oid in owned {
+        if let Some(sequence) = cx.db.catalog.sequences.remove(&oid) {
+            undo(cx, Undo::DropSequence(oid, sequence));
+        }
+    }
+    let heap = cx.db.heaps.remove(&table.oid).unwrap_or_default();
+    cx.db.catalog.remove(table.oid);
+    undo(cx, Undo::DropTable(table, heap));
+    Ok(())
+}
+
+fn drop_index(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
+    let Some((oid, _)) = cx.db.catalog.index(name) else {
+        return absent(cx, "index", name, if_exists);
+    };
+    cx.lock_table(oid, Mode::AccessExclusive)?;
+    let Some((oid, at)) = cx.db.catalog.index(name) else {
+        return absent(cx, "index", name, if_exists);
+    };
+    let table = cx.db.table_by_oid(oid)?;
+    let mut changed = (*table).clone();
+    changed.indexes[at].dropped = true;
+    alter(cx, &table, changed);
+    Ok(())
+}
+
+fn drop_sequence(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
+    let Some(oid) = cx.db.catalog.sequence(name) else {
+        return absent(cx, "sequence", name, if_exists);
+    };
+    if let Some(sequence) = cx.db.catalog.sequences.remove(&oid) {
+        undo(cx, Undo::DropSequence(oid, sequence));
+    }
+    Ok(())
+}

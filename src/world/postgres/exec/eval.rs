@@ -1,0 +1,227 @@
+//! Expressions to values. Must never change a row.
+
+use std::sync::Arc;
+
+use super::{Cx, QueryRun, cast};
+use crate::world::postgres::error::{PgError, Step};
+use crate::world::postgres::sql::{CompareOp, Expr, Query, SubKind};
+use crate::world::postgres::types::{Array, Datum, Row};
+
+/// The current row and those of the queries around.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    pub row: &'a [Datum],
+    pub outer: Option<&'a Frame<'a>>,
+}
+
+impl<'a> Frame<'a> {
+    pub const EMPTY: Frame<'static> = Frame { row: &[], outer: None };
+
+    pub fn of(row: &'a [Datum]) -> Frame<'a> {
+        Frame { row, outer: None }
+    }
+
+    fn column(&self, depth: usize, index: usize) -> Datum {
+        let mut frame = self;
+        for _ in 0..depth {
+            frame = frame.outer.expect("the analysis counted the queries around");
+        }
+        frame.row.get(index).cloned().unwrap_or_default()
+    }
+}
+
+/// NULL is not true.
+pub fn is_true(expr: &Expr, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<bool> {
+    Ok(eval(expr, cx, frame)?.as_bool() == Some(true))
+}
+
+pub fn eval(expr: &Expr, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
+    Ok(match expr {
+        Expr::Const(datum) => datum.clone(),
+        Expr::Param(at) => cx.params.get(*at).cloned().unwrap_or_default(),
+        Expr::Column { depth, index } => frame.column(*depth, *index),
+        Expr::And(all) => junction(all, false, cx, frame)?,
+        Expr::Or(all) => junction(all, true, cx, frame)?,
+        Expr::Not(inner) => match eval(inner, cx, frame)?.as_bool() {
+            Some(flag) => Datum::Bool(!flag),
+            None => Datum::Null,
+        },
+        Expr::IsNull(inner) => {
+            let datum = eval(inner, cx, frame)?;
+            let null = match &datum {
+                Datum::Record(fields) => fields.iter().all(|(_, field)| field.is_null()),
+                other => other.is_null(),
+            };
+            Datum::Bool(null)
+        }
+        Expr::Is(inner, value) => Datum::Bool(eval(inner, cx, frame)?.as_bool() == Some(*value)),
+        Expr::Compare(op, left, right) => compare(*op, left, right, cx, frame)?,
+        Expr::NotDistinct(left, right) => {
+            Datum::Bool(eval(left, cx, frame)? == eval(right, cx, frame)?)
+        }
+        Expr::Quantified(op, all, left, right) => {
+            let (left, right) = (eval(left, cx, frame)?, eval(right, cx, frame)?);
+            match right {
+                Datum::Array(array) => quantified(*op, *all, &left, array.items.iter()),
+                _ => Datum::Null,
+            }
+        }
+        Expr::Call { function, strict, args, types } => {
+            let mut values = Vec::with_capacity(args.len());
+            for arg in args {
+                let value = eval(arg, cx, frame)?;
+                if *strict && value.is_null() {
+                    return Ok(Datum::Null);
+                }
+                values.push(value);
+            }
+            function(cx, &values, types)?
+        }
+        Expr::Cast { expr, from, to, typmod, explicit } => {
+            let datum = eval(expr, cx, frame)?;
+            cast::cast(cx, datum, *from, *to, *typmod, *explicit)?
+        }
+        other => return compound(other, cx, frame),
+    })
+}
+
+fn compound(expr: &Expr, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
+    match expr {
+        Expr::Case { whens, otherwise } => {
+            for (when, then) in whens {
+                if is_true(when, cx, frame)? {
+                    return eval(then, cx, frame);
+                }
+            }
+            eval(otherwise, cx, frame)
+        }
+        Expr::Coalesce(all) => {
+            for expr in all {
+                let datum = eval(expr, cx, frame)?;
+                if !datum.is_null() {
+                    return Ok(datum);
+                }
+            }
+            Ok(Datum::Null)
+        }
+        Expr::Array(items) => {
+            let mut values = Vec::with_capacity(items.len());
+            for item in items {
+                values.push(eval(item, cx, frame)?);
+            }
+            Ok(Datum::Array(Arc::new(Array { items: values })))
+        }
+        Expr::Record(fields) => {
+            let mut values = Vec::with_capacity(fields.len());
+            for (ty, field) in fields {
+                values.push((*ty, eval(field, cx, frame)?));
+            }
+            Ok(Datum::Record(values.into()))
+        }
+        Expr::Sub { query, kind, left, cache } => {
+            if let Some(known) = cache.and_then(|at| cx.state.caches[at].clone()) {
+                return Ok(known);
+            }
+            let left = match left {
+                Some(left) => Some(eval(left, cx, frame)?),
+                None => None,
+            };
+            let datum = subquery(query, *kind, left.as_ref(), cx, frame)?;
+            if let Some(at) = cache {
+                cx.state.caches[*at] = Some(datum.clone());
+            }
+            Ok(datum)
+        }
+        _ => Err(PgError::new("XX000", "unrecognized expression").into()),
+    }
+}
+
+fn compare(
+    op: CompareOp,
+    left: &Expr,
+    right: &Expr,
+    cx: &mut Cx<'_>,
+    frame: &Frame<'_>,
+) -> Step<Datum> {
+    let (left, right) = (eval(left, cx, frame)?, eval(right, cx, frame)?);
+    if left.is_null() || right.is_null() {
+        return Ok(Datum::Null);
+    }
+    Ok(Datum::Bool(op.holds(left.cmp(&right))))
+}
+
+/// AND (`decisive` false) and OR (`decisive` true): NULL unless decided.
+fn junction(all: &[Expr], decisive: bool, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
+    let mut unknown = false;
+    for expr in all {
+        match eval(expr, cx, frame)?.as_bool() {
+            Some(flag) if flag == decisive => return Ok(Datum::Bool(decisive)),
+            Some(_) => {}
+            None => unknown = true,
+        }
+    }
+    Ok(if unknown { Datum::Null } else { Datum::Bool(!decisive) })
+}
+
+fn quantified<'a>(
+    op: CompareOp,
+    all: bool,
+    left: &Datum,
+    items: impl Iterator<Item = &'a Datum>,
+) -> Datum {
+    let mut unknown = false;
+    for item in items {
+        if left.is_null() || item.is_null() {
+            unknown = true;
+        } else if op.holds(left.cmp(item)) != all {
+            return Datum::Bool(!all);
+        }
+    }
+    if unknown { Datum::Null } else { Datum::Bool(all) }
+}
+
+fn subquery(
+    query: &Query,
+    kind: SubKind,
+    left: Option<&Datum>,
+    cx: &mut Cx<'_>,
+    frame: &Frame<'_>,
+) -> Step<Datum> {
+    let mut run = QueryRun::new(query);
+    let mut rows: Vec<Row> = Vec::new();
+    while let Some(row) = run.next(cx, Some(frame))? {
+        if kind == SubKind::Exists {
+            return Ok(Datum::Bool(true));
+        }
+        rows.push(row);
+    }
+    let first = |row: &Row| row.first().cloned().unwrap_or_default();
+    match kind {
+        SubKind::Exists => Ok(Datum::Bool(false)),
+        SubKind::Scalar => match rows.as_slice() {
+            [] => Ok(Datum::Null),
+            [row] => Ok(first(row)),
+            _ => Err(PgError::new(
+                "21000",
+                "more than one row returned by a subquery used as an expression",
+            )
+            .into()),
+        },
+        SubKind::Array => {
+            let items = rows.iter().map(first).collect();
+            Ok(Datum::Array(Arc::new(Array { items })))
+        }
+        SubKind::Quantified(op, all) => match left {
+            Some(Datum::Record(fields)) if fields.len() == 1 => {
+                let items: Vec<Datum> = rows.iter().map(first).collect();
+                Ok(quantified(op, all, &fields[0].1, items.iter()))
+            }
+            Some(Datum::Record(fields)) => {
+                let lefts: Vec<Datum> = fields.iter().map(|(_, datum)| datum.clone()).collect();
+                let found = rows.iter().any(|row| row[..] == lefts[..]);
+                Ok(Datum::Bool(found != all))
+            }
+            _ => Ok(Datum::Null),
+        },
+    }
+}

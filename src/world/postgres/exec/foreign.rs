@@ -1,0 +1,318 @@
+//! Foreign keys: what is checked and carried on when a statement (or, deferred, a transaction)
+//! is through. Must never run before the rows are written.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::Cx;
+use super::constraint::key_text;
+use super::modify::{Change, erase, replace};
+use super::tuple::{Locked, Settled, check_repeatable, lock_row, serialization, settle};
+use crate::world::postgres::error::{PgError, Step};
+use crate::world::postgres::sql::{Expr, Policy};
+use crate::world::postgres::storage::catalog::{Action, ForeignKey, Table};
+use crate::world::postgres::storage::heap::{Strength, Tid};
+use crate::world::postgres::storage::locks::{Mode, Oid};
+use crate::world::postgres::types::{Datum, Row};
+
+/// One thing to check: positions are those of constraints within the pointing table.
+#[derive(Clone, Debug)]
+pub enum Deferred {
+    /// A new row that points.
+    Child { table: Arc<Table>, key: usize, tid: Tid },
+    /// A row that was pointed at, before and (if it was updated) after.
+    Parent { table: Arc<Table>, child: Arc<Table>, key: usize, old: Row, new: Option<Row> },
+}
+
+#[derive(Debug, Default)]
+pub struct Checks {
+    queue: VecDeque<Deferred>,
+    /// The one at the front has taken a change of its own this far.
+    change: Option<Change>,
+}
+
+fn values(row: &Row, columns: &[usize]) -> Vec<Datum> {
+    columns.iter().map(|at| row.get(*at).cloned().unwrap_or_default()).collect()
+}
+
+pub fn inserted(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid, row: &Row) {
+    for (key, foreign) in table.foreign_keys.iter().enumerate() {
+        if !values(row, &foreign.columns).iter().any(Datum::is_null) {
+            cx.state.checks.queue.push_back(Deferred::Child { table: table.clone(), key, tid });
+        }
+    }
+}
+
+pub fn updated(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid, old: &Row, new: &Row) {
+    referenced(cx, table, old, Some(new));
+    for (key, foreign) in table.foreign_keys.iter().enumerate() {
+        let after = values(new, &foreign.columns);
+        if !after.iter().any(Datum::is_null) && after != values(old, &foreign.columns) {
+            cx.state.checks.queue.push_back(Deferred::Child { table: table.clone(), key, tid });
+        }
+    }
+}
+
+pub fn deleted(cx: &mut Cx<'_>, table: &Arc<Table>, old: &Row) {
+    referenced(cx, table, old, None);
+}
+
+fn referenced(cx: &mut Cx<'_>, table: &Arc<Table>, old: &Row, new: Option<&Row>) {
+    for (child, key) in cx.db.catalog.referrers(table.oid) {
+        let columns = &child.foreign_keys[key].target_columns;
+        let before = values(old, columns);
+        let same = new.is_some_and(|new| values(new, columns) == before);
+        if same || before.iter().any(Datum::is_null) {
+            continue;
+        }
+        let (table, old, new) = (table.clone(), old.clone(), new.cloned());
+        let check = Deferred::Parent { table, child, key, old, new };
+        cx.state.checks.queue.push_back(check);
+    }
+}
+
+impl Deferred {
+    fn foreign_key(&self) -> &ForeignKey {
+        match self {
+            Deferred::Child { table, key, .. } => &table.foreign_keys[*key],
+            Deferred::Parent { child, key, .. } => &child.foreign_keys[*key],
+        }
+    }
+}
+
+/// Works the queue off at the end of a statement.
+pub fn run(cx: &mut Cx<'_>) -> Step<()> {
+    while let Some(check) = cx.state.checks.queue.front().cloned() {
+        if check.foreign_key().deferred && cx.db.txn(cx.pid).block {
+            cx.db.txn_mut(cx.pid).deferred.push(check);
+        } else {
+            one(cx, &check)?;
+        }
+        cx.state.checks.queue.pop_front();
+        cx.state.checks.change = None;
+    }
+    Ok(())
+}
+
+/// Works off what was put off to the commit.
+pub fn run_deferred(cx: &mut Cx<'_>) -> Step<()> {
+    while let Some(check) = cx.db.txn(cx.pid).deferred.first().cloned() {
+        one(cx, &check)?;
+        cx.db.txn_mut(cx.pid).deferred.remove(0);
+        cx.state.checks.change = None;
+        while let Some(more) = cx.state.checks.queue.pop_front() {
+            cx.db.txn_mut(cx.pid).deferred.push(more);
+        }
+    }
+    Ok(())
+}
+
+fn one(cx: &mut Cx<'_>, check: &Deferred) -> Step<()> {
+    // Each check sees what its statement did, and under READ COMMITTED what committed since.
+    cx.state.cid += 1;
+    cx.state.snapshot = cx.db.take_snapshot(cx.pid);
+    cx.db.proc_mut(cx.pid).snapshot = Some(cx.state.snapshot.clone());
+    match check {
+        Deferred::Child { table, key, tid } => check_child(cx, table, *key, *tid),
+        Deferred::Parent { table, child, key, old, new } => {
+            check_parent(cx, table, child, *key, old, new.as_ref())
+        }
+    }
+}
+
+/// Versions that the check's snapshot shows, by values of columns.
+fn visible_by(cx: &Cx<'_>, table: &Table, columns: &[usize], wanted: &[Datum]) -> Vec<Tid> {
+    let heap = cx.db.heap(table.oid);
+    let own = cx.db.own(cx.pid);
+    let shown = |tid: &Tid| {
+        heap.get(*tid).is_some_and(|version| {
+            version.visible(&cx.state.snapshot, cx.state.cid, own, &cx.db.xacts)
+                && values(&version.row, columns) == wanted
+        })
+    };
+    let by_index = table.indexes.iter().enumerate().find(|(_, index)| {
+        !index.dropped
+            && index.predicate.is_none()
+            && index.columns().is_some_and(|own| own.starts_with(columns))
+    });
+    match by_index {
+        Some((index, _)) => {
+            let prefix: Row = wanted.to_vec().into();
+            heap.lookup(index, &prefix).into_iter().filter(shown).collect()
+        }
+        None => heap.iter().map(|(tid, _)| tid).filter(shown).collect(),
+    }
+}
+
+fn lock(cx: &mut Cx<'_>, oid: Oid, mode: Mode) -> Step<Arc<Table>> {
+    cx.lock_table(oid, mode)?;
+    Ok(cx.db.table_by_oid(oid)?)
+}
+
+fn check_child(cx: &mut Cx<'_>, table: &Arc<Table>, key: usize, tid: Tid) -> Step<()> {
+    let foreign = &table.foreign_keys[key];
+    let Some(version) = cx.db.heap(table.oid).get(tid) else { return Ok(()) };
+    let own = cx.db.own(cx.pid);
+    if !version.visible(&cx.state.snapshot, cx.state.cid, own, &cx.db.xacts) {
+        return Ok(());
+    }
+    let row = version.row.clone();
+    let wanted = values(&row, &foreign.columns);
+    let parent = lock(cx, foreign.target, Mode::RowShare)?;
+    for candidate in visible_by(cx, &parent, &foreign.target_columns, &wanted) {
+        match lock_row(cx, &parent, candidate, Strength::KeyShare, Policy::Wait)? {
+            Locked::Same => return Ok(()),
+            Locked::Newer(newer) => {
+                let row = cx.db.heap(parent.oid).get(newer).map(|version| version.row.clone());
+                if row.is_some_and(|row| values(&row, &foreign.target_columns) == wanted) {
+                    return Ok(());
+                }
+            }
+            Locked::Gone => {}
+        }
+    }
+    let message = format!(
+        "insert or update on table \"{}\" violates foreign key constraint \"{}\"",
+        table.name, foreign.name
+    );
+    let detail = format!(
+        "Key {} is not present in table \"{}\".",
+        key_text(table, &foreign.columns, &wanted),
+        parent.name
+    );
+    let error = PgError::new("23503", message).detail(detail);
+    Err(error.table(&table.name).constraint(&foreign.name).into())
+}
+
+fn check_parent(
+    cx: &mut Cx<'_>,
+    table: &Arc<Table>,
+    child: &Arc<Table>,
+    key: usize,
+    old: &Row,
+    new: Option<&Row>,
+) -> Step<()> {
+    let foreign = &child.foreign_keys[key];
+    let wanted = values(old, &foreign.target_columns);
+    let action = if new.is_some() { foreign.on_update } else { foreign.on_delete };
+    let restricts = matches!(action, Action::Nothing | Action::Restrict);
+    let mode = if restricts { Mode::RowShare } else { Mode::RowExclusive };
+    let current = lock(cx, child.oid, mode)?;
+    if action == Action::Nothing && is_replaced(cx, table, &foreign.target_columns, &wanted)? {
+        return Ok(());
+    }
+    let latest = cx.db.xacts.snapshot();
+    let shown = std::mem::replace(&mut cx.state.snapshot, latest);
+    let found = visible_by(cx, &current, &foreign.columns, &wanted);
+    cx.state.snapshot = shown;
+    for tid in found {
+        if cx.is_repeatable() {
+            check_shown(cx, &current, tid)?;
+        }
+        if restricts {
+            if lock_row(cx, &current, tid, Strength::KeyShare, Policy::Wait)? == Locked::Gone {
+                continue;
+            }
+            return Err(still_referenced(table, &current, foreign, &wanted).into());
+        }
+        carry_on(cx, &current, foreign, action, tid, new)?;
+    }
+    Ok(())
+}
+
+/// REPEATABLE READ does not act on rows that its snapshot does not show.
+fn check_shown(cx: &Cx<'_>, table: &Table, tid: Tid) -> Step<()> {
+    let Some(version) = cx.db.heap(table.oid).get(tid) else { return Ok(()) };
+    let own = cx.db.own(cx.pid);
+    if version.visible(&cx.state.snapshot, cx.state.cid, own, &cx.db.xacts) {
+        return Ok(());
+    }
+    Err(serialization("update").into())
+}
+
+/// NO ACTION is content if another row has the key by now.
+fn is_replaced(
+    cx: &mut Cx<'_>,
+    table: &Arc<Table>,
+    columns: &[usize],
+    wanted: &[Datum],
+) -> Step<bool> {
+    for tid in visible_by(cx, table, columns, wanted) {
+        let locked = lock_row(cx, table, tid, Strength::KeyShare, Policy::Wait)?;
+        if locked == Locked::Same {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn still_referenced(
+    table: &Table,
+    child: &Table,
+    foreign: &ForeignKey,
+    wanted: &[Datum],
+) -> PgError {
+    let message = format!(
+        "update or delete on table \"{}\" violates foreign key constraint \"{}\" on table \"{}\"",
+        table.name, foreign.name, child.name
+    );
+    let detail = format!(
+        "Key {} is still referenced from table \"{}\".",
+        key_text(table, &foreign.target_columns, wanted),
+        child.name
+    );
+    PgError::new("23503", message).detail(detail).table(&child.name).constraint(&foreign.name)
+}
+
+/// CASCADE, SET NULL, SET DEFAULT on one row.
+fn carry_on(
+    cx: &mut Cx<'_>,
+    child: &Arc<Table>,
+    foreign: &ForeignKey,
+    action: Action,
+    tid: Tid,
+    new: Option<&Row>,
+) -> Step<()> {
+    let pending = cx.state.checks.change.take_if(|change| change.tid == tid);
+    let erases = action == Action::Cascade && new.is_none();
+    if pending.is_none() {
+        let strength = if erases { Strength::Update } else { Strength::NoKeyUpdate };
+        let settled = settle(cx, child, tid, strength, true, Policy::Wait)?;
+        check_repeatable(cx, settled)?;
+        match settled {
+            Settled::Free => {}
+            Settled::Updated(newer) => return carry_on(cx, child, foreign, action, newer, new),
+            _ => return Ok(()),
+        }
+        if erases {
+            erase(cx, child, tid);
+            return Ok(());
+        }
+    }
+    let mut change = if let Some(change) = pending {
+        change
+    } else {
+        let version = cx.db.heap(child.oid).get(tid);
+        let Some(row) = version.map(|version| version.row.clone()) else { return Ok(()) };
+        let mut after = row.to_vec();
+        for (own, target) in foreign.columns.iter().zip(&foreign.target_columns) {
+            after[*own] = match (action, new) {
+                (Action::Cascade, Some(new)) => new[*target].clone(),
+                (Action::SetDefault, _) => default_value(cx, child, *own)?,
+                _ => Datum::Null,
+            };
+        }
+        Change::new(tid, after.into())
+    };
+    let done = replace(cx, child, &mut change);
+    if done.is_err() {
+        cx.state.checks.change = Some(change);
+    }
+    done
+}
+
+fn default_value(cx: &mut Cx<'_>, table: &Table, column: usize) -> Step<Datum> {
+    let default = table.columns[column].default.clone();
+    let expr = default.as_deref().unwrap_or(&Expr::NULL);
+    super::eval(expr, cx, &super::Frame::EMPTY)
+}

@@ -1,0 +1,305 @@
+//! json and jsonb. Must never accept a text that is no JSON.
+
+use std::sync::Arc;
+
+use crate::world::postgres::error::{PgError, Step};
+use crate::world::postgres::exec::Cx;
+use crate::world::postgres::sql::{Builtin, Function};
+use crate::world::postgres::types::{Array, Base, Datum, Json, Numeric, Ty, to_text};
+
+const fn f(
+    name: &'static str,
+    args: &'static [Ty],
+    ret: Ty,
+    strict: bool,
+    run: Builtin,
+) -> Function {
+    Function { name, args, ret, strict, variadic: false, run }
+}
+
+const fn v(name: &'static str, args: &'static [Ty], ret: Ty, run: Builtin) -> Function {
+    Function { name, args, ret, strict: false, variadic: true, run }
+}
+
+const TEXTS: Ty = Ty { base: Base::Text, array: true };
+const JSONS: Ty = Ty { base: Base::Jsonb, array: true };
+
+pub const TABLE: &[Function] = &[
+    f("->", &[Ty::JSONB, Ty::TEXT], Ty::JSONB, true, get),
+    f("->", &[Ty::JSONB, Ty::INT4], Ty::JSONB, true, get),
+    f("->>", &[Ty::JSONB, Ty::TEXT], Ty::TEXT, true, get_text),
+    f("->>", &[Ty::JSONB, Ty::INT4], Ty::TEXT, true, get_text),
+    f("->", &[Ty::JSON, Ty::TEXT], Ty::JSON, true, get_plain),
+    f("->>", &[Ty::JSON, Ty::TEXT], Ty::TEXT, true, get_text),
+    f("#>", &[Ty::JSONB, TEXTS], Ty::JSONB, true, path),
+    f("#>>", &[Ty::JSONB, TEXTS], Ty::TEXT, true, path_text),
+    f("@>", &[Ty::JSONB, Ty::JSONB], Ty::BOOL, true, contains),
+    f("<@", &[Ty::JSONB, Ty::JSONB], Ty::BOOL, true, contained),
+    f("?", &[Ty::JSONB, Ty::TEXT], Ty::BOOL, true, has_key),
+    f("||", &[Ty::JSONB, Ty::JSONB], Ty::JSONB, true, merge),
+    f("-", &[Ty::JSONB, Ty::TEXT], Ty::JSONB, true, without),
+    f("jsonb_typeof", &[Ty::JSONB], Ty::TEXT, true, type_of),
+    f("jsonb_array_length", &[Ty::JSONB], Ty::INT4, true, array_length),
+    f("jsonb_set", &[Ty::JSONB, TEXTS, Ty::JSONB], Ty::JSONB, true, set),
+    f("to_jsonb", &[Ty::ANY], Ty::JSONB, true, to_jsonb),
+    f("to_json", &[Ty::ANY], Ty::JSON, true, to_json_text),
+    f("row_to_json", &[Ty::RECORD], Ty::JSON, true, to_json_text),
+    v("jsonb_build_object", &[Ty::ANY], Ty::JSONB, build_object),
+    v("json_build_object", &[Ty::ANY], Ty::JSON, build_object_text),
+    v("jsonb_build_array", &[Ty::ANY], Ty::JSONB, build_array),
+    f("jsonb_build_object", &[], Ty::JSONB, false, build_object),
+    f("jsonb_array_elements", &[Ty::JSONB], JSONS, true, elements),
+    f("jsonb_array_elements_text", &[Ty::JSONB], TEXTS, true, elements_text),
+    f("jsonb_object_keys", &[Ty::JSONB], TEXTS, true, keys),
+];
+
+/// A value as JSON.
+pub fn to_json(datum: &Datum, ty: Ty) -> Json {
+    match datum {
+        Datum::Null => Json::Null,
+        Datum::Bool(flag) => Json::Bool(*flag),
+        Datum::Int(number) => Json::Number(Numeric::from_int(*number)),
+        Datum::Numeric(number) => Json::Number(*number),
+        Datum::Float(_) => {
+            let text = to_text(datum, ty);
+            Numeric::parse(&text).map_or(Json::Text(text), Json::Number)
+        }
+        Datum::Json(json) => (**json).clone(),
+        Datum::Text(text) if ty == Ty::JSON => Json::parse(text).unwrap_or(Json::Null),
+        Datum::Array(array) => {
+            Json::Array(array.items.iter().map(|item| to_json(item, ty.element())).collect())
+        }
+        Datum::Record(fields) => {
+            let named = fields.iter().enumerate();
+            Json::object(
+                named
+                    .map(|(at, (ty, field))| (format!("f{}", at + 1), to_json(field, *ty)))
+                    .collect(),
+            )
+        }
+        Datum::Micros(_) => Json::Text(
+            to_text(datum, ty).replacen(' ', "T", 1)
+                + if ty == Ty::TIMESTAMPTZ { ":00" } else { "" },
+        ),
+        other => Json::Text(to_text(other, ty)),
+    }
+}
+
+fn json(datum: &Datum) -> Json {
+    match datum {
+        Datum::Json(json) => (**json).clone(),
+        Datum::Text(text) => Json::parse(text).unwrap_or(Json::Null),
+        _ => Json::Null,
+    }
+}
+
+fn jsonb(json: Json) -> Datum {
+    Datum::Json(Arc::new(json))
+}
+
+fn field(from: &Json, key: &Datum) -> Option<Json> {
+    match key {
+        Datum::Text(key) => from.get(key).cloned(),
+        Datum::Int(at) => from.item(*at).cloned(),
+        _ => None,
+    }
+}
+
+fn get(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(field(&json(&args[0]), &args[1]).map_or(Datum::Null, jsonb))
+}
+
+fn get_plain(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(field(&json(&args[0]), &args[1]).map_or(Datum::Null, |found| Datum::text(found.to_string())))
+}
+
+fn get_text(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let found = field(&json(&args[0]), &args[1]);
+    Ok(found.and_then(|found| found.as_text()).map_or(Datum::Null, Datum::text))
+}
+
+fn follow(args: &[Datum]) -> Option<Json> {
+    let Datum::Array(path) = &args[1] else { return None };
+    let mut at = json(&args[0]);
+    for step in &path.items {
+        let step = step.as_str()?;
+        at = match &at {
+            Json::Object(_) => at.get(step)?.clone(),
+            _ => at.item(step.parse().ok()?)?.clone(),
+        };
+    }
+    Some(at)
+}
+
+fn path(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(follow(args).map_or(Datum::Null, jsonb))
+}
+
+fn path_text(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(follow(args).and_then(|found| found.as_text()).map_or(Datum::Null, Datum::text))
+}
+
+fn contains(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(Datum::Bool(json(&args[0]).contains(&json(&args[1]))))
+}
+
+fn contained(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(Datum::Bool(json(&args[1]).contains(&json(&args[0]))))
+}
+
+fn has_key(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let key = args[1].as_str().unwrap_or("");
+    Ok(Datum::Bool(match json(&args[0]) {
+        Json::Array(items) => items.contains(&Json::Text(key.to_owned())),
+        Json::Text(text) => text == key,
+        other => other.get(key).is_some(),
+    }))
+}
+
+fn merge(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(jsonb(match (json(&args[0]), json(&args[1])) {
+        (Json::Object(mut a), Json::Object(b)) => {
+            a.extend(b);
+            Json::object(a)
+        }
+        (Json::Array(mut a), Json::Array(b)) => {
+            a.extend(b);
+            Json::Array(a)
+        }
+        (Json::Array(mut a), b) => {
+            a.push(b);
+            Json::Array(a)
+        }
+        (a, Json::Array(b)) => Json::Array(std::iter::once(a).chain(b).collect()),
+        (a, b) => Json::Array(vec![a, b]),
+    }))
+}
+
+fn without(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let key = args[1].as_str().unwrap_or("");
+    Ok(jsonb(match json(&args[0]) {
+        Json::Object(fields) => {
+            Json::Object(fields.into_iter().filter(|(name, _)| name != key).collect())
+        }
+        Json::Array(items) => {
+            let kept = items.into_iter().filter(|item| *item != Json::Text(key.to_owned()));
+            Json::Array(kept.collect())
+        }
+        _ => return Err(PgError::new("22023", "cannot delete from scalar").into()),
+    }))
+}
+
+fn type_of(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(Datum::text(match json(&args[0]) {
+        Json::Null => "null",
+        Json::Bool(_) => "boolean",
+        Json::Number(_) => "number",
+        Json::Text(_) => "string",
+        Json::Array(_) => "array",
+        Json::Object(_) => "object",
+    }))
+}
+
+fn items(datum: &Datum, what: &str) -> Step<Vec<Json>> {
+    match json(datum) {
+        Json::Array(items) => Ok(items),
+        Json::Object(_) => {
+            Err(PgError::new("22023", format!("cannot {what} of a non-array")).into())
+        }
+        _ => Err(PgError::new("22023", format!("cannot {what} of a scalar")).into()),
+    }
+}
+
+fn array_length(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let items = items(&args[0], "get array length")?;
+    Ok(Datum::Int(i64::try_from(items.len()).unwrap_or(i64::MAX)))
+}
+
+fn set(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let Datum::Array(path) = &args[1] else { return Ok(args[0].clone()) };
+    let steps: Vec<String> =
+        path.items.iter().filter_map(|step| step.as_str().map(str::to_owned)).collect();
+    Ok(jsonb(replaced(json(&args[0]), &steps, &json(&args[2]))))
+}
+
+fn replaced(at: Json, path: &[String], value: &Json) -> Json {
+    let Some((step, rest)) = path.split_first() else { return value.clone() };
+    match at {
+        Json::Object(mut fields) => {
+            let place = fields.iter().position(|(name, _)| name == step);
+            match place {
+                Some(place) => {
+                    let inner = std::mem::replace(&mut fields[place].1, Json::Null);
+                    fields[place].1 = replaced(inner, rest, value);
+                }
+                None if rest.is_empty() => fields.push((step.clone(), value.clone())),
+                None => {}
+            }
+            Json::object(fields)
+        }
+        Json::Array(mut items) => {
+            let place = step.parse::<usize>().ok().filter(|place| *place < items.len());
+            if let Some(place) = place {
+                let inner = std::mem::replace(&mut items[place], Json::Null);
+                items[place] = replaced(inner, rest, value);
+            }
+            Json::Array(items)
+        }
+        other => other,
+    }
+}
+
+fn to_jsonb(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
+    Ok(jsonb(to_json(&args[0], types[0])))
+}
+
+fn to_json_text(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
+    Ok(Datum::text(to_json(&args[0], types[0]).to_string()))
+}
+
+fn object(args: &[Datum], types: &[Ty]) -> Step<Json> {
+    if !args.len().is_multiple_of(2) {
+        let message = "argument list must have even number of elements";
+        return Err(PgError::new("22023", message).into());
+    }
+    let mut fields = Vec::with_capacity(args.len() / 2);
+    for (pair, types) in args.chunks_exact(2).zip(types.chunks_exact(2)) {
+        if pair[0].is_null() {
+            return Err(PgError::new("22023", "argument 1: key must not be null").into());
+        }
+        fields.push((to_text(&pair[0], types[0]), to_json(&pair[1], types[1])));
+    }
+    Ok(Json::object(fields))
+}
+
+fn build_object(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
+    Ok(jsonb(object(args, types)?))
+}
+
+fn build_object_text(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
+    Ok(Datum::text(object(args, types)?.to_string()))
+}
+
+fn build_array(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
+    Ok(jsonb(Json::Array(args.iter().zip(types).map(|(arg, ty)| to_json(arg, *ty)).collect())))
+}
+
+fn array(items: Vec<Datum>) -> Datum {
+    Datum::Array(Arc::new(Array { items }))
+}
+
+fn elements(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(array(items(&args[0], "extract elements")?.into_iter().map(jsonb).collect()))
+}
+
+fn elements_text(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let items = items(&args[0], "extract elements")?;
+    Ok(array(items.iter().map(|item| item.as_text().map_or(Datum::Null, Datum::text)).collect()))
+}
+
+fn keys(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    match json(&args[0]) {
+        Json::Object(fields) => Ok(array(fields.iter().map(|(key, _)| Datum::text(key)).collect())),
+        _ => Err(PgError::new("22023", "cannot call jsonb_object_keys on a scalar").into()),
+    }
+}

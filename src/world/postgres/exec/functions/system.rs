@@ -1,0 +1,348 @@
+//! Locks, sequences, settings, the session itself. Must never wait: it asks to be called again.
+
+use std::time::Duration;
+
+use crate::world::postgres::error::{PgError, Result, Step, Stop, common};
+use crate::world::postgres::exec::Cx;
+use crate::world::postgres::exec::setting;
+use crate::world::postgres::sql::{Builtin, Function};
+use crate::world::postgres::storage::Notification;
+use crate::world::postgres::storage::locks::{Mode, Owner, Tag};
+use crate::world::postgres::types::{Base, Datum, Ty};
+
+const fn f(name: &'static str, args: &'static [Ty], ret: Ty, run: Builtin) -> Function {
+    Function { name, args, ret, strict: true, variadic: false, run }
+}
+
+const ONE: &[Ty] = &[Ty::INT8];
+const TWO: &[Ty] = &[Ty::INT4, Ty::INT4];
+const INT4S: Ty = Ty { base: Base::Int4, array: true };
+
+pub const TABLE: &[Function] = &[
+    f("pg_advisory_lock", ONE, Ty::VOID, lock_session),
+    f("pg_advisory_lock", TWO, Ty::VOID, lock_session),
+    f("pg_advisory_lock_shared", ONE, Ty::VOID, lock_session_shared),
+    f("pg_advisory_lock_shared", TWO, Ty::VOID, lock_session_shared),
+    f("pg_advisory_xact_lock", ONE, Ty::VOID, lock_transaction),
+    f("pg_advisory_xact_lock", TWO, Ty::VOID, lock_transaction),
+    f("pg_advisory_xact_lock_shared", ONE, Ty::VOID, lock_transaction_shared),
+    f("pg_advisory_xact_lock_shared", TWO, Ty::VOID, lock_transaction_shared),
+    f("pg_try_advisory_lock", ONE, Ty::BOOL, try_session),
+    f("pg_try_advisory_lock", TWO, Ty::BOOL, try_session),
+    f("pg_try_advisory_lock_shared", ONE, Ty::BOOL, try_session_shared),
+    f("pg_try_advisory_lock_shared", TWO, Ty::BOOL, try_session_shared),
+    f("pg_try_advisory_xact_lock", ONE, Ty::BOOL, try_transaction),
+    f("pg_try_advisory_xact_lock", TWO, Ty::BOOL, try_transaction),
+    f("pg_advisory_unlock", ONE, Ty::BOOL, unlock),
+    f("pg_advisory_unlock", TWO, Ty::BOOL, unlock),
+    f("pg_advisory_unlock_shared", ONE, Ty::BOOL, unlock_shared),
+    f("pg_advisory_unlock_shared", TWO, Ty::BOOL, unlock_shared),
+    f("pg_advisory_unlock_all", &[], Ty::VOID, unlock_all),
+    f("pg_sleep", &[Ty::FLOAT8], Ty::VOID, sleep),
+    f("pg_backend_pid", &[], Ty::INT4, backend_pid),
+    f("pg_isolation_test_session_is_blocked", &[Ty::INT4, INT4S], Ty::BOOL, is_blocked),
+    f("pg_blocking_pids", &[Ty::INT4], INT4S, blocking_pids),
+    f("pg_cancel_backend", &[Ty::INT4], Ty::BOOL, cancel_backend),
+    f("pg_notify", &[Ty::TEXT, Ty::TEXT], Ty::VOID, notify),
+    f("nextval", &[Ty::REGCLASS], Ty::INT8, nextval),
+    f("nextval", &[Ty::TEXT], Ty::INT8, nextval),
+    f("currval", &[Ty::REGCLASS], Ty::INT8, currval),
+    f("lastval", &[], Ty::INT8, lastval),
+    f("setval", &[Ty::REGCLASS, Ty::INT8], Ty::INT8, setval),
+    f("setval", &[Ty::REGCLASS, Ty::INT8, Ty::BOOL], Ty::INT8, setval),
+    f("pg_get_serial_sequence", &[Ty::TEXT, Ty::TEXT], Ty::TEXT, serial_sequence),
+    f("current_setting", &[Ty::TEXT], Ty::TEXT, current_setting),
+    f("current_setting", &[Ty::TEXT, Ty::BOOL], Ty::TEXT, current_setting),
+    f("set_config", &[Ty::TEXT, Ty::TEXT, Ty::BOOL], Ty::TEXT, set_config),
+    f("version", &[], Ty::TEXT, version),
+    f("current_user", &[], Ty::NAME, current_user),
+    f("session_user", &[], Ty::NAME, current_user),
+    f("user", &[], Ty::NAME, current_user),
+    f("current_role", &[], Ty::NAME, current_user),
+    f("current_database", &[], Ty::NAME, current_database),
+    f("current_catalog", &[], Ty::NAME, current_database),
+    f("current_schema", &[], Ty::NAME, current_schema),
+    f("txid_current", &[], Ty::INT8, txid_current),
+    f("pg_current_xact_id", &[], Ty::INT8, txid_current),
+    f("pg_is_in_recovery", &[], Ty::BOOL, no),
+    f("gen_random_uuid", &[], Ty::UUID, random_uuid),
+    f("random", &[], Ty::FLOAT8, random),
+    f("pg_typeof", &[Ty::ANY], Ty::TEXT, type_of),
+    f("pg_table_is_visible", &[Ty::OID], Ty::BOOL, yes),
+];
+
+/// One key of 64 bits, or two of 32.
+fn tag(args: &[Datum]) -> Tag {
+    let key = |at: usize| args.get(at).and_then(Datum::as_int);
+    match (key(0), key(1)) {
+        (Some(high), Some(low)) => Tag::Advisory((high << 32) | (low & 0xffff_ffff), true),
+        (high, _) => Tag::Advisory(high.unwrap_or(0), false),
+    }
+}
+
+fn transaction(cx: &Cx<'_>) -> Owner {
+    cx.db.level(cx.pid)
+}
+
+fn lock(cx: &mut Cx<'_>, args: &[Datum], mode: Mode, owner: Owner) -> Step<Datum> {
+    cx.db.lock(cx.pid, tag(args), mode, owner)?;
+    Ok(Datum::Void)
+}
+
+fn lock_session(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    lock(cx, args, Mode::Exclusive, Owner::Session)
+}
+
+fn lock_session_shared(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    lock(cx, args, Mode::Share, Owner::Session)
+}
+
+fn lock_transaction(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let owner = transaction(cx);
+    lock(cx, args, Mode::Exclusive, owner)
+}
+
+fn lock_transaction_shared(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let owner = transaction(cx);
+    lock(cx, args, Mode::Share, owner)
+}
+
+fn try_session(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(Datum::Bool(cx.db.try_lock(cx.pid, tag(args), Mode::Exclusive, Owner::Session)))
+}
+
+fn try_session_shared(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(Datum::Bool(cx.db.try_lock(cx.pid, tag(args), Mode::Share, Owner::Session)))
+}
+
+fn try_transaction(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let owner = transaction(cx);
+    Ok(Datum::Bool(cx.db.try_lock(cx.pid, tag(args), Mode::Exclusive, owner)))
+}
+
+fn release(cx: &mut Cx<'_>, args: &[Datum], mode: Mode) -> Datum {
+    let mut woken = Vec::new();
+    let locks = &mut cx.db.locks;
+    let held = locks.release(cx.pid, tag(args), mode, Some(Owner::Session), &mut woken);
+    cx.db.wake(woken);
+    if !held {
+        let message = format!("you don't own a lock of type {}", mode.name());
+        let warning = PgError::new("01000", message).severity("WARNING");
+        cx.db.proc_mut(cx.pid).notices.push(warning);
+    }
+    Datum::Bool(held)
+}
+
+fn unlock(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(release(cx, args, Mode::Exclusive))
+}
+
+fn unlock_shared(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(release(cx, args, Mode::Share))
+}
+
+fn unlock_all(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let mut woken = Vec::new();
+    cx.db.locks.release_where(cx.pid, &mut woken, |owner, tag| {
+        owner == Owner::Session && matches!(tag, Tag::Advisory(..))
+    });
+    cx.db.wake(woken);
+    Ok(Datum::Void)
+}
+
+fn sleep(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let Datum::Float(seconds) = args[0] else { return Ok(Datum::Null) };
+    let proc = cx.db.proc_mut(cx.pid);
+    match proc.sleep_until {
+        Some(until) if proc.now >= until => {
+            proc.sleep_until = None;
+            Ok(Datum::Void)
+        }
+        Some(_) => Err(Stop::Wait),
+        None => {
+            let time = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+            proc.sleep_until = Some(proc.now + time);
+            Err(Stop::Wait)
+        }
+    }
+}
+
+fn backend_pid(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(Datum::Int(i64::from(cx.pid)))
+}
+
+fn blockers(cx: &Cx<'_>, of: &Datum) -> Vec<i64> {
+    let pid = of.as_int().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
+    cx.db.locks.blockers(pid).into_iter().map(i64::from).collect()
+}
+
+/// What isolationtester asks: does the session wait for one of these?
+fn is_blocked(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let Datum::Array(interesting) = &args[1] else { return Ok(Datum::Bool(false)) };
+    let blocked = blockers(cx, &args[0]);
+    let wanted = interesting.items.iter().filter_map(Datum::as_int);
+    Ok(Datum::Bool(wanted.into_iter().any(|pid| blocked.contains(&pid))))
+}
+
+fn blocking_pids(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let items = blockers(cx, &args[0]).into_iter().map(Datum::Int).collect();
+    Ok(Datum::Array(std::sync::Arc::new(crate::world::postgres::types::Array { items })))
+}
+
+fn cancel_backend(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let pid = args[0].as_int().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
+    Ok(Datum::Bool(cx.db.cancel(pid)))
+}
+
+fn notify(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let text = |at: usize| args[at].as_str().unwrap_or("").to_owned();
+    let notification = Notification { pid: cx.pid, channel: text(0), payload: text(1) };
+    let notifies = &mut cx.db.txn_mut(cx.pid).notifies;
+    if !notifies.contains(&notification) {
+        notifies.push(notification);
+    }
+    Ok(Datum::Void)
+}
+
+fn sequence_of(cx: &Cx<'_>, arg: &Datum) -> Result<u32> {
+    match arg {
+        Datum::Text(name) => cx.db.catalog.sequence(name).ok_or_else(|| common::no_relation(name)),
+        other => {
+            let oid = other.as_int().and_then(|oid| u32::try_from(oid).ok()).unwrap_or(0);
+            Ok(oid)
+        }
+    }
+}
+
+fn nextval(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let oid = sequence_of(cx, &args[0])?;
+    let Some(sequence) = cx.db.catalog.sequences.get_mut(&oid) else {
+        return Err(PgError::new("42809", "not a sequence").into());
+    };
+    let mut value = sequence.next;
+    if sequence.called {
+        value = match sequence.next.checked_add(sequence.increment) {
+            Some(next) if next <= sequence.max && next >= sequence.min => next,
+            _ if sequence.cycle && sequence.increment > 0 => sequence.min,
+            _ if sequence.cycle => sequence.max,
+            _ => {
+                let name = &sequence.name;
+                let (which, bound) = if sequence.increment > 0 {
+                    ("maximum", sequence.max)
+                } else {
+                    ("minimum", sequence.min)
+                };
+                let message =
+                    format!("nextval: reached {which} value of sequence \"{name}\" ({bound})");
+                return Err(PgError::new("2200H", message).into());
+            }
+        };
+    }
+    (sequence.next, sequence.called) = (value, true);
+    let proc = cx.db.proc_mut(cx.pid);
+    proc.currvals.insert(oid, value);
+    proc.last_sequence = Some(oid);
+    Ok(Datum::Int(value))
+}
+
+fn currval(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let oid = sequence_of(cx, &args[0])?;
+    let known = cx.db.proc(cx.pid).currvals.get(&oid).copied();
+    let name = cx.db.catalog.sequences.get(&oid).map(|s| s.name.to_string()).unwrap_or_default();
+    known.map(Datum::Int).ok_or_else(|| {
+        let message = format!("currval of sequence \"{name}\" is not yet defined in this session");
+        PgError::new("55000", message).into()
+    })
+}
+
+fn lastval(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let proc = cx.db.proc(cx.pid);
+    let known = proc.last_sequence.and_then(|oid| proc.currvals.get(&oid).copied());
+    known
+        .map(Datum::Int)
+        .ok_or_else(|| PgError::new("55000", "lastval is not yet defined in this session").into())
+}
+
+fn setval(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let oid = sequence_of(cx, &args[0])?;
+    let value = args[1].as_int().unwrap_or(1);
+    let called = args.get(2).and_then(Datum::as_bool).unwrap_or(true);
+    if let Some(sequence) = cx.db.catalog.sequences.get_mut(&oid) {
+        (sequence.next, sequence.called) = (value, called);
+    }
+    cx.db.proc_mut(cx.pid).currvals.insert(oid, value);
+    Ok(Datum::Int(value))
+}
+
+fn serial_sequence(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let text = |at: usize| args[at].as_str().unwrap_or("");
+    Ok(Datum::text(format!("public.{}_{}_seq", text(0), text(1))))
+}
+
+fn current_setting(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let name = args[0].as_str().unwrap_or("");
+    let missing_ok = args.get(1).and_then(Datum::as_bool) == Some(true);
+    match setting::show(cx.db, cx.pid, name) {
+        Ok(value) => Ok(Datum::text(value)),
+        Err(_) if missing_ok => Ok(Datum::Null),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn set_config(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let text = |at: usize| args[at].as_str().unwrap_or("");
+    let local = args[2].as_bool() == Some(true);
+    setting::set(cx.db, cx.pid, text(0), Some(text(1)), local)?;
+    Ok(args[1].clone())
+}
+
+fn version(_: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(Datum::text("PostgreSQL 15.0 (seedbed)"))
+}
+
+fn current_user(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(Datum::text(&cx.db.proc(cx.pid).user))
+}
+
+fn current_database(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(Datum::text(&cx.db.proc(cx.pid).database))
+}
+
+fn current_schema(_: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(Datum::text("public"))
+}
+
+fn txid_current(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    cx.db.xid(cx.pid);
+    let top = cx.db.txn(cx.pid).top().unwrap_or(0);
+    Ok(Datum::Int(i64::try_from(top).unwrap_or(i64::MAX)))
+}
+
+fn no(_: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(Datum::Bool(false))
+}
+
+fn yes(_: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(Datum::Bool(true))
+}
+
+/// Version 4 (RFC 9562).
+fn random_uuid(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let proc = cx.db.proc_mut(cx.pid);
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&proc.next_random().to_be_bytes());
+    bytes[8..].copy_from_slice(&proc.next_random().to_be_bytes());
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    Ok(Datum::Uuid(bytes))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "53 bits fit a float8")]
+fn random(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let bits = cx.db.proc_mut(cx.pid).next_random() >> 11;
+    Ok(Datum::Float(bits as f64 / (1_u64 << 53) as f64))
+}
+
+fn type_of(_: &mut Cx<'_>, _: &[Datum], types: &[Ty]) -> Step<Datum> {
+    Ok(Datum::text(types[0].name()))
+}

@@ -1,0 +1,246 @@
+//! Dates, times and intervals. Must never read a clock but the statement's.
+
+use crate::world::postgres::error::{PgError, Result, Step, common};
+use crate::world::postgres::exec::Cx;
+use crate::world::postgres::sql::{Builtin, Function};
+use crate::world::postgres::types::{
+    Datum, EPOCH_DAYS, Interval, MICROS_PER_DAY, MICROS_PER_SECOND, Numeric, Ty, civil_from_days,
+    days_from_civil, timestamp_plus,
+};
+
+const fn f(name: &'static str, args: &'static [Ty], ret: Ty, run: Builtin) -> Function {
+    Function { name, args, ret, strict: true, variadic: false, run }
+}
+
+pub const TABLE: &[Function] = &[
+    f("now", &[], Ty::TIMESTAMPTZ, now),
+    f("transaction_timestamp", &[], Ty::TIMESTAMPTZ, now),
+    f("current_timestamp", &[], Ty::TIMESTAMPTZ, now),
+    f("localtimestamp", &[], Ty::TIMESTAMP, now),
+    f("statement_timestamp", &[], Ty::TIMESTAMPTZ, statement_now),
+    f("clock_timestamp", &[], Ty::TIMESTAMPTZ, statement_now),
+    f("current_date", &[], Ty::DATE, today),
+    f("+", &[Ty::TIMESTAMPTZ, Ty::INTERVAL], Ty::TIMESTAMPTZ, plus),
+    f("+", &[Ty::TIMESTAMP, Ty::INTERVAL], Ty::TIMESTAMP, plus),
+    f("+", &[Ty::INTERVAL, Ty::TIMESTAMPTZ], Ty::TIMESTAMPTZ, plus),
+    f("+", &[Ty::DATE, Ty::INTERVAL], Ty::TIMESTAMP, plus),
+    f("+", &[Ty::DATE, Ty::INT4], Ty::DATE, plus),
+    f("+", &[Ty::INTERVAL, Ty::INTERVAL], Ty::INTERVAL, plus),
+    f("-", &[Ty::TIMESTAMPTZ, Ty::INTERVAL], Ty::TIMESTAMPTZ, minus),
+    f("-", &[Ty::TIMESTAMP, Ty::INTERVAL], Ty::TIMESTAMP, minus),
+    f("-", &[Ty::DATE, Ty::INTERVAL], Ty::TIMESTAMP, minus),
+    f("-", &[Ty::DATE, Ty::INT4], Ty::DATE, minus),
+    f("-", &[Ty::DATE, Ty::DATE], Ty::INT4, minus),
+    f("-", &[Ty::TIMESTAMPTZ, Ty::TIMESTAMPTZ], Ty::INTERVAL, minus),
+    f("-", &[Ty::TIMESTAMP, Ty::TIMESTAMP], Ty::INTERVAL, minus),
+    f("-", &[Ty::INTERVAL, Ty::INTERVAL], Ty::INTERVAL, minus),
+    f("-", &[Ty::INTERVAL], Ty::INTERVAL, negate),
+    f("*", &[Ty::INTERVAL, Ty::FLOAT8], Ty::INTERVAL, times),
+    f("*", &[Ty::FLOAT8, Ty::INTERVAL], Ty::INTERVAL, times),
+    f("extract", &[Ty::TEXT, Ty::TIMESTAMPTZ], Ty::NUMERIC, extract),
+    f("extract", &[Ty::TEXT, Ty::TIMESTAMP], Ty::NUMERIC, extract),
+    f("extract", &[Ty::TEXT, Ty::DATE], Ty::NUMERIC, extract),
+    f("extract", &[Ty::TEXT, Ty::INTERVAL], Ty::NUMERIC, extract),
+    f("date_part", &[Ty::TEXT, Ty::TIMESTAMPTZ], Ty::FLOAT8, date_part),
+    f("date_part", &[Ty::TEXT, Ty::TIMESTAMP], Ty::FLOAT8, date_part),
+    f("date_part", &[Ty::TEXT, Ty::INTERVAL], Ty::FLOAT8, date_part),
+    f("date_trunc", &[Ty::TEXT, Ty::TIMESTAMPTZ], Ty::TIMESTAMPTZ, date_trunc),
+    f("date_trunc", &[Ty::TEXT, Ty::TIMESTAMP], Ty::TIMESTAMP, date_trunc),
+    f("timezone", &[Ty::TEXT, Ty::TIMESTAMPTZ], Ty::TIMESTAMP, timezone),
+    f("timezone", &[Ty::TEXT, Ty::TIMESTAMP], Ty::TIMESTAMPTZ, timezone),
+    f("to_timestamp", &[Ty::FLOAT8], Ty::TIMESTAMPTZ, to_timestamp),
+    f("make_interval", &[], Ty::INTERVAL, make_interval),
+];
+
+fn now(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(Datum::Micros(cx.db.txn(cx.pid).start_micros))
+}
+
+fn statement_now(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(Datum::Micros(cx.db.proc(cx.pid).now_micros))
+}
+
+fn today(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let days = cx.db.txn(cx.pid).start_micros.div_euclid(MICROS_PER_DAY);
+    Ok(Datum::Date(i32::try_from(days).map_err(|_| common::out_of_range("date"))?))
+}
+
+fn date_plus(days: i32, by: i64) -> Result<Datum> {
+    let sum = i64::from(days).checked_add(by).and_then(|days| i32::try_from(days).ok());
+    sum.map(Datum::Date).ok_or_else(|| PgError::new("22008", "date out of range"))
+}
+
+fn plus(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(match (&args[0], &args[1]) {
+        (Datum::Micros(at), Datum::Interval(by)) | (Datum::Interval(by), Datum::Micros(at)) => {
+            Datum::Micros(timestamp_plus(*at, *by)?)
+        }
+        (Datum::Date(days), Datum::Interval(by)) => {
+            Datum::Micros(timestamp_plus(i64::from(*days) * MICROS_PER_DAY, *by)?)
+        }
+        (Datum::Date(days), Datum::Int(by)) => date_plus(*days, *by)?,
+        (Datum::Interval(a), Datum::Interval(b)) => Datum::Interval(a.add(*b)?),
+        _ => Datum::Null,
+    })
+}
+
+fn minus(cx: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
+    Ok(match (&args[0], &args[1]) {
+        (left, Datum::Interval(by)) => {
+            return plus(cx, &[left.clone(), Datum::Interval(by.neg())], types);
+        }
+        (Datum::Date(days), Datum::Int(by)) => date_plus(*days, -*by)?,
+        (Datum::Date(a), Datum::Date(b)) => Datum::Int(i64::from(*a) - i64::from(*b)),
+        (Datum::Micros(a), Datum::Micros(b)) => {
+            let span = a.checked_sub(*b).ok_or_else(|| common::out_of_range("interval"))?;
+            let days = i32::try_from(span / MICROS_PER_DAY).unwrap_or(0);
+            Datum::Interval(Interval { months: 0, days, micros: span % MICROS_PER_DAY })
+        }
+        _ => Datum::Null,
+    })
+}
+
+fn negate(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(if let Datum::Interval(interval) = &args[0] {
+        Datum::Interval(interval.neg())
+    } else {
+        Datum::Null
+    })
+}
+
+/// Days and months keep whole numbers; the rest of a product goes to the time.
+#[allow(clippy::cast_possible_truncation, reason = "the product is rounded to microseconds")]
+#[allow(clippy::cast_precision_loss, reason = "the factor is a float8 already")]
+fn times(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let ((Datum::Interval(interval), Datum::Float(factor))
+    | (Datum::Float(factor), Datum::Interval(interval))) = (&args[0], &args[1])
+    else {
+        return Ok(Datum::Null);
+    };
+    let months = f64::from(interval.months) * factor;
+    let days = f64::from(interval.days) * factor + months.fract() * 30.0;
+    let micros = interval.micros as f64 * factor + days.fract() * MICROS_PER_DAY as f64;
+    Ok(Datum::Interval(Interval {
+        months: months.trunc() as i32,
+        days: days.trunc() as i32,
+        micros: micros.round_ties_even() as i64,
+    }))
+}
+
+/// Microseconds since 2000-01-01 of a date or timestamp.
+fn micros_of(datum: &Datum) -> Option<i64> {
+    match datum {
+        Datum::Micros(micros) => Some(*micros),
+        Datum::Date(days) => Some(i64::from(*days) * MICROS_PER_DAY),
+        _ => None,
+    }
+}
+
+fn scaled(micros: i64) -> Numeric {
+    Numeric::new(i128::from(micros), 6)
+}
+
+fn unknown_unit(unit: &str) -> PgError {
+    PgError::new(
+        "22023",
+        format!("unit \"{unit}\" not recognized for type timestamp with time zone"),
+    )
+}
+
+fn part(unit: &str, datum: &Datum) -> Result<Numeric> {
+    if let Datum::Interval(interval) = datum {
+        return interval_part(unit, *interval);
+    }
+    let micros = micros_of(datum).unwrap_or(0);
+    let days = micros.div_euclid(MICROS_PER_DAY) + EPOCH_DAYS;
+    let clock = micros.rem_euclid(MICROS_PER_DAY);
+    let (year, month, day) = civil_from_days(days);
+    let seconds = clock / MICROS_PER_SECOND;
+    let week_day = (days + 4).rem_euclid(7);
+    Ok(match unit {
+        "epoch" => scaled(micros + EPOCH_DAYS * MICROS_PER_DAY),
+        "year" => Numeric::from_int(year),
+        "month" => Numeric::from_int(month),
+        "quarter" => Numeric::from_int((month - 1) / 3 + 1),
+        "day" => Numeric::from_int(day),
+        "hour" => Numeric::from_int(seconds / 3600),
+        "minute" => Numeric::from_int(seconds / 60 % 60),
+        "second" => scaled(clock % (60 * MICROS_PER_SECOND)),
+        "milliseconds" => Numeric::new(i128::from(clock % (60 * MICROS_PER_SECOND)), 3),
+        "microseconds" => Numeric::from_int(clock % (60 * MICROS_PER_SECOND)),
+        "dow" => Numeric::from_int(week_day),
+        "isodow" => Numeric::from_int(if week_day == 0 { 7 } else { week_day }),
+        "doy" => Numeric::from_int(days - days_from_civil(year, 1, 1) + 1),
+        other => return Err(unknown_unit(other)),
+    })
+}
+
+fn interval_part(unit: &str, interval: Interval) -> Result<Numeric> {
+    let seconds = interval.micros / MICROS_PER_SECOND;
+    Ok(match unit {
+        "epoch" => {
+            let days = i64::from(interval.months) / 12 * 365 * 24 * 3600
+                + i64::from(interval.months) / 12 * 6 * 3600
+                + i64::from(interval.months) % 12 * 30 * 24 * 3600
+                + i64::from(interval.days) * 24 * 3600;
+            scaled(interval.micros).add(Numeric::from_int(days))?
+        }
+        "year" => Numeric::from_int(i64::from(interval.months / 12)),
+        "month" => Numeric::from_int(i64::from(interval.months % 12)),
+        "day" => Numeric::from_int(i64::from(interval.days)),
+        "hour" => Numeric::from_int(seconds / 3600),
+        "minute" => Numeric::from_int(seconds / 60 % 60),
+        "second" => scaled(interval.micros % (60 * MICROS_PER_SECOND)),
+        other => return Err(unknown_unit(other)),
+    })
+}
+
+fn extract(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let unit = args[0].as_str().unwrap_or("").to_lowercase();
+    Ok(Datum::Numeric(part(&unit, &args[1])?))
+}
+
+fn date_part(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let unit = args[0].as_str().unwrap_or("").to_lowercase();
+    Ok(Datum::Float(part(&unit, &args[1])?.to_f64()))
+}
+
+fn date_trunc(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let Datum::Micros(micros) = args[1] else { return Ok(Datum::Null) };
+    let unit = args[0].as_str().unwrap_or("").to_lowercase();
+    let days = micros.div_euclid(MICROS_PER_DAY) + EPOCH_DAYS;
+    let (year, month, _) = civil_from_days(days);
+    let civil = |year, month| (days_from_civil(year, month, 1) - EPOCH_DAYS) * MICROS_PER_DAY;
+    Ok(Datum::Micros(match unit.as_str() {
+        "microseconds" => micros,
+        "milliseconds" => micros - micros.rem_euclid(1_000),
+        "second" => micros - micros.rem_euclid(MICROS_PER_SECOND),
+        "minute" => micros - micros.rem_euclid(60 * MICROS_PER_SECOND),
+        "hour" => micros - micros.rem_euclid(3600 * MICROS_PER_SECOND),
+        "day" => micros - micros.rem_euclid(MICROS_PER_DAY),
+        "week" => (days - (days + 3).rem_euclid(7) - EPOCH_DAYS) * MICROS_PER_DAY,
+        "month" => civil(year, month),
+        "quarter" => civil(year, (month - 1) / 3 * 3 + 1),
+        "year" => civil(year, 1),
+        other => return Err(unknown_unit(other).into()),
+    }))
+}
+
+/// Only UTC and its names are known.
+fn timezone(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    match args[0].as_str().unwrap_or("").to_uppercase().as_str() {
+        "UTC" | "GMT" | "ETC/UTC" | "Z" => Ok(args[1].clone()),
+        other => Err(PgError::unsupported(format_args!("the time zone {other}")).into()),
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "rounded to microseconds")]
+fn to_timestamp(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let Datum::Float(seconds) = args[0] else { return Ok(Datum::Null) };
+    let micros = (seconds * 1e6).round_ties_even() as i64;
+    Ok(Datum::Micros(micros - EPOCH_DAYS * MICROS_PER_DAY))
+}
+
+fn make_interval(_: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(Datum::Interval(Interval::default()))
+}

@@ -1,0 +1,226 @@
+//! INSERT, with ON CONFLICT. Must never touch a row but the proposed and the conflicting one.
+
+use std::sync::Arc;
+
+use super::constraint::{check_row, check_unique, find_conflict, index_keys};
+use super::foreign;
+use super::modify::{Change, put_version, replace};
+use super::query::{CteRun, QueryRun, project};
+use super::tuple::{Settled, serialization, settle};
+use super::{Cx, Frame, eval, is_true};
+use crate::world::postgres::error::{PgError, Step};
+use crate::world::postgres::sql::{Conflict, Insert, Policy};
+use crate::world::postgres::storage::catalog::Table;
+use crate::world::postgres::storage::heap::{Strength, Tid};
+use crate::world::postgres::types::{Datum, Row};
+
+/// How far the current row has come.
+enum Stage {
+    Next,
+    /// Values are there; nothing is written.
+    Proposed(Row),
+    /// Written; unique indexes from this position on are to be looked at.
+    Written(Tid, Row, usize),
+    /// In the way of the proposed row stands this version.
+    Conflict(Tid, Row, Option<Box<Change>>),
+}
+
+pub struct InsertRun<'p> {
+    insert: &'p Insert,
+    ctes: CteRun<'p>,
+    source: QueryRun<'p>,
+    stage: Stage,
+    source_row: Option<Row>,
+    pub count: u64,
+}
+
+impl<'p> InsertRun<'p> {
+    pub fn new(insert: &'p Insert) -> InsertRun<'p> {
+        InsertRun {
+            insert,
+            ctes: CteRun::default(),
+            source: QueryRun::new(&insert.source),
+            stage: Stage::Next,
+            source_row: None,
+            count: 0,
+        }
+    }
+
+    pub fn next(&mut self, cx: &mut Cx<'_>) -> Step<Option<Row>> {
+        self.ctes.finish(&self.insert.ctes, cx)?;
+        loop {
+            let written = match std::mem::replace(&mut self.stage, Stage::Next) {
+                Stage::Next => {
+                    if !self.propose(cx)? {
+                        return Ok(None);
+                    }
+                    continue;
+                }
+                Stage::Proposed(row) => self.write(cx, row)?,
+                Stage::Written(tid, row, from) => self.check(cx, tid, row, from)?,
+                Stage::Conflict(tid, row, change) => self.resolve(cx, tid, row, change)?,
+            };
+            let Some(row) = written else { continue };
+            self.count += 1;
+            if let Some((exprs, _)) = &self.insert.returning {
+                return project(exprs, cx, &Frame::of(&row)).map(Some);
+            }
+        }
+    }
+
+    fn propose(&mut self, cx: &mut Cx<'_>) -> Step<bool> {
+        if self.source_row.is_none() {
+            self.source_row = self.source.next(cx, None)?;
+        }
+        let Some(row) = &self.source_row else { return Ok(false) };
+        let proposed = project(&self.insert.values, cx, &Frame::of(row))?;
+        self.source_row = None;
+        check_row(cx, &self.insert.table, &proposed)?;
+        self.stage = Stage::Proposed(proposed);
+        Ok(true)
+    }
+
+    fn write(&mut self, cx: &mut Cx<'_>, row: Row) -> Step<Option<Row>> {
+        let table = &self.insert.table;
+        if let Some(conflict) = &self.insert.conflict {
+            self.stage = Stage::Proposed(row.clone());
+            let found = arbitrate(cx, table, conflict, &row)?;
+            if let Some(tid) = found {
+                self.stage = Stage::Conflict(tid, row, None);
+                return Ok(None);
+            }
+        }
+        let tid = put_version(cx, table, row.clone(), false, Vec::new())?;
+        self.stage = Stage::Written(tid, row, 0);
+        Ok(None)
+    }
+
+    fn check(&mut self, cx: &mut Cx<'_>, tid: Tid, row: Row, mut from: usize) -> Step<Option<Row>> {
+        let checked = check_unique(cx, &self.insert.table, tid, &mut from);
+        if checked.is_err() {
+            self.stage = Stage::Written(tid, row, from);
+            checked?;
+            return Ok(None);
+        }
+        foreign::inserted(cx, &self.insert.table, tid, &row);
+        Ok(Some(row))
+    }
+
+    /// DO NOTHING or DO UPDATE.
+    fn resolve(
+        &mut self,
+        cx: &mut Cx<'_>,
+        tid: Tid,
+        row: Row,
+        change: Option<Box<Change>>,
+    ) -> Step<Option<Row>> {
+        let table = &self.insert.table;
+        let conflict = self.insert.conflict.as_ref().expect("a conflict needs its clause");
+        let Some((targets, condition)) = &conflict.update else {
+            check_seen(cx, table, tid)?;
+            return Ok(None);
+        };
+        let mut change = if let Some(change) = change {
+            change
+        } else {
+            let keys = table.key_columns();
+            let key = targets.iter().any(|target| keys.contains(&target.column));
+            let strength = if key { Strength::Update } else { Strength::NoKeyUpdate };
+            self.stage = Stage::Conflict(tid, row.clone(), None);
+            match settle(cx, table, tid, strength, true, Policy::Wait)? {
+                Settled::Free => {}
+                Settled::SelfModified | Settled::Invisible => return Err(twice().into()),
+                Settled::Updated(_) if cx.is_repeatable() => {
+                    return Err(serialization("update").into());
+                }
+                Settled::Deleted if cx.is_repeatable() => {
+                    return Err(serialization("delete").into());
+                }
+                Settled::Updated(_) | Settled::Deleted | Settled::Busy => {
+                    self.stage = Stage::Proposed(row);
+                    return Ok(None);
+                }
+            }
+            check_seen(cx, table, tid)?;
+            let current = current_row(cx, table, tid);
+            if written_by_command(cx, table, tid) {
+                return Err(twice().into());
+            }
+            let both: Vec<Datum> = current.iter().chain(row.iter()).cloned().collect();
+            if let Some(condition) = condition
+                && !is_true(condition, cx, &Frame::of(&both))?
+            {
+                super::tuple::lock_row(cx, table, tid, strength, Policy::Wait)?;
+                self.stage = Stage::Next;
+                return Ok(None);
+            }
+            let mut new = current.to_vec();
+            for target in targets {
+                new[target.column] = eval(&target.value, cx, &Frame::of(&both))?;
+            }
+            Box::new(Change::new(tid, new.into()))
+        };
+        let done = replace(cx, table, &mut change);
+        if done.is_err() {
+            self.stage = Stage::Conflict(tid, row, Some(change));
+            done?;
+            return Ok(None);
+        }
+        self.stage = Stage::Next;
+        Ok(Some(change.row))
+    }
+}
+
+fn twice() -> PgError {
+    PgError::new("21000", "ON CONFLICT DO UPDATE command cannot affect row a second time").hint(
+        "Ensure that no rows proposed for insertion within the same command have duplicate \
+         constrained values.",
+    )
+}
+
+fn current_row(cx: &Cx<'_>, table: &Table, tid: Tid) -> Row {
+    let version = cx.db.heap(table.oid).get(tid);
+    version.map_or_else(|| Vec::new().into(), |version| version.row.clone())
+}
+
+fn written_by_command(cx: &Cx<'_>, table: &Table, tid: Tid) -> bool {
+    let version = cx.db.heap(table.oid).get(tid);
+    let own = cx.db.own(cx.pid);
+    version.is_some_and(|v| own.contains(&v.xmin) && v.cmin >= cx.state.cid)
+}
+
+/// REPEATABLE READ refuses to act on a row that its snapshot does not show.
+fn check_seen(cx: &Cx<'_>, table: &Table, tid: Tid) -> Step<()> {
+    let Some(version) = cx.db.heap(table.oid).get(tid) else { return Ok(()) };
+    let own = cx.db.own(cx.pid);
+    let foreign = !own.contains(&version.xmin);
+    if cx.is_repeatable()
+        && foreign
+        && !version.visible(&cx.state.snapshot, cx.state.cid, own, &cx.db.xacts)
+    {
+        return Err(serialization("update").into());
+    }
+    Ok(())
+}
+
+/// A version that stands in the way of the proposed row by one of the arbiters.
+fn arbitrate(
+    cx: &mut Cx<'_>,
+    table: &Arc<Table>,
+    conflict: &Conflict,
+    row: &Row,
+) -> Step<Option<Tid>> {
+    let keys = index_keys(cx, table, row)?;
+    for (at, key) in keys.iter().enumerate() {
+        let index = &table.indexes[at];
+        let arbitrates = conflict.arbiters.is_empty() || conflict.arbiters.contains(&at);
+        let (true, Some(key)) = (arbitrates && index.unique && !index.dropped, key) else {
+            continue;
+        };
+        let found = find_conflict(cx, table, at, key, None)?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,193 @@
+//! Running plans: step by step, each step atomic, stopping where it must wait.
+//! Must never await: a step that cannot go on says so and is taken again later.
+
+mod aggregate;
+pub mod alter;
+mod cast;
+mod constraint;
+pub mod ddl;
+pub mod drops;
+mod eval;
+mod foreign;
+#[allow(clippy::unnecessary_wraps, reason = "one signature serves every function")]
+pub mod functions;
+mod insert;
+mod keys;
+mod modify;
+mod query;
+mod scan;
+pub mod setting;
+mod tuple;
+
+pub use eval::{Frame, eval, is_true};
+pub use foreign::{Deferred, run_deferred};
+pub use query::QueryRun;
+
+use std::sync::Arc;
+
+use super::error::Step;
+use super::sql::{OutColumn, Plan, Planned};
+use super::storage::Db;
+use super::storage::locks::{Mode, Pid, Tag};
+use super::storage::xact::{Cid, Snapshot};
+use super::types::{Datum, Row};
+use foreign::Checks;
+use insert::InsertRun;
+use modify::ModifyRun;
+
+/// What a statement carries from step to step, beside its plan.
+#[derive(Debug, Default)]
+pub struct State {
+    pub snapshot: Snapshot,
+    pub cid: Cid,
+    /// Results of WITH queries by slot.
+    pub ctes: Vec<Option<Arc<Vec<Row>>>>,
+    /// Results of subqueries that do not depend on the row.
+    pub caches: Vec<Option<Datum>>,
+    /// Foreign keys to check when the statement is through.
+    pub checks: Checks,
+}
+
+/// A step's surroundings.
+pub struct Cx<'a> {
+    pub db: &'a mut Db,
+    pub pid: Pid,
+    pub params: &'a [Datum],
+    pub state: &'a mut State,
+}
+
+impl Cx<'_> {
+    /// A table lock for the transaction.
+    pub fn lock_table(&mut self, oid: u32, mode: Mode) -> Step<()> {
+        let owner = self.db.level(self.pid);
+        self.db.lock_once(self.pid, Tag::Relation(oid), mode, owner)
+    }
+}
+
+/// One plan's run.
+enum Kind<'p> {
+    Query(Box<QueryRun<'p>>),
+    Insert(Box<InsertRun<'p>>),
+    Modify(Box<ModifyRun<'p>>),
+}
+
+/// A plan's run, resumable.
+pub struct PlanRun<'p> {
+    kind: Kind<'p>,
+}
+
+impl<'p> PlanRun<'p> {
+    pub fn new(plan: &'p Plan) -> PlanRun<'p> {
+        let kind = match plan {
+            Plan::Query(query) => Kind::Query(Box::new(QueryRun::new(query))),
+            Plan::Insert(insert) => Kind::Insert(Box::new(InsertRun::new(insert))),
+            Plan::Update(update) => Kind::Modify(Box::new(ModifyRun::update(update))),
+            Plan::Delete(delete) => Kind::Modify(Box::new(ModifyRun::delete(delete))),
+        };
+        PlanRun { kind }
+    }
+
+    /// The next row of output; for a writing plan without RETURNING there is none.
+    pub fn next(&mut self, cx: &mut Cx<'_>) -> Step<Option<Row>> {
+        match &mut self.kind {
+            Kind::Query(run) => run.next(cx, None),
+            Kind::Insert(run) => run.next(cx),
+            Kind::Modify(run) => run.next(cx),
+        }
+    }
+
+    /// Rows written so far.
+    pub fn written(&self) -> u64 {
+        match &self.kind {
+            Kind::Query(_) => 0,
+            Kind::Insert(run) => run.count,
+            Kind::Modify(run) => run.count,
+        }
+    }
+}
+
+/// A statement's run: its plan, then the checks at its end.
+pub struct StatementRun<'p> {
+    planned: &'p Planned,
+    run: PlanRun<'p>,
+    locked: bool,
+    done: bool,
+    pub state: State,
+    pub rows: Vec<Row>,
+}
+
+impl<'p> StatementRun<'p> {
+    /// Begins a statement: snapshot and command number are taken here.
+    pub fn new(planned: &'p Planned, db: &mut Db, pid: Pid) -> StatementRun<'p> {
+        let snapshot = db.take_snapshot(pid);
+        db.proc_mut(pid).snapshot = Some(snapshot.clone());
+        let txn = db.txn_mut(pid);
+        if planned.plan.writes() {
+            txn.cid += 1;
+        }
+        let state = State {
+            snapshot,
+            cid: txn.cid,
+            ctes: vec![None; planned.slots],
+            caches: vec![None; planned.caches],
+            checks: Checks::default(),
+        };
+        StatementRun {
+            planned,
+            run: PlanRun::new(&planned.plan),
+            locked: false,
+            done: false,
+            state,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Goes on until the end or the next wait.
+    pub fn step(&mut self, db: &mut Db, pid: Pid, params: &[Datum]) -> Step<()> {
+        let mut cx = Cx { db, pid, params, state: &mut self.state };
+        if !self.locked {
+            lock_tables(&mut cx, &self.planned.plan)?;
+            self.locked = true;
+        }
+        while !self.done {
+            match self.run.next(&mut cx)? {
+                Some(row) => self.rows.push(row),
+                None => self.done = true,
+            }
+        }
+        foreign::run(&mut cx)?;
+        let cid = cx.state.cid;
+        let txn = cx.db.txn_mut(pid);
+        txn.cid = txn.cid.max(cid) + u32::from(self.planned.plan.writes());
+        Ok(())
+    }
+
+    /// Whether the tables are locked, so that their definitions stay.
+    pub fn is_locked(&self) -> bool {
+        self.locked
+    }
+
+    /// `INSERT 0 1`, `SELECT 3`.
+    pub fn tag(&self) -> String {
+        match &self.planned.plan {
+            Plan::Query(_) => format!("SELECT {}", self.rows.len()),
+            Plan::Insert(_) => format!("INSERT 0 {}", self.run.written()),
+            Plan::Update(_) => format!("UPDATE {}", self.run.written()),
+            Plan::Delete(_) => format!("DELETE {}", self.run.written()),
+        }
+    }
+
+    pub fn columns(&self) -> Option<&'p [OutColumn]> {
+        self.planned.plan.columns()
+    }
+}
+
+/// The table locks a plan needs, taken before it runs.
+fn lock_tables(cx: &mut Cx<'_>, plan: &Plan) -> Step<()> {
+    let mut wanted = Vec::new();
+    scan::tables(plan, &mut wanted);
+    for (oid, mode) in wanted {
+        cx.lock_table(oid, mode)?;
+    }
+    Ok(())
+}

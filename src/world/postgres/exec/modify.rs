@@ -1,0 +1,255 @@
+//! UPDATE and DELETE. Must never write a version before it is settled who may.
+
+use std::sync::Arc;
+
+use super::constraint::{check_row, check_unique, index_keys};
+use super::foreign;
+use super::query::{CteRun, project};
+use super::scan::{Node, Tuple};
+use super::tuple::{self, Settled, check_repeatable, settle};
+use super::{Cx, Frame, eval, is_true};
+use crate::world::postgres::error::Step;
+use crate::world::postgres::sql::{Cte, Delete, Expr, OutColumn, Policy, Select, Update};
+use crate::world::postgres::storage::Undo;
+use crate::world::postgres::storage::catalog::Table;
+use crate::world::postgres::storage::heap::{Mark, Strength, Tid, Version};
+use crate::world::postgres::types::Row;
+
+/// Writes a new version.
+pub fn put_version(
+    cx: &mut Cx<'_>,
+    table: &Table,
+    row: Row,
+    updated: bool,
+    marks: Vec<Mark>,
+) -> Step<Tid> {
+    let keys = index_keys(cx, table, &row)?;
+    let (xmin, cmin) = (cx.db.xid(cx.pid), cx.state.cid);
+    let version = Version { xmin, cmin, cmax: 0, marks, row, next: None, updated, keys };
+    let tid = cx.db.heap_mut(table.oid).insert(version);
+    cx.db.txn_mut(cx.pid).undo.push(Undo::Insert(table.oid, tid));
+    Ok(tid)
+}
+
+/// A row on its way from one version to the next.
+#[derive(Debug)]
+pub struct Change {
+    pub tid: Tid,
+    pub row: Row,
+    written: Option<(Tid, usize)>,
+}
+
+impl Change {
+    pub fn new(tid: Tid, row: Row) -> Change {
+        Change { tid, row, written: None }
+    }
+}
+
+/// The lock an update needs: stronger if a value of a key changes.
+fn strength_of(table: &Table, old: &Row, new: &Row) -> Strength {
+    let changed = table.key_columns().into_iter().any(|at| old.get(at) != new.get(at));
+    if changed { Strength::Update } else { Strength::NoKeyUpdate }
+}
+
+/// Makes the new version of a row that is settled to be free.
+pub fn replace(cx: &mut Cx<'_>, table: &Arc<Table>, change: &mut Change) -> Step<()> {
+    let Some(old) = cx.db.heap(table.oid).get(change.tid).map(|version| version.row.clone()) else {
+        return Ok(());
+    };
+    if change.written.is_none() {
+        check_row(cx, table, &change.row)?;
+        let strength = strength_of(table, &old, &change.row);
+        let marks = tuple::inherited_marks(cx.db, table.oid, change.tid);
+        let new = put_version(cx, table, change.row.clone(), true, marks)?;
+        tuple::write(cx, table.oid, change.tid, strength, Some(new));
+        change.written = Some((new, 0));
+    }
+    let (new, mut from) = change.written.expect("just written");
+    let checked = check_unique(cx, table, new, &mut from);
+    change.written = Some((new, from));
+    checked?;
+    foreign::updated(cx, table, new, &old, &change.row);
+    Ok(())
+}
+
+enum What<'p> {
+    Update(&'p Update),
+    Delete(&'p Delete),
+}
+
+pub struct ModifyRun<'p> {
+    what: What<'p>,
+    table: &'p Arc<Table>,
+    source: &'p Select,
+    ctes: CteRun<'p>,
+    node: Node<'p>,
+    tuple: Tuple,
+    /// A row is being worked on.
+    current: bool,
+    change: Option<Change>,
+    /// Somebody was first: the version that came of it.
+    chase: Option<Tid>,
+    pub count: u64,
+}
+
+impl<'p> ModifyRun<'p> {
+    pub fn update(update: &'p Update) -> ModifyRun<'p> {
+        ModifyRun::new(What::Update(update), &update.table, &update.source)
+    }
+
+    pub fn delete(delete: &'p Delete) -> ModifyRun<'p> {
+        ModifyRun::new(What::Delete(delete), &delete.table, &delete.source)
+    }
+
+    fn new(what: What<'p>, table: &'p Arc<Table>, source: &'p Select) -> ModifyRun<'p> {
+        ModifyRun {
+            what,
+            table,
+            source,
+            ctes: CteRun::default(),
+            node: Node::new(&source.from, source),
+            tuple: Tuple::new(source),
+            current: false,
+            change: None,
+            chase: None,
+            count: 0,
+        }
+    }
+
+    fn ctes(&self) -> &'p [Cte] {
+        match &self.what {
+            What::Update(update) => &update.ctes,
+            What::Delete(delete) => &delete.ctes,
+        }
+    }
+
+    fn returning(&self) -> Option<&'p (Vec<Expr>, Vec<OutColumn>)> {
+        match &self.what {
+            What::Update(update) => update.returning.as_ref(),
+            What::Delete(delete) => delete.returning.as_ref(),
+        }
+    }
+
+    pub fn next(&mut self, cx: &mut Cx<'_>) -> Step<Option<Row>> {
+        let ctes = self.ctes();
+        self.ctes.finish(ctes, cx)?;
+        loop {
+            if !self.current {
+                if !self.node.next(&mut self.tuple, cx, None)? {
+                    return Ok(None);
+                }
+                (self.current, self.change, self.chase) = (true, None, None);
+            }
+            let done = self.work(cx)?;
+            self.current = false;
+            if !done {
+                continue;
+            }
+            self.count += 1;
+            if let Some((exprs, _)) = self.returning() {
+                return project(exprs, cx, &Frame::of(&self.tuple.values)).map(Some);
+            }
+        }
+    }
+
+    /// Writes the current row; `false` if it is no longer to be written.
+    fn work(&mut self, cx: &mut Cx<'_>) -> Step<bool> {
+        loop {
+            if let Some(newer) = self.chase {
+                if !self.follow(cx, newer)? {
+                    return Ok(false);
+                }
+                self.chase = None;
+            }
+            let Some(tid) = self.tuple.tids[0] else { return Ok(false) };
+            let finished = match self.what {
+                What::Update(update) => self.update_row(cx, update, tid)?,
+                What::Delete(_) => self.delete_row(cx, tid)?,
+            };
+            if let Some(done) = finished {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// Looks at the newest version instead; `false` if it is gone or no longer fits.
+    fn follow(&mut self, cx: &mut Cx<'_>, newer: Tid) -> Step<bool> {
+        let strength = match self.what {
+            What::Update(update) => update.strength,
+            What::Delete(_) => Strength::Update,
+        };
+        let Some(newest) = tuple::chase(cx, self.table, newer, strength)? else {
+            return Ok(false);
+        };
+        let Some(row) = cx.db.heap(self.table.oid).get(newest).map(|version| version.row.clone())
+        else {
+            return Ok(false);
+        };
+        self.tuple.put(&self.source.relations[0], &row);
+        self.tuple.tids[0] = Some(newest);
+        for qual in &self.source.quals {
+            if !is_true(qual, cx, &Frame::of(&self.tuple.values))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// `None`: look again at another version.
+    fn settled(&mut self, cx: &Cx<'_>, settled: Settled) -> Step<Option<bool>> {
+        check_repeatable(cx, settled)?;
+        Ok(match settled {
+            Settled::Free => Some(true),
+            Settled::Updated(newer) => {
+                (self.change, self.chase) = (None, Some(newer));
+                None
+            }
+            _ => Some(false),
+        })
+    }
+
+    fn update_row(&mut self, cx: &mut Cx<'_>, update: &Update, tid: Tid) -> Step<Option<bool>> {
+        if self.change.is_none() {
+            let width = self.table.columns.len();
+            let mut new = self.tuple.values[..width].to_vec();
+            for target in &update.targets {
+                new[target.column] = eval(&target.value, cx, &Frame::of(&self.tuple.values))?;
+            }
+            self.change = Some(Change::new(tid, new.into()));
+        }
+        let change = self.change.as_mut().expect("just made");
+        if change.written.is_none() {
+            let old: Row = self.tuple.values[..self.table.columns.len()].into();
+            let strength = strength_of(self.table, &old, &change.row);
+            let settled = settle(cx, self.table, tid, strength, true, Policy::Wait)?;
+            match self.settled(cx, settled)? {
+                Some(true) => {}
+                other => return Ok(other),
+            }
+        }
+        let change = self.change.as_mut().expect("made above");
+        replace(cx, self.table, change)?;
+        let row = change.row.clone();
+        self.tuple.put(&self.source.relations[0], &row);
+        Ok(Some(true))
+    }
+
+    fn delete_row(&mut self, cx: &mut Cx<'_>, tid: Tid) -> Step<Option<bool>> {
+        let settled = settle(cx, self.table, tid, Strength::Update, true, Policy::Wait)?;
+        match self.settled(cx, settled)? {
+            Some(true) => {}
+            other => return Ok(other),
+        }
+        erase(cx, self.table, tid);
+        Ok(Some(true))
+    }
+}
+
+/// Deletes a version that is settled to be free.
+pub fn erase(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid) {
+    let Some(old) = cx.db.heap(table.oid).get(tid).map(|version| version.row.clone()) else {
+        return;
+    };
+    tuple::write(cx, table.oid, tid, Strength::Update, None);
+    foreign::deleted(cx, table, &old);
+}

@@ -1,0 +1,510 @@
+//! Running a query: rows, groups, order, row locks, output. Must never write a row.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::aggregate::{Accumulator, accumulate};
+use super::scan::{Node, Tuple};
+use super::tuple::{Locked, lock_row};
+use super::{Cx, Frame, PlanRun, eval, is_true};
+use crate::world::postgres::error::{PgError, Step};
+use crate::world::postgres::sql::{Body, Cte, Expr, Query, Select, SetOp, SortKey, Source};
+use crate::world::postgres::types::{Datum, Row};
+
+/// WITH queries, run one after the other before the query itself.
+#[derive(Default)]
+pub struct CteRun<'p> {
+    at: usize,
+    run: Option<Box<PlanRun<'p>>>,
+    rows: Vec<Row>,
+}
+
+impl<'p> CteRun<'p> {
+    pub fn finish(&mut self, ctes: &'p [Cte], cx: &mut Cx<'_>) -> Step<()> {
+        while let Some(cte) = ctes.get(self.at) {
+            let run = self.run.get_or_insert_with(|| Box::new(PlanRun::new(&cte.plan)));
+            while let Some(row) = run.next(cx)? {
+                self.rows.push(row);
+            }
+            self.run = None;
+            let mut rows = std::mem::take(&mut self.rows);
+            if let Some((step, all)) = &cte.recursive {
+                repeat(cte.slot, step, *all, &mut rows, cx)?;
+            }
+            cx.state.ctes[cte.slot] = Some(Arc::new(rows));
+            self.at += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Runs the repeated part of a recursive WITH query until it adds nothing.
+fn repeat(slot: usize, step: &Query, all: bool, rows: &mut Vec<Row>, cx: &mut Cx<'_>) -> Step<()> {
+    let mut seen: BTreeSet<Row> = BTreeSet::new();
+    if !all {
+        rows.retain(|row| seen.insert(row.clone()));
+    }
+    let mut fresh = rows.clone();
+    while !fresh.is_empty() {
+        cx.state.ctes[slot] = Some(Arc::new(std::mem::take(&mut fresh)));
+        let mut run = QueryRun::new(step);
+        while let Some(row) = run.next(cx, None)? {
+            if all || seen.insert(row.clone()) {
+                fresh.push(row);
+            }
+        }
+        rows.extend(fresh.iter().cloned());
+        if rows.len() > 1_000_000 {
+            return Err(PgError::new("54000", "a recursive query gives too many rows").into());
+        }
+    }
+    Ok(())
+}
+
+/// How far a query has come.
+enum Stage<'p> {
+    Fresh,
+    /// Rows leave as they are read.
+    Stream,
+    /// Rows are kept in order, and locked as they leave.
+    Sorted(std::vec::IntoIter<Tuple>),
+    /// Output rows are all there.
+    Output(std::vec::IntoIter<Row>),
+    Values(std::slice::Iter<'p, Vec<Expr>>),
+}
+
+pub struct QueryRun<'p> {
+    query: &'p Query,
+    ctes: CteRun<'p>,
+    stage: Stage<'p>,
+    node: Option<Node<'p>>,
+    tuple: Tuple,
+    /// A row that is being locked.
+    pending: Option<Tuple>,
+    kept: Vec<(Vec<Datum>, Tuple)>,
+    /// A row read for `kept` whose keys are being worked out.
+    unsorted: bool,
+    groups: Groups,
+    output: Vec<Row>,
+    sides: [Option<Box<QueryRun<'p>>>; 2],
+    left: Vec<Row>,
+    limit: Option<(u64, Option<u64>)>,
+}
+
+/// Groups in the order in which they were first met.
+#[derive(Default)]
+struct Groups {
+    places: BTreeMap<Vec<Datum>, usize>,
+    all: Vec<(Vec<Datum>, Vec<Accumulator>)>,
+    current: bool,
+}
+
+impl<'p> QueryRun<'p> {
+    pub fn new(query: &'p Query) -> QueryRun<'p> {
+        QueryRun {
+            query,
+            ctes: CteRun::default(),
+            stage: Stage::Fresh,
+            node: None,
+            tuple: Tuple::default(),
+            pending: None,
+            kept: Vec::new(),
+            unsorted: false,
+            groups: Groups::default(),
+            output: Vec::new(),
+            sides: [None, None],
+            left: Vec::new(),
+            limit: None,
+        }
+    }
+
+    pub fn next(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<Option<Row>> {
+        if matches!(self.stage, Stage::Fresh) {
+            self.ctes.finish(&self.query.ctes, cx)?;
+            self.begin(cx, outer)?;
+        }
+        loop {
+            if matches!(self.limit, Some((_, Some(0)))) {
+                return Ok(None);
+            }
+            let Some(row) = self.produce(cx, outer)? else { return Ok(None) };
+            let (skip, left) = self.limit.as_mut().expect("set when the query began");
+            if *skip > 0 {
+                *skip -= 1;
+                continue;
+            }
+            if let Some(left) = left {
+                *left -= 1;
+            }
+            return match &self.query.output {
+                None => Ok(Some(row)),
+                Some(casts) => Ok(Some(project(casts, cx, &Frame { row: &row, outer })?)),
+            };
+        }
+    }
+
+    fn begin(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<()> {
+        if self.limit.is_none() {
+            let limit = count(self.query.limit.as_ref(), "LIMIT", "2201W", cx, outer)?;
+            let offset = count(self.query.offset.as_ref(), "OFFSET", "2201X", cx, outer)?;
+            self.limit = Some((offset.unwrap_or(0), limit));
+        }
+        match &self.query.body {
+            Body::Select(select) => self.begin_select(select, cx, outer),
+            Body::Values(rows) if self.query.sort.is_empty() => {
+                self.stage = Stage::Values(rows.iter());
+                Ok(())
+            }
+            Body::Values(rows) => {
+                for row in rows {
+                    let frame = Frame { row: &[], outer };
+                    self.output.push(project(row, cx, &frame)?);
+                }
+                self.finish_output(cx, outer)
+            }
+            Body::Set { op, all, left, right } => {
+                for (at, side) in [left, right].into_iter().enumerate() {
+                    let run = self.sides[at].get_or_insert_with(|| Box::new(QueryRun::new(side)));
+                    let into = if at == 0 { &mut self.left } else { &mut self.output };
+                    while let Some(row) = run.next(cx, outer)? {
+                        into.push(row);
+                    }
+                }
+                let right = std::mem::take(&mut self.output);
+                self.output = combine(*op, *all, std::mem::take(&mut self.left), right);
+                self.finish_output(cx, outer)
+            }
+        }
+    }
+
+    fn begin_select(
+        &mut self,
+        select: &'p Select,
+        cx: &mut Cx<'_>,
+        outer: Option<&Frame<'_>>,
+    ) -> Step<()> {
+        if self.node.is_none() {
+            self.node = Some(Node::new(&select.from, select));
+            self.tuple = Tuple::new(select);
+        }
+        if select.grouped {
+            return self.group(select, cx, outer);
+        }
+        let whole = select.distinct || select.expand.is_some() || !select.distinct_on.is_empty();
+        if !whole && self.query.sort.is_empty() {
+            self.stage = Stage::Stream;
+            return Ok(());
+        }
+        if select.distinct || select.expand.is_some() {
+            while self.next_tuple(cx, outer)? {
+                self.emit(select, cx, outer)?;
+            }
+            if select.distinct {
+                let mut seen = BTreeSet::new();
+                self.output.retain(|row| seen.insert(row.clone()));
+            }
+            return self.finish_output(cx, outer);
+        }
+        while self.next_tuple(cx, outer)? {
+            let frame = Frame { row: &self.tuple.values, outer };
+            let keys = sort_values(&self.query.sort, cx, &frame)?;
+            self.unsorted = false;
+            self.kept.push((keys, self.tuple.clone()));
+        }
+        let mut kept = std::mem::take(&mut self.kept);
+        kept.sort_by(|(a, _), (b, _)| order(a, b, &self.query.sort));
+        let mut tuples: Vec<Tuple> = kept.into_iter().map(|(_, tuple)| tuple).collect();
+        if !select.distinct_on.is_empty() {
+            let mut seen = BTreeSet::new();
+            let mut first = Vec::new();
+            for tuple in tuples {
+                let frame = Frame { row: &tuple.values, outer };
+                if seen.insert(project(&select.distinct_on, cx, &frame)?) {
+                    first.push(tuple);
+                }
+            }
+            tuples = first;
+        }
+        self.stage = Stage::Sorted(tuples.into_iter());
+        Ok(())
+    }
+
+    /// Reads the next row unless one is still being worked on.
+    fn next_tuple(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<bool> {
+        if !self.unsorted {
+            let node = self.node.as_mut().expect("made when the query began");
+            if !node.next(&mut self.tuple, cx, outer)? {
+                return Ok(false);
+            }
+            self.unsorted = true;
+        }
+        Ok(true)
+    }
+
+    fn emit(&mut self, select: &Select, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<()> {
+        let frame = Frame { row: &self.tuple.values, outer };
+        let row = project(&select.project, cx, &frame)?;
+        match &select.expand {
+            None => self.output.push(row),
+            Some(expand) => {
+                let values = project(&expand.args, cx, &frame)?;
+                let set = (expand.function)(cx, &values, &expand.types)?;
+                if let Datum::Array(array) = set {
+                    for item in &array.items {
+                        let mut filled = row.to_vec();
+                        filled[expand.at] = item.clone();
+                        self.output.push(filled.into());
+                    }
+                }
+            }
+        }
+        self.unsorted = false;
+        Ok(())
+    }
+
+    fn group(&mut self, select: &Select, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<()> {
+        loop {
+            if !self.groups.current {
+                let node = self.node.as_mut().expect("made when the query began");
+                if !node.next(&mut self.tuple, cx, outer)? {
+                    break;
+                }
+                self.groups.current = true;
+            }
+            let frame = Frame { row: &self.tuple.values, outer };
+            let keys = project(&select.keys, cx, &frame)?.to_vec();
+            let all = &mut self.groups.all;
+            let place = *self.groups.places.entry(keys).or_insert_with_key(|keys| {
+                all.push((keys.clone(), Accumulator::for_all(&select.aggregates)));
+                all.len() - 1
+            });
+            for (at, aggregate) in select.aggregates.iter().enumerate() {
+                accumulate(aggregate, &mut self.groups.all[place].1[at], cx, &frame)?;
+            }
+            self.groups.current = false;
+        }
+        if self.groups.all.is_empty() && select.keys.is_empty() {
+            self.groups.all.push((Vec::new(), Accumulator::for_all(&select.aggregates)));
+        }
+        let mut sorted: Vec<(Vec<Datum>, Row)> = Vec::new();
+        for (mut row, accumulators) in std::mem::take(&mut self.groups.all) {
+            for (accumulator, aggregate) in accumulators.into_iter().zip(&select.aggregates) {
+                row.push(accumulator.finish(aggregate)?);
+            }
+            let frame = Frame { row: &row, outer };
+            if let Some(having) = &select.having
+                && !is_true(having, cx, &frame)?
+            {
+                continue;
+            }
+            let keys = if self.query.sort_output {
+                Vec::new()
+            } else {
+                sort_values(&self.query.sort, cx, &frame)?
+            };
+            sorted.push((keys, project(&select.project, cx, &frame)?));
+        }
+        if self.query.sort_output {
+            self.output = sorted.into_iter().map(|(_, row)| row).collect();
+            if select.distinct {
+                let mut seen = BTreeSet::new();
+                self.output.retain(|row| seen.insert(row.clone()));
+            }
+            return self.finish_output(cx, outer);
+        }
+        sorted.sort_by(|(a, _), (b, _)| order(a, b, &self.query.sort));
+        let rows: Vec<Row> = sorted.into_iter().map(|(_, row)| row).collect();
+        self.stage = Stage::Output(rows.into_iter());
+        Ok(())
+    }
+
+    /// Sorts the output rows by output columns.
+    fn finish_output(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<()> {
+        let mut keyed = Vec::with_capacity(self.output.len());
+        for row in std::mem::take(&mut self.output) {
+            let frame = Frame { row: &row, outer };
+            keyed.push((sort_values(&self.query.sort, cx, &frame)?, row));
+        }
+        keyed.sort_by(|(a, _), (b, _)| order(a, b, &self.query.sort));
+        let rows: Vec<Row> = keyed.into_iter().map(|(_, row)| row).collect();
+        self.stage = Stage::Output(rows.into_iter());
+        Ok(())
+    }
+
+    fn produce(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<Option<Row>> {
+        match &mut self.stage {
+            Stage::Fresh => return Ok(None),
+            Stage::Output(rows) => return Ok(rows.next()),
+            Stage::Values(rows) => {
+                let Some(row) = rows.as_slice().first() else { return Ok(None) };
+                let row = project(row, cx, &Frame { row: &[], outer })?;
+                rows.next();
+                return Ok(Some(row));
+            }
+            Stage::Stream | Stage::Sorted(_) => {}
+        }
+        let Body::Select(select) = &self.query.body else { return Ok(None) };
+        loop {
+            if self.pending.is_none() && !self.fetch(cx, outer)? {
+                return Ok(None);
+            }
+            if self.query.locks.is_empty() {
+                let tuple = self.pending.as_ref().expect("just fetched");
+                let row = project(&select.project, cx, &Frame { row: &tuple.values, outer })?;
+                self.recycle();
+                return Ok(Some(row));
+            }
+            if !self.lock_pending(select, cx, outer)? {
+                self.recycle();
+                continue;
+            }
+            let tuple = self.pending.take().expect("just locked");
+            let row = project(&select.project, cx, &Frame { row: &tuple.values, outer })?;
+            return Ok(Some(row));
+        }
+    }
+
+    /// Gives the row's buffer back to the scan, which fills it anew.
+    fn recycle(&mut self) {
+        if let (Some(tuple), Stage::Stream) = (self.pending.take(), &self.stage) {
+            self.tuple = tuple;
+        }
+    }
+
+    fn fetch(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<bool> {
+        if let Stage::Sorted(rows) = &mut self.stage {
+            self.pending = rows.next();
+            return Ok(self.pending.is_some());
+        }
+        let node = self.node.as_mut().expect("made when the query began");
+        if !node.next(&mut self.tuple, cx, outer)? {
+            return Ok(false);
+        }
+        // With locks the scan goes on from its own copy.
+        self.pending = Some(if self.query.locks.is_empty() {
+            std::mem::take(&mut self.tuple)
+        } else {
+            self.tuple.clone()
+        });
+        Ok(true)
+    }
+
+    /// Locks the pending row's versions; `false` if the row is not to be given out.
+    fn lock_pending(
+        &mut self,
+        select: &Select,
+        cx: &mut Cx<'_>,
+        outer: Option<&Frame<'_>>,
+    ) -> Step<bool> {
+        let mut changed = false;
+        for lock in &self.query.locks {
+            let relation = &select.relations[lock.relation];
+            let Source::Table(table) = &relation.source else { continue };
+            let tuple = self.pending.as_ref().expect("the caller fetched it");
+            let Some(tid) = tuple.tids[lock.relation] else { continue };
+            match lock_row(cx, table, tid, lock.strength, lock.policy)? {
+                Locked::Same => {}
+                Locked::Gone => return Ok(false),
+                Locked::Newer(newer) => {
+                    let row = cx.db.heap(table.oid).get(newer).map(|version| version.row.clone());
+                    let Some(row) = row else { return Ok(false) };
+                    let tuple = self.pending.as_mut().expect("the caller fetched it");
+                    tuple.put(relation, &row);
+                    tuple.tids[lock.relation] = Some(newer);
+                    changed = true;
+                }
+            }
+        }
+        if !changed {
+            return Ok(true);
+        }
+        let tuple = self.pending.as_ref().expect("the caller fetched it");
+        let frame = Frame { row: &tuple.values, outer };
+        for qual in &select.quals {
+            if !is_true(qual, cx, &frame)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+pub fn project(exprs: &[Expr], cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Row> {
+    let mut row = Vec::with_capacity(exprs.len());
+    for expr in exprs {
+        row.push(eval(expr, cx, frame)?);
+    }
+    Ok(row.into())
+}
+
+fn sort_values(keys: &[SortKey], cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Vec<Datum>> {
+    let mut values = Vec::with_capacity(keys.len());
+    for key in keys {
+        values.push(eval(&key.expr, cx, frame)?);
+    }
+    Ok(values)
+}
+
+pub fn order(a: &[Datum], b: &[Datum], keys: &[SortKey]) -> Ordering {
+    for ((a, b), key) in a.iter().zip(b).zip(keys) {
+        let ordering = match (a.is_null(), b.is_null()) {
+            (true, true) => Ordering::Equal,
+            (true, false) if key.nulls_first => Ordering::Less,
+            (true, false) => Ordering::Greater,
+            (false, true) if key.nulls_first => Ordering::Greater,
+            (false, true) => Ordering::Less,
+            (false, false) if key.descending => b.cmp(a),
+            (false, false) => a.cmp(b),
+        };
+        if ordering != Ordering::Equal {
+            return ordering;
+        }
+    }
+    Ordering::Equal
+}
+
+fn count(
+    expr: Option<&Expr>,
+    name: &str,
+    code: &'static str,
+    cx: &mut Cx<'_>,
+    outer: Option<&Frame<'_>>,
+) -> Step<Option<u64>> {
+    let Some(expr) = expr else { return Ok(None) };
+    match eval(expr, cx, &Frame { row: &[], outer })? {
+        Datum::Int(number) => match u64::try_from(number) {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(PgError::new(code, format!("{name} must not be negative")).into()),
+        },
+        _ => Ok(None),
+    }
+}
+
+fn combine(op: SetOp, all: bool, left: Vec<Row>, right: Vec<Row>) -> Vec<Row> {
+    let mut counts: BTreeMap<Row, usize> = BTreeMap::new();
+    if op != SetOp::Union {
+        for row in &right {
+            *counts.entry(row.clone()).or_default() += 1;
+        }
+    }
+    let mut take = |row: &Row| match counts.get_mut(row) {
+        Some(count) if *count > 0 => {
+            if all {
+                *count -= 1;
+            }
+            true
+        }
+        _ => false,
+    };
+    let mut rows: Vec<Row> = match op {
+        SetOp::Union => left.into_iter().chain(right).collect(),
+        SetOp::Except => left.into_iter().filter(|row| !take(row)).collect(),
+        SetOp::Intersect => left.into_iter().filter(|row| take(row)).collect(),
+    };
+    if !all {
+        let mut seen = BTreeSet::new();
+        rows.retain(|row| seen.insert(row.clone()));
+    }
+    rows
+}

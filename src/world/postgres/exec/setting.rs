@@ -1,0 +1,197 @@
+//! Session parameters: SET, SHOW and what they may hold. Must never act on a parameter.
+
+use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::storage::locks::Pid;
+use crate::world::postgres::storage::{Db, Isolation, Undo};
+
+/// Name, default, and what kind of value it holds.
+const KNOWN: &[(&str, &str, Kind)] = &[
+    ("application_name", "", Kind::Text),
+    ("bytea_output", "hex", Kind::Text),
+    ("check_function_bodies", "on", Kind::Text),
+    ("client_encoding", "UTF8", Kind::Text),
+    ("client_min_messages", "notice", Kind::Text),
+    ("datestyle", "ISO, MDY", Kind::Text),
+    ("deadlock_timeout", "1000", Kind::Millis),
+    ("default_transaction_isolation", "read committed", Kind::Isolation),
+    ("default_transaction_read_only", "off", Kind::Text),
+    ("enable_bitmapscan", "on", Kind::Text),
+    ("enable_indexonlyscan", "on", Kind::Text),
+    ("enable_indexscan", "on", Kind::Text),
+    ("enable_seqscan", "on", Kind::Text),
+    ("extra_float_digits", "1", Kind::Text),
+    ("idle_in_transaction_session_timeout", "0", Kind::Millis),
+    ("in_hot_standby", "off", Kind::Text),
+    ("integer_datetimes", "on", Kind::Text),
+    ("intervalstyle", "postgres", Kind::Text),
+    ("is_superuser", "on", Kind::Text),
+    ("jit", "off", Kind::Text),
+    ("lock_timeout", "0", Kind::Millis),
+    ("max_connections", "100", Kind::Text),
+    ("row_security", "on", Kind::Text),
+    ("search_path", "\"$user\", public", Kind::Text),
+    ("server_encoding", "UTF8", Kind::Text),
+    ("server_version", "15.0", Kind::Text),
+    ("server_version_num", "150000", Kind::Text),
+    ("session_authorization", "postgres", Kind::Text),
+    ("standard_conforming_strings", "on", Kind::Text),
+    ("statement_timeout", "0", Kind::Millis),
+    ("synchronous_commit", "on", Kind::Text),
+    ("timezone", "UTC", Kind::Text),
+    ("transaction_isolation", "", Kind::Isolation),
+    ("transaction_read_only", "", Kind::Text),
+    ("work_mem", "4MB", Kind::Text),
+];
+
+/// What the server tells a client of on its own when it changes.
+pub const REPORTED: &[(&str, &str)] = &[
+    ("application_name", "application_name"),
+    ("client_encoding", "client_encoding"),
+    ("datestyle", "DateStyle"),
+    ("default_transaction_read_only", "default_transaction_read_only"),
+    ("in_hot_standby", "in_hot_standby"),
+    ("integer_datetimes", "integer_datetimes"),
+    ("intervalstyle", "IntervalStyle"),
+    ("is_superuser", "is_superuser"),
+    ("server_encoding", "server_encoding"),
+    ("server_version", "server_version"),
+    ("session_authorization", "session_authorization"),
+    ("standard_conforming_strings", "standard_conforming_strings"),
+    ("timezone", "TimeZone"),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Millis,
+    Isolation,
+}
+
+fn unrecognized(name: &str) -> PgError {
+    PgError::new("42704", format!("unrecognized configuration parameter \"{name}\""))
+}
+
+fn invalid(name: &str, value: &str) -> PgError {
+    PgError::new("22023", format!("invalid value for parameter \"{name}\": \"{value}\""))
+}
+
+/// The value that a parameter has before anyone sets it.
+pub fn default(db: &Db, name: &str) -> Option<String> {
+    if name == "deadlock_timeout" {
+        return Some(db.settings.deadlock_timeout.as_millis().to_string());
+    }
+    if name == "default_transaction_isolation" {
+        return Some(db.settings.isolation.name().to_owned());
+    }
+    if name == "max_connections" {
+        return Some(db.settings.max_connections.to_string());
+    }
+    KNOWN.iter().find(|(known, ..)| *known == name).map(|(_, value, _)| (*value).to_owned())
+}
+
+pub fn show(db: &Db, pid: Pid, name: &str) -> Result<String> {
+    let lower = name.to_lowercase();
+    let proc = db.proc(pid);
+    match lower.as_str() {
+        "transaction_isolation" => {
+            let isolation = proc.txn.as_ref().map(|txn| txn.isolation);
+            let own = isolation.map(|isolation| isolation.name().to_owned());
+            return Ok(
+                own.unwrap_or_else(|| proc.parameter("default_transaction_isolation").into())
+            );
+        }
+        "transaction_read_only" => {
+            let read_only = proc.txn.as_ref().is_some_and(|txn| txn.read_only);
+            return Ok(if read_only { "on" } else { "off" }.to_owned());
+        }
+        _ => {}
+    }
+    let value = proc.parameters.get(&lower).cloned().or_else(|| default(db, &lower));
+    let value = value.ok_or_else(|| unrecognized(name))?;
+    let kind = KNOWN.iter().find(|(known, ..)| *known == lower).map(|(.., kind)| *kind);
+    Ok(if kind == Some(Kind::Millis) { with_unit(&value) } else { value })
+}
+
+/// `1000` as `1s`.
+fn with_unit(millis: &str) -> String {
+    match millis.parse::<u64>() {
+        Ok(0) | Err(_) => millis.to_owned(),
+        Ok(ms) if ms % 60_000 == 0 => format!("{}min", ms / 60_000),
+        Ok(ms) if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+        Ok(ms) => format!("{ms}ms"),
+    }
+}
+
+fn parse_millis(name: &str, value: &str) -> Result<String> {
+    let trimmed = value.trim();
+    let digits = trimmed.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
+    let unit = trimmed[digits.len()..].trim();
+    let number: u64 = digits.trim().parse().map_err(|_| invalid(name, value))?;
+    let factor = match unit {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(invalid(name, value)),
+    };
+    Ok((number * factor).to_string())
+}
+
+/// The isolation level by its name; SERIALIZABLE is refused.
+pub fn isolation(text: &str) -> Result<Isolation> {
+    match text.to_lowercase().as_str() {
+        "read committed" | "read uncommitted" => Ok(Isolation::ReadCommitted),
+        "repeatable read" => Ok(Isolation::RepeatableRead),
+        "serializable" => Err(PgError::unsupported("the isolation level SERIALIZABLE")),
+        other => Err(invalid("transaction_isolation", other)),
+    }
+}
+
+/// Sets a parameter, for the transaction if `local`; `None` gives it its default.
+pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) -> Result<()> {
+    let lower = name.to_lowercase();
+    let known = KNOWN.iter().find(|(known, ..)| *known == lower);
+    let kind = match known {
+        Some((.., kind)) => *kind,
+        None if lower.contains('.') => Kind::Text,
+        None => return Err(unrecognized(name)),
+    };
+    let value = match value {
+        None => default(db, &lower).unwrap_or_default(),
+        Some(value) => match kind {
+            Kind::Text => value.to_owned(),
+            Kind::Millis => parse_millis(&lower, value)?,
+            Kind::Isolation => isolation(value)?.name().to_owned(),
+        },
+    };
+    if lower == "transaction_isolation" {
+        db.txn_mut(pid).isolation = isolation(&value)?;
+        return Ok(());
+    }
+    check(&lower, &value)?;
+    let before = db.proc_mut(pid).parameters.insert(lower.clone(), value);
+    if let Some(txn) = db.proc_mut(pid).txn.as_mut() {
+        txn.undo.push(Undo::Parameter(lower, before, local));
+    }
+    Ok(())
+}
+
+fn check(name: &str, value: &str) -> Result<()> {
+    let upper = value.to_uppercase();
+    match name {
+        "timezone"
+            if !matches!(upper.as_str(), "UTC" | "GMT" | "ETC/UTC" | "UCT" | "Z" | "DEFAULT") =>
+        {
+            Err(PgError::unsupported(format_args!("the time zone {value}")))
+        }
+        "client_encoding"
+            if !matches!(upper.as_str(), "UTF8" | "UTF-8" | "UNICODE" | "SQL_ASCII") =>
+        {
+            Err(PgError::unsupported(format_args!("the client encoding {value}")))
+        }
+        "server_version" | "server_encoding" | "integer_datetimes" | "is_superuser" => {
+            Err(PgError::new("55P02", format!("parameter \"{name}\" cannot be changed")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,273 @@
+//! Row locks and the right to write a version, as PostgreSQL's `heapam.c` gives them: wait for
+//! whoever is in the way behind the version's own queue, then look again.
+//! Must never look at a row's values.
+
+use super::Cx;
+use crate::world::postgres::error::{PgError, Result, Step};
+use crate::world::postgres::sql::Policy;
+use crate::world::postgres::storage::catalog::Table;
+use crate::world::postgres::storage::heap::{Mark, Strength, Tid, Version};
+use crate::world::postgres::storage::locks::{Mode, Oid, Tag};
+use crate::world::postgres::storage::xact::Xid;
+use crate::world::postgres::storage::{Db, Isolation};
+
+/// What a version turned out to be for someone who wants to lock or write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    Free,
+    /// Updated by a transaction that committed; the newer version.
+    Updated(Tid),
+    Deleted,
+    /// Written by this very command.
+    SelfModified,
+    /// Written by an earlier command of this transaction.
+    Invisible,
+    /// Somebody is in the way and the policy is not to wait.
+    Busy,
+}
+
+/// The outcome of a row lock in a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locked {
+    Same,
+    Newer(Tid),
+    /// Deleted, skipped, or written by this command.
+    Gone,
+}
+
+fn could_not_lock(table: &Table) -> PgError {
+    PgError::new("55P03", format!("could not obtain lock on row in relation \"{}\"", table.name))
+}
+
+pub fn serialization(what: &str) -> PgError {
+    PgError::new("40001", format!("could not serialize access due to concurrent {what}"))
+}
+
+impl Cx<'_> {
+    pub fn is_repeatable(&self) -> bool {
+        self.db.txn(self.pid).isolation == Isolation::RepeatableRead
+    }
+
+    fn version(&self, oid: Oid, tid: Tid) -> Option<&Version> {
+        self.db.heap(oid).get(tid)
+    }
+}
+
+/// Waits until nobody is in the way of locking (or with `write` of writing) a version.
+pub fn settle(
+    cx: &mut Cx<'_>,
+    table: &Table,
+    tid: Tid,
+    want: Strength,
+    write: bool,
+    policy: Policy,
+) -> Step<Settled> {
+    let settled = settle_queued(cx, table, tid, want, write, policy)?;
+    release_queue(cx.db, cx.pid, table.oid, tid, want);
+    Ok(settled)
+}
+
+fn release_queue(db: &mut Db, pid: i32, oid: Oid, tid: Tid, want: Strength) {
+    let (tag, mode) = (Tag::Tuple(oid, tid), Mode::of_row(want));
+    if db.locks.holds(pid, tag, mode) {
+        let mut woken = Vec::new();
+        db.locks.release(pid, tag, mode, None, &mut woken);
+        db.wake(woken);
+    }
+}
+
+fn settle_queued(
+    cx: &mut Cx<'_>,
+    table: &Table,
+    tid: Tid,
+    want: Strength,
+    write: bool,
+    policy: Policy,
+) -> Step<Settled> {
+    let Some(version) = cx.version(table.oid, tid) else { return Ok(Settled::Deleted) };
+    let own = cx.db.own(cx.pid);
+    if let Some(writer) = version.writer(&cx.db.xacts) {
+        if own.contains(&writer.xid) {
+            return Ok(if version.cmax >= cx.state.cid {
+                Settled::SelfModified
+            } else {
+                Settled::Invisible
+            });
+        }
+        let passes = !write && !writer.strength.conflicts(want);
+        if cx.db.xacts.is_committed(writer.xid) && !passes {
+            return Ok(version.next.map_or(Settled::Deleted, Settled::Updated));
+        }
+    }
+    let in_the_way = |mark: &&Mark| {
+        cx.db.xacts.is_running(mark.xid)
+            && !own.contains(&mark.xid)
+            && mark.strength.conflicts(want)
+    };
+    let Some(blocker) = version.marks.iter().find(in_the_way).map(|mark| mark.xid) else {
+        return Ok(Settled::Free);
+    };
+    let member = version.marks.iter().any(|mark| own.contains(&mark.xid));
+    match policy {
+        Policy::Skip => return Ok(Settled::Busy),
+        Policy::Fail => return Err(could_not_lock(table).into()),
+        Policy::Wait => {}
+    }
+    if !member {
+        let owner = cx.db.level(cx.pid);
+        let tag = Tag::Tuple(table.oid, tid);
+        cx.db.lock_once(cx.pid, tag, Mode::of_row(want), owner)?;
+    }
+    cx.db.wait_for(cx.pid, blocker)?;
+    settle_queued(cx, table, tid, want, write, policy)
+}
+
+/// Marks a version as locked, unless this transaction's own mark is as strong.
+fn mark(cx: &mut Cx<'_>, oid: Oid, tid: Tid, strength: Strength) {
+    let has = |version: &Version| {
+        let own = cx.db.own(cx.pid);
+        version.marks.iter().any(|m| own.contains(&m.xid) && m.strength >= strength)
+    };
+    if cx.version(oid, tid).is_none_or(has) {
+        return;
+    }
+    let xid = cx.db.xid(cx.pid);
+    let Db { heaps, xacts, .. } = &mut *cx.db;
+    if let Some(version) = heaps.get_mut(&oid).and_then(|heap| heap.get_mut(tid)) {
+        version.prune_marks(xacts);
+        version.marks.push(Mark { xid, strength, write: false });
+    }
+}
+
+/// Locks the versions that an update still under way has made of this one.
+fn lock_chain(
+    cx: &mut Cx<'_>,
+    table: &Table,
+    from: Tid,
+    strength: Strength,
+    policy: Policy,
+) -> Step<bool> {
+    let mut next = cx.version(table.oid, from).and_then(|version| version.next);
+    while let Some(tid) = next {
+        let Some(version) = cx.version(table.oid, tid) else { break };
+        let own = cx.db.own(cx.pid);
+        let in_the_way = |mark: &&Mark| {
+            cx.db.xacts.is_running(mark.xid)
+                && !own.contains(&mark.xid)
+                && mark.strength.conflicts(strength)
+        };
+        if let Some(blocker) = version.marks.iter().find(in_the_way).map(|mark| mark.xid) {
+            match policy {
+                Policy::Skip => return Ok(false),
+                Policy::Fail => return Err(could_not_lock(table).into()),
+                Policy::Wait => cx.db.wait_for(cx.pid, blocker)?,
+            }
+            continue;
+        }
+        let committed = version
+            .writer(&cx.db.xacts)
+            .is_some_and(|w| cx.db.xacts.is_committed(w.xid) && w.strength.conflicts(strength));
+        if committed {
+            break;
+        }
+        next = version.next;
+        mark(cx, table.oid, tid, strength);
+    }
+    Ok(true)
+}
+
+/// Locks a row for a query: READ COMMITTED follows updates to the newest version.
+pub fn lock_row(
+    cx: &mut Cx<'_>,
+    table: &Table,
+    tid: Tid,
+    strength: Strength,
+    policy: Policy,
+) -> Step<Locked> {
+    let mut at = tid;
+    loop {
+        match settle(cx, table, at, strength, false, policy)? {
+            Settled::Free => {
+                if !lock_chain(cx, table, at, strength, policy)? {
+                    return Ok(Locked::Gone);
+                }
+                mark(cx, table.oid, at, strength);
+                return Ok(if at == tid { Locked::Same } else { Locked::Newer(at) });
+            }
+            Settled::Deleted | Settled::Updated(_) if cx.is_repeatable() => {
+                return Err(serialization("update").into());
+            }
+            Settled::Busy | Settled::SelfModified | Settled::Invisible | Settled::Deleted => {
+                return Ok(Locked::Gone);
+            }
+            Settled::Updated(newer) => match newest(cx, table, newer, policy)? {
+                Some(newest) => at = newest,
+                None => return Ok(Locked::Gone),
+            },
+        }
+    }
+}
+
+/// The end of an update chain, waiting for whoever is extending it.
+fn newest(cx: &mut Cx<'_>, table: &Table, from: Tid, policy: Policy) -> Step<Option<Tid>> {
+    let mut at = from;
+    loop {
+        let Some(version) = cx.version(table.oid, at) else { return Ok(None) };
+        let Some(writer) = version.writer(&cx.db.xacts) else { return Ok(Some(at)) };
+        if cx.db.own(cx.pid).contains(&writer.xid) {
+            return Ok(Some(at));
+        }
+        if cx.db.xacts.is_running(writer.xid) {
+            match policy {
+                Policy::Skip => return Ok(None),
+                Policy::Fail => return Err(could_not_lock(table).into()),
+                Policy::Wait => cx.db.wait_for(cx.pid, writer.xid)?,
+            }
+            continue;
+        }
+        match version.next {
+            Some(next) => at = next,
+            None => return Ok(None),
+        }
+    }
+}
+
+/// Records that a version is updated (`next`) or deleted by the running command.
+pub fn write(cx: &mut Cx<'_>, oid: Oid, tid: Tid, strength: Strength, next: Option<Tid>) {
+    let xid: Xid = cx.db.xid(cx.pid);
+    let cid = cx.state.cid;
+    let Db { heaps, xacts, .. } = &mut *cx.db;
+    let Some(version) = heaps.get_mut(&oid).and_then(|heap| heap.get_mut(tid)) else { return };
+    version.prune_marks(xacts);
+    version.marks.retain(|mark| !mark.write);
+    version.marks.push(Mark { xid, strength, write: true });
+    version.cmax = cid;
+    version.next = next;
+    let undo = crate::world::postgres::storage::Undo::Write(oid, tid);
+    cx.db.txn_mut(cx.pid).undo.push(undo);
+}
+
+/// Locks that others hold on a version and keep on what an update makes of it.
+pub fn inherited_marks(db: &Db, oid: Oid, tid: Tid) -> Vec<Mark> {
+    let Some(version) = db.heap(oid).get(tid) else { return Vec::new() };
+    let kept = version.marks.iter().filter(|m| !m.write && db.xacts.is_running(m.xid));
+    kept.copied().collect()
+}
+
+/// The error for a writer under REPEATABLE READ that comes second.
+pub fn check_repeatable(cx: &Cx<'_>, settled: Settled) -> Result<()> {
+    match settled {
+        Settled::Updated(_) if cx.is_repeatable() => Err(serialization("update")),
+        Settled::Deleted if cx.is_repeatable() => Err(serialization("delete")),
+        _ => Ok(()),
+    }
+}
+
+/// The newest version of a row that somebody updated, locked for writing; `None`: gone.
+pub fn chase(cx: &mut Cx<'_>, table: &Table, from: Tid, strength: Strength) -> Step<Option<Tid>> {
+    match lock_row(cx, table, from, strength, Policy::Wait)? {
+        Locked::Same => Ok(Some(from)),
+        Locked::Newer(newer) => Ok(Some(newer)),
+        Locked::Gone => Ok(None),
+    }
+}

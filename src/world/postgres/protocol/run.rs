@@ -1,0 +1,270 @@
+//! Running one statement: transaction, plan, waits, answer. Must never write to the socket.
+
+use std::sync::Arc;
+
+use sqlparser::ast::Statement;
+
+use super::transaction;
+use super::utility::{self, Answer};
+use super::wait::wait;
+use crate::env::{Env, Moment};
+use crate::world::postgres::error::{PgError, Result, Step, Stop};
+use crate::world::postgres::exec::{Cx, StatementRun, ddl};
+use crate::world::postgres::sql::{OutColumn, Planned, plan_statement};
+use crate::world::postgres::storage::locks::Pid;
+use crate::world::postgres::store::{Inner, Store, gone};
+use crate::world::postgres::types::{Datum, EPOCH_DAYS, MICROS_PER_DAY, Ty};
+
+/// A statement with what is known of it.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The text it came from, and its place in it.
+    pub text: Arc<str>,
+    pub at: usize,
+    /// `None`: the text holds no statement.
+    pub statement: Option<Arc<Statement>>,
+    /// Types as the client gave them, and as the analysis found them.
+    pub given: Vec<Ty>,
+    pub params: Vec<Ty>,
+    pub columns: Option<Arc<[OutColumn]>>,
+}
+
+/// Where statements run.
+#[derive(Clone, Debug)]
+pub struct Runner<E> {
+    pub env: E,
+    pub store: Store,
+    pub pid: Pid,
+}
+
+fn planned(inner: &mut Inner, pid: Pid, prepared: &Prepared) -> Result<Arc<Planned>> {
+    if let Some(known) = inner.plan(&prepared.text, prepared.at, &prepared.given) {
+        return Ok(known);
+    }
+    let statement = prepared.statement.as_ref().expect("only statements are planned");
+    let plan = plan_statement(&inner.db, pid, &prepared.text, statement, &prepared.given)?;
+    let plan = Arc::new(plan);
+    inner.keep_plan(&prepared.text, prepared.at, &prepared.given, &plan);
+    Ok(plan)
+}
+
+impl<E: Env> Runner<E> {
+    /// Fails if the session is no longer registered: its cluster crashed.
+    fn with<R>(&self, step: impl FnOnce(&mut Inner) -> Result<R>) -> Result<R> {
+        self.store.with(|inner| {
+            if !inner.db.procs.contains_key(&self.pid) {
+                return Err(gone());
+            }
+            step(inner)
+        })
+    }
+
+    /// Notes the time, which statements see, and opens a transaction if there is none.
+    fn arrive(&self) -> Result<()> {
+        let (now, unix_ms) = (self.env.now(), self.env.unix_ms());
+        self.with(|inner| {
+            let proc = inner.db.proc_mut(self.pid);
+            let since_epoch = i64::try_from(unix_ms).unwrap_or(0) * 1_000;
+            proc.now_micros = since_epoch - EPOCH_DAYS * MICROS_PER_DAY;
+            proc.now = now;
+            proc.interrupt = None;
+            if proc.txn.is_none() {
+                inner.db.begin(self.pid, false);
+            }
+            Ok(())
+        })
+    }
+
+    /// Parses and analyses: what Parse and Describe need.
+    pub fn prepare(
+        &self,
+        text: &Arc<str>,
+        at: usize,
+        statement: Option<Arc<Statement>>,
+        given: Vec<Ty>,
+    ) -> Result<Prepared> {
+        let mut prepared = Prepared {
+            text: text.clone(),
+            at,
+            statement,
+            params: given.clone(),
+            given,
+            columns: None,
+        };
+        let Some(statement) = prepared.statement.clone() else { return Ok(prepared) };
+        if utility::is_utility(&statement) {
+            prepared.columns = utility::columns(&statement);
+            return Ok(prepared);
+        }
+        self.arrive()?;
+        self.with(|inner| {
+            self.refuse_failed(inner, &statement)?;
+            let plan = planned(inner, self.pid, &prepared)?;
+            prepared.params.clone_from(&plan.params);
+            prepared.columns = plan.plan.columns().map(Into::into);
+            Ok(())
+        })?;
+        Ok(prepared)
+    }
+
+    fn refuse_failed(&self, inner: &Inner, statement: &Statement) -> Result<()> {
+        let failed = inner.db.proc(self.pid).txn.as_ref().is_some_and(|txn| txn.failed);
+        if failed && !transaction::ends_failure(statement) {
+            return Err(PgError::new(
+                "25P02",
+                "current transaction is aborted, commands ignored until end of transaction block",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Runs a statement; an error leaves the transaction failed or rolled back.
+    pub async fn execute(&self, prepared: &Prepared, params: &[Datum]) -> Result<Answer> {
+        self.env.point("pg.statement").await;
+        let outcome = self.attempt(prepared, params).await;
+        self.store.with(|inner| {
+            let Some(proc) = inner.db.procs.get_mut(&self.pid) else { return };
+            proc.snapshot = None;
+            proc.granted = None;
+            proc.sleep_until = None;
+            inner.db.vacuum();
+        });
+        if outcome.is_err() {
+            self.failed();
+        }
+        outcome
+    }
+
+    async fn attempt(&self, prepared: &Prepared, params: &[Datum]) -> Result<Answer> {
+        let Some(statement) = &prepared.statement else { return Ok(Answer::default()) };
+        self.arrive()?;
+        let began = self.env.now();
+        self.with(|inner| self.refuse_failed(inner, statement))?;
+        if transaction::is_control(statement) {
+            return self
+                .repeat(began, |inner| transaction::control(&mut inner.db, self.pid, statement))
+                .await
+                .map(Answer::tag);
+        }
+        if utility::is_utility(statement) {
+            return self
+                .repeat(began, |inner| {
+                    let mut state = ddl::state(&mut inner.db, self.pid);
+                    let db = &mut inner.db;
+                    let mut cx = Cx { db, pid: self.pid, params: &[], state: &mut state };
+                    utility::run(&mut cx, statement)
+                })
+                .await;
+        }
+        loop {
+            let plan = self.with(|inner| {
+                let plan = planned(inner, self.pid, prepared)?;
+                if plan.plan.writes() && inner.db.txn(self.pid).read_only {
+                    let tag = statement.to_string();
+                    let word = tag.split_whitespace().next().unwrap_or_default();
+                    let message = format!("cannot execute {word} in a read-only transaction");
+                    return Err(PgError::new("25006", message));
+                }
+                Ok(plan)
+            })?;
+            if let Some(answer) = self.run(&plan, params, began, prepared).await? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Runs a plan; `None` if the catalogue changed while it waited for its tables.
+    async fn run(
+        &self,
+        plan: &Planned,
+        params: &[Datum],
+        began: Moment,
+        prepared: &Prepared,
+    ) -> Result<Option<Answer>> {
+        let mut run = self.with(|inner| Ok(StatementRun::new(plan, &mut inner.db, self.pid)))?;
+        loop {
+            let step = self.with(|inner| {
+                inner.db.proc_mut(self.pid).now = self.env.now();
+                if !run.is_locked() && inner.db.catalog.version != plan.version {
+                    return Ok(None);
+                }
+                Ok(Some(run.step(&mut inner.db, self.pid, params)))
+            })?;
+            match step {
+                None => return Ok(None),
+                Some(Ok(())) => {
+                    let columns = match &prepared.columns {
+                        Some(columns) => Some(columns.clone()),
+                        None => run.columns().map(Into::into),
+                    };
+                    let tag = run.tag();
+                    return Ok(Some(Answer { columns, rows: run.rows, tag }));
+                }
+                Some(Err(Stop::Error(error))) => return Err(error),
+                Some(Err(Stop::Wait)) => wait(&self.env, &self.store, self.pid, began).await?,
+            }
+        }
+    }
+
+    /// Takes a step again after each wait, until it is through.
+    async fn repeat<T>(
+        &self,
+        began: Moment,
+        mut step: impl FnMut(&mut Inner) -> Step<T>,
+    ) -> Result<T> {
+        loop {
+            match self.with(|inner| Ok(step(inner)))? {
+                Ok(value) => return Ok(value),
+                Err(Stop::Error(error)) => return Err(error),
+                Err(Stop::Wait) => wait(&self.env, &self.store, self.pid, began).await?,
+            }
+        }
+    }
+
+    /// A statement failed: the block is failed, or what was no block is rolled back.
+    pub fn failed(&self) {
+        self.store.with(|inner| {
+            let Some(txn) = inner.db.procs.get(&self.pid).and_then(|proc| proc.txn.as_ref()) else {
+                return;
+            };
+            if txn.block {
+                inner.db.fail(self.pid);
+            } else {
+                inner.db.abort(self.pid);
+            }
+        });
+    }
+
+    /// Commits what was no block: at Sync, and at the end of a simple query.
+    pub async fn finish_implicit(&self) -> Result<()> {
+        let open = self.store.with(|inner| {
+            let proc = inner.db.procs.get(&self.pid);
+            proc.and_then(|proc| proc.txn.as_ref()).is_some_and(|txn| !txn.block)
+        });
+        if !open {
+            return Ok(());
+        }
+        let began = self.env.now();
+        let finished =
+            self.repeat(began, |inner| transaction::finish(&mut inner.db, self.pid)).await;
+        if finished.is_err() {
+            self.store.with(|inner| {
+                if inner.db.procs.contains_key(&self.pid) {
+                    inner.db.abort(self.pid);
+                }
+            });
+        }
+        finished
+    }
+
+    /// `I`, `T` or `E`.
+    pub fn status(&self) -> u8 {
+        self.store.with(|inner| {
+            match inner.db.procs.get(&self.pid).and_then(|proc| proc.txn.as_ref()) {
+                Some(txn) if txn.failed => b'E',
+                Some(txn) if txn.block => b'T',
+                _ => b'I',
+            }
+        })
+    }
+}

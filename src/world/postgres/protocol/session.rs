@@ -1,0 +1,582 @@
+//! A session: start-up, then message by message until the client leaves.
+//! Must never run two statements at once.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sqlparser::ast::Statement;
+
+use super::connection::Connection;
+use super::frame::{Front, Startup, decode, decode_startup, format_of};
+use super::run::{Prepared, Runner};
+use super::utility::Answer;
+use crate::env::Env;
+use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::exec::setting;
+use crate::world::postgres::storage::Proc;
+use crate::world::postgres::store::{Registration, Store};
+use crate::world::postgres::types::{Datum, Row, Ty, from_binary, from_text};
+use crate::world::postgres::watch::Watch;
+
+struct Portal {
+    prepared: Arc<Prepared>,
+    params: Vec<Datum>,
+    formats: Vec<i16>,
+    /// Rows not yet sent, once it has run.
+    left: Option<std::vec::IntoIter<Row>>,
+    answer: Answer,
+    sent: u64,
+}
+
+struct Session<E: Env> {
+    runner: Runner<E>,
+    connection: Connection<E::Stream>,
+    statements: BTreeMap<String, Arc<Prepared>>,
+    portals: BTreeMap<String, Portal>,
+    /// After an error in the extended protocol everything up to Sync is ignored.
+    skipping: bool,
+    /// Statements prepared with SQL's PREPARE are among `statements` too.
+    reported: BTreeMap<&'static str, String>,
+}
+
+/// Serves one connection to its end.
+pub async fn session<E: Env>(env: E, stream: E::Stream, store: Store, watch: Watch) {
+    let mut connection = Connection::new(stream);
+    // A peer that is gone needs no answer.
+    let Ok(Some(parameters)) = start_up(&mut connection, &store).await else { return };
+    let secret = i32::try_from(env.next_u64() >> 33).unwrap_or(0);
+    let proc = new_proc(&store, &parameters, watch, secret, env.next_u64());
+    let registered = proc.and_then(|proc| store.with(|inner| inner.db.connect(proc)));
+    let pid = match registered {
+        Ok(pid) => pid,
+        Err(error) => {
+            connection.out.error(&error);
+            connection.close().await;
+            return;
+        }
+    };
+    let _registration = Registration { store: store.clone(), pid };
+    let runner = Runner { env, store, pid };
+    let mut session = Session {
+        runner,
+        connection,
+        statements: BTreeMap::new(),
+        portals: BTreeMap::new(),
+        skipping: false,
+        reported: BTreeMap::new(),
+    };
+    session.greet(secret);
+    // The peer left or broke the protocol: either way there is nobody to tell.
+    let _ended = session.serve().await;
+}
+
+/// The parameters of a session; `None` for a cancel request or a peer that left.
+async fn start_up<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
+    connection: &mut Connection<S>,
+    store: &Store,
+) -> io::Result<Option<Vec<(String, String)>>> {
+    loop {
+        match decode_startup(&mut connection.input) {
+            Ok(None) => {
+                if connection.fill().await? == 0 {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(Startup::Encryption)) => connection.send_byte(b'N').await?,
+            Ok(Some(Startup::Cancel { pid, secret })) => {
+                store.cancel(pid, secret);
+                return Ok(None);
+            }
+            Ok(Some(Startup::Session(parameters, minor))) => {
+                if minor > 0 {
+                    connection.out.negotiate_version();
+                }
+                return Ok(Some(parameters));
+            }
+            Err(error) => {
+                connection.out.error(&error);
+                connection.close().await;
+                return Ok(None);
+            }
+        }
+    }
+}
+
+fn new_proc(
+    store: &Store,
+    parameters: &[(String, String)],
+    watch: Watch,
+    secret: i32,
+    random: u64,
+) -> Result<Proc> {
+    let find = |wanted: &str| {
+        parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone())
+    };
+    let user = find("user").ok_or_else(|| {
+        PgError::fatal("28000", "no PostgreSQL user name specified in startup packet")
+    })?;
+    let database = find("database").unwrap_or_else(|| user.clone());
+    let mut proc = Proc::new(user, database);
+    (proc.secret, proc.watch, proc.random) = (secret, watch, random);
+    store.with(|inner| {
+        let set = ["deadlock_timeout", "default_transaction_isolation"];
+        for name in set {
+            let value = setting::default(&inner.db, name).unwrap_or_default();
+            proc.parameters.insert(name.to_owned(), value);
+        }
+    });
+    proc.parameters.insert("session_authorization".to_owned(), proc.user.clone());
+    for (name, value) in parameters {
+        if !matches!(name.as_str(), "user" | "database" | "options" | "replication")
+            && !name.starts_with("_pq_.")
+        {
+            proc.parameters.insert(name.to_lowercase(), value.clone());
+        }
+    }
+    let options = find("options").unwrap_or_default();
+    for word in options.split_whitespace() {
+        let assignment = word.trim_start_matches("-c").trim_start_matches("--");
+        if let Some((name, value)) = assignment.split_once('=') {
+            proc.parameters.insert(name.to_lowercase().replace('-', "_"), value.to_owned());
+        }
+    }
+    Ok(proc)
+}
+
+impl<E: Env> Session<E> {
+    fn greet(&mut self, secret: i32) {
+        self.connection.out.authentication_ok();
+        self.report();
+        self.connection.out.backend_key(self.runner.pid, secret);
+        self.connection.out.ready(b'I');
+    }
+
+    /// Tells parameters that changed.
+    fn report(&mut self) {
+        let (runner, reported, out) = (&self.runner, &mut self.reported, &mut self.connection.out);
+        runner.store.with(|inner| {
+            if !inner.db.procs.contains_key(&runner.pid) {
+                return;
+            }
+            for (name, shown) in setting::REPORTED {
+                let value = setting::show(&inner.db, runner.pid, name).unwrap_or_default();
+                if reported.get(shown) != Some(&value) {
+                    out.parameter_status(shown, &value);
+                    reported.insert(shown, value);
+                }
+            }
+        });
+    }
+
+    /// Sends notices that have gathered, and outside a transaction notifications.
+    fn speak(&mut self) {
+        let (runner, out) = (&self.runner, &mut self.connection.out);
+        runner.store.with(|inner| {
+            let Some(proc) = inner.db.procs.get_mut(&runner.pid) else { return };
+            for notice in std::mem::take(&mut proc.notices) {
+                out.error(&notice);
+            }
+            if proc.txn.is_none() {
+                for notification in std::mem::take(&mut proc.inbox) {
+                    let (channel, payload) = (&notification.channel, &notification.payload);
+                    out.notification(notification.pid, channel, payload);
+                }
+            }
+        });
+    }
+
+    async fn serve(&mut self) -> io::Result<()> {
+        loop {
+            let front = match decode(&mut self.connection.input) {
+                Ok(Some(front)) => front,
+                Ok(None) => {
+                    self.connection.flush().await?;
+                    if !self.listen().await? {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Err(error) if error.is_fatal() => return self.hang_up(&error).await,
+                Err(error) => {
+                    self.fail(&error);
+                    continue;
+                }
+            };
+            if front == Front::Terminate {
+                return Ok(());
+            }
+            if self.skipping && front != Front::Sync {
+                continue;
+            }
+            if let Err(error) = self.handle(front).await {
+                if error.is_fatal() {
+                    return self.hang_up(&error).await;
+                }
+                self.fail(&error);
+            }
+        }
+    }
+
+    async fn hang_up(&mut self, error: &PgError) -> io::Result<()> {
+        self.connection.out.error(error);
+        self.connection.close().await;
+        Ok(())
+    }
+
+    /// An error within the extended protocol: nothing more until Sync.
+    fn fail(&mut self, error: &PgError) {
+        self.runner.failed();
+        self.speak();
+        self.connection.out.error(error);
+        self.skipping = true;
+    }
+
+    /// Waits for bytes; `false` when the session is over. Notifications are sent meanwhile.
+    async fn listen(&mut self) -> io::Result<bool> {
+        loop {
+            let limit = self.runner.store.with(|inner| {
+                let proc = inner.db.procs.get(&self.runner.pid)?;
+                let limit = proc.timeout_ms("idle_in_transaction_session_timeout");
+                (proc.txn.is_some() && limit > 0).then(|| Duration::from_millis(limit))
+            });
+            let env = self.runner.env.clone();
+            let heard = match limit {
+                None => self.hear().await,
+                Some(limit) => {
+                    if let Ok(heard) = env.timeout(limit, self.hear()).await {
+                        heard
+                    } else {
+                        let message = "terminating connection due to idle-in-transaction timeout";
+                        self.hang_up(&PgError::fatal("25P03", message)).await?;
+                        return Ok(false);
+                    }
+                }
+            };
+            match heard? {
+                None => {
+                    self.speak();
+                    self.connection.flush().await?;
+                }
+                Some(bytes) => return Ok(bytes > 0),
+            }
+        }
+    }
+
+    /// Bytes read, or `None` when there is a notification to send.
+    async fn hear(&mut self) -> io::Result<Option<usize>> {
+        let (runner, connection) = (&self.runner, &mut self.connection);
+        poll_fn(|cx| {
+            if let Poll::Ready(read) = connection.poll_fill(cx) {
+                return Poll::Ready(read.map(Some));
+            }
+            let told = runner.store.with(|inner| {
+                let Some(proc) = inner.db.procs.get_mut(&runner.pid) else { return false };
+                if proc.channels.is_empty() {
+                    return false;
+                }
+                proc.park(cx.waker());
+                proc.txn.is_none() && !proc.inbox.is_empty()
+            });
+            if told { Poll::Ready(Ok(None)) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    async fn handle(&mut self, front: Front) -> Result<()> {
+        match front {
+            Front::Query(text) => {
+                self.query(text).await;
+                Ok(())
+            }
+            Front::Parse { name, text, types } => self.parse(name, &text, &types),
+            Front::Bind { portal, statement, formats, values, results } => {
+                self.bind(portal, &statement, &formats, &values, results)
+            }
+            Front::Describe { portal, name } => self.describe(portal, &name),
+            Front::Execute { portal, max } => self.execute(&portal, max).await,
+            Front::Close { portal, name } => {
+                if portal {
+                    self.portals.remove(&name);
+                } else {
+                    self.statements.remove(&name);
+                }
+                self.connection.out.empty(b'3');
+                Ok(())
+            }
+            Front::Sync => {
+                self.skipping = false;
+                let finished = self.runner.finish_implicit().await;
+                if let Err(error) = finished {
+                    self.connection.out.error(&error);
+                }
+                self.ready();
+                Ok(())
+            }
+            Front::Flush | Front::Ignored | Front::Terminate => Ok(()),
+            Front::FunctionCall => Err(PgError::unsupported("the function call protocol")),
+        }
+    }
+
+    fn ready(&mut self) {
+        let status = self.runner.status();
+        if status == b'I' {
+            self.portals.clear();
+        }
+        self.speak();
+        self.report();
+        self.connection.out.ready(status);
+    }
+
+    fn parsed(&self, text: &str) -> Result<crate::world::postgres::sql::Parsed> {
+        self.runner.store.with(|inner| inner.parse(text))
+    }
+
+    /// A simple query: all its statements, one transaction unless they say otherwise.
+    async fn query(&mut self, text: String) {
+        let text: Arc<str> = text.into();
+        if let Err(error) = self.query_all(&text).await {
+            self.runner.failed();
+            self.speak();
+            self.connection.out.error(&error);
+        }
+        self.portals.remove("");
+        self.ready();
+    }
+
+    async fn query_all(&mut self, text: &Arc<str>) -> Result<()> {
+        let parsed = self.parsed(text)?;
+        if parsed.is_empty() {
+            self.connection.out.empty(b'I');
+        }
+        for (at, statement) in parsed.iter().enumerate() {
+            let last = at + 1 == parsed.len();
+            let answer = self.simple(text, at, statement).await?;
+            if last {
+                self.runner.finish_implicit().await?;
+            }
+            self.speak();
+            if let Some(columns) = &answer.columns {
+                self.connection.out.row_description(columns, &[]);
+                for row in &answer.rows {
+                    self.connection.out.data_row(row, columns, &[]);
+                }
+            }
+            self.connection.out.command_complete(&answer.tag);
+        }
+        Ok(())
+    }
+
+    async fn simple(
+        &mut self,
+        text: &Arc<str>,
+        at: usize,
+        statement: &Arc<Statement>,
+    ) -> Result<Answer> {
+        match &**statement {
+            Statement::Prepare { name, data_types, statement } => {
+                let name = crate::world::postgres::sql::ident(name);
+                let types = data_types
+                    .iter()
+                    .map(|ty| crate::world::postgres::sql::data_type(ty).map(|(ty, _)| ty));
+                let types = types.collect::<Result<Vec<Ty>>>()?;
+                if self.statements.contains_key(&name) {
+                    let message = format!("prepared statement \"{name}\" already exists");
+                    return Err(PgError::new("42P05", message));
+                }
+                let inner: Arc<str> = statement.to_string().into();
+                let statement = Arc::new((**statement).clone());
+                let prepared = self.runner.prepare(&inner, 0, Some(statement), types)?;
+                self.statements.insert(name, Arc::new(prepared));
+                Ok(Answer::tag("PREPARE"))
+            }
+            Statement::Execute { name: Some(name), parameters, .. } => {
+                let name = crate::world::postgres::sql::object_name(name)?;
+                let prepared = self.prepared(&name)?;
+                let params = argument_values(parameters, &prepared)?;
+                self.runner.execute(&prepared, &params).await
+            }
+            Statement::Deallocate { name, .. } => {
+                let name = crate::world::postgres::sql::ident(name);
+                if name == "all" {
+                    self.statements.clear();
+                } else {
+                    self.prepared(&name)?;
+                    self.statements.remove(&name);
+                }
+                Ok(Answer::tag("DEALLOCATE"))
+            }
+            _ => {
+                let prepared = Prepared {
+                    text: text.clone(),
+                    at,
+                    statement: Some(statement.clone()),
+                    given: Vec::new(),
+                    params: Vec::new(),
+                    columns: None,
+                };
+                self.runner.execute(&prepared, &[]).await
+            }
+        }
+    }
+
+    fn prepared(&self, name: &str) -> Result<Arc<Prepared>> {
+        self.statements.get(name).cloned().ok_or_else(|| {
+            let message = match name {
+                "" => "unnamed prepared statement does not exist".to_owned(),
+                name => format!("prepared statement \"{name}\" does not exist"),
+            };
+            PgError::new("26000", message)
+        })
+    }
+
+    fn parse(&mut self, name: String, text: &str, types: &[u32]) -> Result<()> {
+        if !name.is_empty() && self.statements.contains_key(&name) {
+            let message = format!("prepared statement \"{name}\" already exists");
+            return Err(PgError::new("42P05", message));
+        }
+        let parsed = self.parsed(text)?;
+        if parsed.len() > 1 {
+            let message = "cannot insert multiple commands into a prepared statement";
+            return Err(PgError::new("42601", message));
+        }
+        let known = |oid: &u32| {
+            Ty::from_oid(*oid)
+                .ok_or_else(|| PgError::unsupported(format_args!("the parameter type {oid}")))
+        };
+        let given = types.iter().map(known).collect::<Result<Vec<Ty>>>()?;
+        let statement = parsed.first().cloned();
+        let prepared = self.runner.prepare(&text.into(), 0, statement, given)?;
+        self.statements.insert(name, Arc::new(prepared));
+        self.connection.out.empty(b'1');
+        Ok(())
+    }
+
+    fn bind(
+        &mut self,
+        portal: String,
+        statement: &str,
+        formats: &[i16],
+        values: &[Option<Bytes>],
+        results: Vec<i16>,
+    ) -> Result<()> {
+        let prepared = self.prepared(statement)?;
+        if values.len() != prepared.params.len() {
+            let (given, wanted) = (values.len(), prepared.params.len());
+            return Err(PgError::new(
+                "08P01",
+                format!(
+                    "bind message supplies {given} parameters, but prepared statement \
+                     \"{statement}\" requires {wanted}"
+                ),
+            ));
+        }
+        let mut params = Vec::with_capacity(values.len());
+        for (at, (value, ty)) in values.iter().zip(&prepared.params).enumerate() {
+            params.push(match value {
+                None => Datum::Null,
+                Some(bytes) if format_of(formats, at) == 0 => {
+                    let text = std::str::from_utf8(bytes).map_err(|_| {
+                        PgError::new("22021", "invalid byte sequence for encoding \"UTF8\"")
+                    })?;
+                    from_text(text, *ty, -1)?
+                }
+                Some(bytes) => from_binary(bytes, *ty)?,
+            });
+        }
+        let portal_state = Portal {
+            prepared,
+            params,
+            formats: results,
+            left: None,
+            answer: Answer::default(),
+            sent: 0,
+        };
+        self.portals.insert(portal, portal_state);
+        self.connection.out.empty(b'2');
+        Ok(())
+    }
+
+    fn describe(&mut self, portal: bool, name: &str) -> Result<()> {
+        let (prepared, formats) = if portal {
+            let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
+            (portal.prepared.clone(), portal.formats.clone())
+        } else {
+            (self.prepared(name)?, Vec::new())
+        };
+        let out = &mut self.connection.out;
+        if !portal {
+            out.parameter_description(prepared.params.iter().map(|ty| ty.oid()));
+        }
+        match &prepared.columns {
+            Some(columns) => out.row_description(columns, &formats),
+            None => out.empty(b'n'),
+        }
+        Ok(())
+    }
+
+    async fn execute(&mut self, name: &str, max: u32) -> Result<()> {
+        let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
+        if portal.prepared.statement.is_none() {
+            self.connection.out.empty(b'I');
+            return Ok(());
+        }
+        if portal.left.is_none() {
+            let mut answer = self.runner.execute(&portal.prepared, &portal.params).await?;
+            portal.left = Some(std::mem::take(&mut answer.rows).into_iter());
+            portal.answer = answer;
+        }
+        let out = &mut self.connection.out;
+        let rows = portal.left.as_mut().expect("just run");
+        if let Some(columns) = &portal.answer.columns {
+            let mut left = if max == 0 { u32::MAX } else { max };
+            while left > 0 {
+                let Some(row) = rows.next() else { break };
+                out.data_row(&row, columns, &portal.formats);
+                portal.sent += 1;
+                left -= 1;
+            }
+        }
+        if max > 0 && rows.len() > 0 {
+            out.empty(b's');
+            return Ok(());
+        }
+        let tag = portal.answer.tag.clone();
+        self.speak();
+        self.connection.out.command_complete(&tag);
+        Ok(())
+    }
+}
+
+/// The arguments of SQL's EXECUTE: constants.
+fn argument_values(parameters: &[sqlparser::ast::Expr], prepared: &Prepared) -> Result<Vec<Datum>> {
+    if parameters.len() != prepared.params.len() {
+        let message = "wrong number of parameters for prepared statement";
+        return Err(PgError::new("42601", message));
+    }
+    let mut values = Vec::with_capacity(parameters.len());
+    for (parameter, ty) in parameters.iter().zip(&prepared.params) {
+        let value = match parameter {
+            sqlparser::ast::Expr::Value(value) => value.value.clone(),
+            other => {
+                let text = other.to_string();
+                values.push(from_text(&text, *ty, -1)?);
+                continue;
+            }
+        };
+        values.push(match value {
+            sqlparser::ast::Value::Null => Datum::Null,
+            sqlparser::ast::Value::SingleQuotedString(text) => from_text(&text, *ty, -1)?,
+            other => from_text(&other.to_string(), *ty, -1)?,
+        });
+    }
+    Ok(values)
+}
+
+fn no_portal(name: &str) -> PgError {
+    PgError::new("34000", format!("portal \"{name}\" does not exist"))
+}

@@ -1,0 +1,140 @@
+//! BEGIN, COMMIT, ROLLBACK and savepoints. Must never touch a row.
+
+use sqlparser::ast::{
+    Statement, TransactionAccessMode, TransactionIsolationLevel, TransactionMode,
+};
+
+use crate::world::postgres::error::{PgError, Result, Step, Stop};
+use crate::world::postgres::exec::{self, Cx, ddl, setting};
+use crate::world::postgres::sql::ident;
+use crate::world::postgres::storage::locks::Pid;
+use crate::world::postgres::storage::{Db, Isolation};
+
+/// Whether a statement is about the transaction itself.
+pub fn is_control(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::StartTransaction { .. }
+            | Statement::Commit { .. }
+            | Statement::Rollback { .. }
+            | Statement::Savepoint { .. }
+            | Statement::ReleaseSavepoint { .. }
+    )
+}
+
+/// Whether a statement may run in a transaction that has failed.
+pub fn ends_failure(statement: &Statement) -> bool {
+    matches!(statement, Statement::Commit { .. } | Statement::Rollback { .. })
+}
+
+fn warn(db: &mut Db, pid: Pid, code: &'static str, message: &str) {
+    let warning = PgError::new(code, message).severity("WARNING");
+    db.proc_mut(pid).notices.push(warning);
+}
+
+pub fn isolation(level: TransactionIsolationLevel) -> Result<Isolation> {
+    match level {
+        TransactionIsolationLevel::ReadUncommitted | TransactionIsolationLevel::ReadCommitted => {
+            Ok(Isolation::ReadCommitted)
+        }
+        TransactionIsolationLevel::RepeatableRead => Ok(Isolation::RepeatableRead),
+        _ => setting::isolation("serializable"),
+    }
+}
+
+/// Applies `ISOLATION LEVEL` and `READ ONLY`.
+pub fn apply_modes(db: &mut Db, pid: Pid, modes: &[TransactionMode]) -> Result<()> {
+    for mode in modes {
+        match mode {
+            TransactionMode::IsolationLevel(level) => {
+                let wanted = isolation(*level)?;
+                let txn = db.txn_mut(pid);
+                if txn.snapshot.is_some() && wanted != txn.isolation {
+                    let message = "SET TRANSACTION ISOLATION LEVEL must be called before any query";
+                    return Err(PgError::new("25001", message));
+                }
+                txn.isolation = wanted;
+            }
+            TransactionMode::AccessMode(mode) => {
+                db.txn_mut(pid).read_only = *mode == TransactionAccessMode::ReadOnly;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs one of them; a session in no transaction has been given one. The answer is the tag.
+pub fn control(db: &mut Db, pid: Pid, statement: &Statement) -> Step<&'static str> {
+    let block = db.txn(pid).block;
+    match statement {
+        Statement::StartTransaction { modes, begin, .. } => {
+            if block {
+                let message = "there is already a transaction in progress";
+                warn(db, pid, "25001", message);
+            }
+            db.txn_mut(pid).block = true;
+            apply_modes(db, pid, modes)?;
+            Ok(if *begin { "BEGIN" } else { "START TRANSACTION" })
+        }
+        Statement::Commit { chain, .. } => {
+            if *chain {
+                return Err(PgError::unsupported("AND CHAIN").into());
+            }
+            if !block {
+                warn(db, pid, "25P01", "there is no transaction in progress");
+            }
+            if db.txn(pid).failed {
+                db.abort(pid);
+                return Ok("ROLLBACK");
+            }
+            match finish(db, pid) {
+                Err(Stop::Error(error)) => {
+                    db.abort(pid);
+                    Err(Stop::Error(error))
+                }
+                other => other.map(|()| "COMMIT"),
+            }
+        }
+        Statement::Rollback { savepoint: None, .. } => {
+            if !block {
+                warn(db, pid, "25P01", "there is no transaction in progress");
+            }
+            db.abort(pid);
+            Ok("ROLLBACK")
+        }
+        Statement::Rollback { savepoint: Some(name), .. } => {
+            needs_block(block, "ROLLBACK TO SAVEPOINT")?;
+            db.rollback_to(pid, &ident(name))?;
+            Ok("ROLLBACK")
+        }
+        Statement::Savepoint { name } => {
+            needs_block(block, "SAVEPOINT")?;
+            db.savepoint(pid, &ident(name));
+            Ok("SAVEPOINT")
+        }
+        Statement::ReleaseSavepoint { name } => {
+            needs_block(block, "RELEASE SAVEPOINT")?;
+            db.release_savepoint(pid, &ident(name))?;
+            Ok("RELEASE")
+        }
+        _ => Err(PgError::new("XX000", "no transaction statement").into()),
+    }
+}
+
+fn needs_block(block: bool, name: &str) -> Result<()> {
+    if block {
+        return Ok(());
+    }
+    Err(PgError::new("25P01", format!("{name} can only be used in transaction blocks")))
+}
+
+/// Deferred checks, then the commit.
+pub fn finish(db: &mut Db, pid: Pid) -> Step<()> {
+    if !db.txn(pid).deferred.is_empty() {
+        let mut state = ddl::state(db, pid);
+        let mut cx = Cx { db, pid, params: &[], state: &mut state };
+        exec::run_deferred(&mut cx)?;
+    }
+    db.commit(pid);
+    Ok(())
+}

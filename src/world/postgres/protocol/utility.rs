@@ -1,0 +1,222 @@
+//! Statements without a plan: definitions, settings, table locks, notifications.
+//! Must never speak to the client: rows and tag are handed back.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{self, Statement};
+
+use super::transaction;
+use crate::world::postgres::error::{PgError, Result, Step};
+use crate::world::postgres::exec::{Cx, alter, ddl, drops, setting};
+use crate::world::postgres::sql::{OutColumn, ident, object_name};
+use crate::world::postgres::storage::Notification;
+use crate::world::postgres::storage::locks::{Mode, Tag};
+use crate::world::postgres::types::{Datum, Row, Ty};
+
+/// What a statement gives back.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    pub columns: Option<Arc<[OutColumn]>>,
+    pub rows: Vec<Row>,
+    pub tag: String,
+}
+
+impl Answer {
+    pub fn tag(tag: impl Into<String>) -> Answer {
+        Answer { tag: tag.into(), ..Answer::default() }
+    }
+}
+
+/// Whether it is a statement of this kind, and not one that is planned.
+pub fn is_utility(statement: &Statement) -> bool {
+    !matches!(
+        statement,
+        Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_)
+    )
+}
+
+/// The columns it will give back, for Describe.
+pub fn columns(statement: &Statement) -> Option<Arc<[OutColumn]>> {
+    match statement {
+        Statement::ShowVariable { variable } => Some(show_columns(&show_name(variable))),
+        _ => None,
+    }
+}
+
+fn show_columns(name: &str) -> Arc<[OutColumn]> {
+    [OutColumn { name: name.into(), ty: Ty::TEXT, typmod: -1, origin: None }].into()
+}
+
+fn show_name(variable: &[ast::Ident]) -> String {
+    let words: Vec<String> = variable.iter().map(ident).collect();
+    match words.join(" ").as_str() {
+        "time zone" => "timezone".to_owned(),
+        "transaction isolation level" => "transaction_isolation".to_owned(),
+        other => other.replace(' ', "."),
+    }
+}
+
+pub fn run(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
+    match statement {
+        Statement::CreateTable(create) => {
+            ddl::create_table(cx, create)?;
+            Ok(Answer::tag("CREATE TABLE"))
+        }
+        Statement::CreateIndex(create) => {
+            ddl::create_index(cx, create)?;
+            Ok(Answer::tag("CREATE INDEX"))
+        }
+        Statement::CreateSequence { name, sequence_options, if_not_exists, .. } => {
+            ddl::create_sequence(cx, name, sequence_options, *if_not_exists)?;
+            Ok(Answer::tag("CREATE SEQUENCE"))
+        }
+        Statement::AlterTable(parsed) => {
+            alter::alter_table(cx, parsed)?;
+            Ok(Answer::tag("ALTER TABLE"))
+        }
+        Statement::Drop { object_type, if_exists, names, cascade, .. } => {
+            drops::drop_objects(cx, *object_type, names, *if_exists, *cascade)?;
+            Ok(Answer::tag(format!("DROP {object_type}")))
+        }
+        Statement::Truncate(truncate) => {
+            drops::truncate(cx, truncate)?;
+            Ok(Answer::tag("TRUNCATE TABLE"))
+        }
+        Statement::Lock(lock) => lock_tables(cx, lock),
+        other => session_statement(cx, other),
+    }
+}
+
+/// What concerns the session only.
+fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
+    match statement {
+        Statement::Set(set) => {
+            set_parameter(cx, set)?;
+            Ok(Answer::tag("SET"))
+        }
+        Statement::Reset(reset) => {
+            match &reset.reset {
+                ast::Reset::ALL | ast::Reset::SessionAuthorization => {}
+                ast::Reset::ConfigurationParameter(name) => {
+                    setting::set(cx.db, cx.pid, &name.to_string(), None, false)?;
+                }
+            }
+            Ok(Answer::tag("RESET"))
+        }
+        Statement::ShowVariable { variable } => {
+            let name = show_name(variable);
+            let value = setting::show(cx.db, cx.pid, &name)?;
+            let rows = vec![[Datum::text(value)].into()];
+            Ok(Answer { columns: Some(show_columns(&name)), rows, tag: "SHOW".to_owned() })
+        }
+        Statement::LISTEN { channel } => {
+            let (channel, proc) = (ident(channel), cx.db.proc_mut(cx.pid));
+            if !proc.channels.contains(&channel) {
+                proc.channels.push(channel);
+            }
+            Ok(Answer::tag("LISTEN"))
+        }
+        Statement::UNLISTEN { channel } => {
+            let all = channel.value == "*";
+            let channel = ident(channel);
+            cx.db.proc_mut(cx.pid).channels.retain(|own| !all && *own != channel);
+            Ok(Answer::tag("UNLISTEN"))
+        }
+        Statement::NOTIFY { channel, payload } => {
+            let payload = payload.clone().unwrap_or_default();
+            let notification = Notification { pid: cx.pid, channel: ident(channel), payload };
+            let notifies = &mut cx.db.txn_mut(cx.pid).notifies;
+            if !notifies.contains(&notification) {
+                notifies.push(notification);
+            }
+            Ok(Answer::tag("NOTIFY"))
+        }
+        Statement::Analyze(_) => Ok(Answer::tag("ANALYZE")),
+        Statement::Vacuum(_) => Ok(Answer::tag("VACUUM")),
+        Statement::Discard { .. } => Ok(Answer::tag("DISCARD ALL")),
+        Statement::Comment { .. } => Ok(Answer::tag("COMMENT")),
+        other => {
+            let text = other.to_string();
+            let words: Vec<&str> = text.split_whitespace().take(2).collect();
+            Err(PgError::unsupported(words.join(" ")).into())
+        }
+    }
+}
+
+fn set_parameter(cx: &mut Cx<'_>, set: &ast::Set) -> Result<()> {
+    match set {
+        ast::Set::SingleAssignment { scope, variable, values, .. } => {
+            let local = *scope == Some(ast::ContextModifier::Local);
+            let texts: Vec<String> = values.iter().map(value_text).collect();
+            let value = texts.join(", ");
+            let default = matches!(values.as_slice(), [ast::Expr::Identifier(word)]
+                if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("default"));
+            let value = (!default).then_some(value.as_str());
+            setting::set(cx.db, cx.pid, &variable.to_string(), value, local)
+        }
+        ast::Set::SetTimeZone { local, value } => {
+            setting::set(cx.db, cx.pid, "timezone", Some(&value_text(value)), *local)
+        }
+        ast::Set::SetTransaction { modes, session: true, .. } => {
+            for mode in modes {
+                if let ast::TransactionMode::IsolationLevel(level) = mode {
+                    let name = transaction::isolation(*level)?.name();
+                    let parameter = "default_transaction_isolation";
+                    setting::set(cx.db, cx.pid, parameter, Some(name), false)?;
+                }
+            }
+            Ok(())
+        }
+        ast::Set::SetTransaction { modes, .. } => transaction::apply_modes(cx.db, cx.pid, modes),
+        ast::Set::SetNames { charset_name, .. } => {
+            setting::set(cx.db, cx.pid, "client_encoding", Some(&charset_name.value), false)
+        }
+        ast::Set::SetRole { .. } | ast::Set::SetSessionAuthorization(_) => {
+            Err(PgError::unsupported("SET ROLE"))
+        }
+        other => Err(PgError::unsupported(format_args!("{other}"))),
+    }
+}
+
+fn value_text(expr: &ast::Expr) -> String {
+    match expr {
+        ast::Expr::Value(value) => match &value.value {
+            ast::Value::SingleQuotedString(text) => text.clone(),
+            ast::Value::Boolean(flag) => if *flag { "on" } else { "off" }.to_owned(),
+            other => other.to_string(),
+        },
+        ast::Expr::Identifier(word) => word.value.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn lock_tables(cx: &mut Cx<'_>, lock: &ast::Lock) -> Step<Answer> {
+    if !cx.db.txn(cx.pid).block {
+        let message = "LOCK TABLE can only be used in transaction blocks";
+        return Err(PgError::new("25P01", message).into());
+    }
+    let mode = match lock.lock_mode {
+        Some(ast::LockTableMode::AccessShare) => Mode::AccessShare,
+        Some(ast::LockTableMode::RowShare) => Mode::RowShare,
+        Some(ast::LockTableMode::RowExclusive) => Mode::RowExclusive,
+        Some(ast::LockTableMode::ShareUpdateExclusive) => Mode::ShareUpdateExclusive,
+        Some(ast::LockTableMode::Share) => Mode::Share,
+        Some(ast::LockTableMode::ShareRowExclusive) => Mode::ShareRowExclusive,
+        Some(ast::LockTableMode::Exclusive) => Mode::Exclusive,
+        None | Some(ast::LockTableMode::AccessExclusive) => Mode::AccessExclusive,
+    };
+    for target in &lock.tables {
+        let name = object_name(&target.name)?;
+        let table = cx.db.table(&name, cx.pid)?;
+        if !lock.nowait {
+            cx.lock_table(table.oid, mode)?;
+            continue;
+        }
+        let owner = cx.db.level(cx.pid);
+        if !cx.db.try_lock(cx.pid, Tag::Relation(table.oid), mode, owner) {
+            let message = format!("could not obtain lock on relation \"{name}\"");
+            return Err(PgError::new("55P03", message).into());
+        }
+    }
+    Ok(Answer::tag("LOCK TABLE"))
+}

@@ -1,0 +1,248 @@
+//! Types: what may be converted to what, and the common type of several expressions.
+//! Must never convert at run time.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use super::plan::{Expr, OutColumn};
+use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::storage::Db;
+use crate::world::postgres::storage::locks::Pid;
+use crate::world::postgres::types::{Base, Datum, Ty, from_text};
+
+/// An expression with its type.
+#[derive(Clone, Debug)]
+pub struct Typed {
+    pub expr: Expr,
+    pub ty: Ty,
+    pub typmod: i32,
+}
+
+impl Typed {
+    pub fn new(expr: Expr, ty: Ty) -> Typed {
+        Typed { expr, ty, typmod: -1 }
+    }
+}
+
+/// How willing a place is to convert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Context {
+    Implicit,
+    Assignment,
+    Explicit,
+}
+
+/// A WITH query that may be named.
+#[derive(Clone, Debug)]
+pub struct CteScope {
+    pub name: String,
+    pub slot: usize,
+    pub columns: Vec<OutColumn>,
+}
+
+/// One statement's analysis.
+pub struct Analyzer<'a> {
+    pub db: &'a Db,
+    pub pid: Pid,
+    /// The statement's text, for positions.
+    pub text: &'a str,
+    /// Types of `$1`…; unknown until something fixes them.
+    pub params: RefCell<Vec<Ty>>,
+    pub slots: Cell<usize>,
+    pub caches: Cell<usize>,
+    pub ctes: RefCell<Vec<CteScope>>,
+}
+
+impl Analyzer<'_> {
+    pub fn coerce(&self, typed: Typed, to: Ty, typmod: i32, context: Context) -> Result<Expr> {
+        let from = typed.ty;
+        if from == Ty::UNKNOWN && to != Ty::UNKNOWN {
+            return self.coerce_unknown(typed.expr, to, typmod, context);
+        }
+        if from == to && (typmod < 0 || typmod == typed.typmod) {
+            return Ok(typed.expr);
+        }
+        if !can_cast(from, to, context) {
+            return Err(PgError::new(
+                "42846",
+                format!("cannot cast type {} to {}", from.name(), to.name()),
+            ));
+        }
+        let explicit = context == Context::Explicit;
+        Ok(Expr::Cast { expr: Box::new(typed.expr), from, to, typmod, explicit })
+    }
+
+    fn coerce_unknown(&self, expr: Expr, to: Ty, typmod: i32, context: Context) -> Result<Expr> {
+        match expr {
+            Expr::Const(Datum::Text(text)) if to != Ty::REGCLASS => {
+                let explicit = context == Context::Explicit && to.is_text();
+                let datum = from_text(&text, to, if explicit { -1 } else { typmod })?;
+                let constant = Expr::Const(datum);
+                if explicit && typmod >= 0 {
+                    let expr = Box::new(constant);
+                    return Ok(Expr::Cast { expr, from: to, to, typmod, explicit });
+                }
+                Ok(constant)
+            }
+            Expr::Const(Datum::Null) => Ok(Expr::NULL),
+            Expr::Param(at) => {
+                self.params.borrow_mut()[at] = to;
+                if typmod < 0 {
+                    return Ok(Expr::Param(at));
+                }
+                let (expr, explicit) = (Box::new(Expr::Param(at)), context == Context::Explicit);
+                Ok(Expr::Cast { expr, from: to, to, typmod, explicit })
+            }
+            other => {
+                let explicit = context == Context::Explicit;
+                Ok(Expr::Cast { expr: Box::new(other), from: Ty::TEXT, to, typmod, explicit })
+            }
+        }
+    }
+
+    /// As a boolean, for WHERE and its like.
+    pub fn condition(&self, typed: Typed, place: &str) -> Result<Expr> {
+        if typed.ty != Ty::BOOL && typed.ty != Ty::UNKNOWN {
+            let name = typed.ty.name();
+            let message = format!("argument of {place} must be type boolean, not type {name}");
+            return Err(PgError::new("42804", message));
+        }
+        self.coerce(typed, Ty::BOOL, -1, Context::Implicit)
+    }
+
+    /// For a column of this type: what an INSERT or UPDATE stores.
+    pub fn assign(&self, typed: Typed, ty: Ty, typmod: i32, column: &str) -> Result<Expr> {
+        if typed.ty != Ty::UNKNOWN && !can_cast(typed.ty, ty, Context::Assignment) {
+            let message = format!(
+                "column \"{column}\" is of type {} but expression is of type {}",
+                ty.name(),
+                typed.ty.name()
+            );
+            let hint = "You will need to rewrite or cast the expression.";
+            return Err(PgError::new("42804", message).hint(hint));
+        }
+        self.coerce(typed, ty, typmod, Context::Assignment)
+    }
+
+    /// Brings several expressions to one type; `place` names them in the error.
+    pub fn unify(&self, all: Vec<Typed>, place: &str) -> Result<(Vec<Expr>, Ty)> {
+        let types: Vec<Ty> = all.iter().map(|typed| typed.ty).collect();
+        let ty = common_type(&types).map_err(|(a, b)| {
+            let message = format!("{place} types {} and {} cannot be matched", a.name(), b.name());
+            PgError::new("42804", message)
+        })?;
+        let coerced = all.into_iter().map(|typed| self.coerce(typed, ty, -1, Context::Implicit));
+        Ok((coerced.collect::<Result<_>>()?, ty))
+    }
+
+    /// Unknown literals in the output are texts.
+    pub fn settle(&self, typed: Typed) -> Result<Typed> {
+        if typed.ty == Ty::UNKNOWN {
+            return Ok(Typed::new(self.coerce(typed, Ty::TEXT, -1, Context::Implicit)?, Ty::TEXT));
+        }
+        Ok(typed)
+    }
+
+    pub fn new_cache(&self) -> usize {
+        let cache = self.caches.get();
+        self.caches.set(cache + 1);
+        cache
+    }
+
+    pub fn new_slot(&self) -> usize {
+        let slot = self.slots.get();
+        self.slots.set(slot + 1);
+        slot
+    }
+
+    /// A parameter, by the number after `$`.
+    pub fn param(&self, text: &str) -> Result<Typed> {
+        let number: usize = text
+            .strip_prefix('$')
+            .and_then(|digits| digits.parse().ok())
+            .filter(|number| (1..=65_535).contains(number))
+            .ok_or_else(|| PgError::new("42P02", format!("there is no parameter {text}")))?;
+        let mut params = self.params.borrow_mut();
+        if params.len() < number {
+            params.resize(number, Ty::UNKNOWN);
+        }
+        Ok(Typed::new(Expr::Param(number - 1), params[number - 1]))
+    }
+
+    /// Where an identifier stands in the text: characters, from 1.
+    pub fn position(&self, span: sqlparser::tokenizer::Span) -> Option<usize> {
+        super::parse::offset(self.text, span.start)
+    }
+}
+
+/// The type that all can be brought to; two that cannot meet otherwise.
+pub fn common_type(types: &[Ty]) -> std::result::Result<Ty, (Ty, Ty)> {
+    let mut common = Ty::UNKNOWN;
+    for ty in types.iter().copied().filter(|ty| *ty != Ty::UNKNOWN) {
+        if common == Ty::UNKNOWN
+            || can_cast(common, ty, Context::Implicit) && !can_cast(ty, common, Context::Implicit)
+        {
+            common = ty;
+        } else if !can_cast(ty, common, Context::Implicit) {
+            return Err((common, ty));
+        }
+    }
+    Ok(if common == Ty::UNKNOWN { Ty::TEXT } else { common })
+}
+
+/// Whether a conversion exists and the context allows it.
+pub fn can_cast(from: Ty, to: Ty, context: Context) -> bool {
+    use Context::{Assignment, Explicit, Implicit};
+    if from == to || from == Ty::UNKNOWN {
+        return true;
+    }
+    if from.array && to.array {
+        return can_cast(from.element(), to.element(), context);
+    }
+    let text_like = |ty: Ty| ty.is_text();
+    if from.array || to.array {
+        return (text_like(to) && context >= Assignment)
+            || (text_like(from) && context == Explicit);
+    }
+    let (ranks, texts) =
+        ((from.numeric_rank(), to.numeric_rank()), (text_like(from), text_like(to)));
+    let least = match (from.base, to.base) {
+        (Base::Int2 | Base::Int4 | Base::Int8, Base::Oid | Base::Regclass)
+        | (Base::Oid, Base::Int8 | Base::Regclass)
+        | (Base::Regclass, Base::Oid)
+        | (Base::Text | Base::Varchar, Base::Regclass)
+        | (Base::Date, Base::Timestamp | Base::Timestamptz)
+        | (Base::Timestamp, Base::Timestamptz)
+        | (Base::Time, Base::Interval) => Implicit,
+        (Base::Oid | Base::Regclass, Base::Int4)
+        | (Base::Timestamptz, Base::Timestamp | Base::Date | Base::Time)
+        | (Base::Timestamp, Base::Date | Base::Time)
+        | (Base::Interval, Base::Time)
+        | (Base::Json, Base::Jsonb)
+        | (Base::Jsonb, Base::Json) => Assignment,
+        (Base::Oid, _) | (_, Base::Oid) if texts == (false, false) => return false,
+        (Base::Bool, Base::Int4)
+        | (Base::Int4, Base::Bool)
+        | (Base::Jsonb, Base::Bool | Base::Numeric)
+        | (Base::Jsonb, Base::Int2 | Base::Int4 | Base::Int8 | Base::Float8) => Explicit,
+        _ => match (ranks, texts) {
+            ((Some(from), Some(to)), _) => {
+                if from < to {
+                    Implicit
+                } else {
+                    Assignment
+                }
+            }
+            (_, (true, true)) => Implicit,
+            (_, (_, true)) => Assignment,
+            (_, (true, _)) => Explicit,
+            _ => return false,
+        },
+    };
+    context >= least
+}
+
+/// A plan's column, named and typed.
+pub fn out_column(name: impl Into<Arc<str>>, typed: &Typed) -> OutColumn {
+    OutColumn { name: name.into(), ty: typed.ty, typmod: typed.typmod, origin: None }
+}

@@ -1,0 +1,559 @@
+//! Expressions of the syntax tree, with names and types resolved. Must never evaluate.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{self, BinaryOperator, UnaryOperator, Value};
+
+use super::analyze::{Analyzer, Context, Typed, common_type};
+use super::names::{data_type, ident};
+use super::plan::{CompareOp, Expr, SubKind};
+use super::scope::Scope;
+use crate::world::postgres::error::{PgError, Result, common};
+use crate::world::postgres::types::{Datum, Numeric, Ty, from_text};
+
+fn compare_op(op: &BinaryOperator) -> Option<CompareOp> {
+    Some(match op {
+        BinaryOperator::Eq => CompareOp::Eq,
+        BinaryOperator::NotEq => CompareOp::NotEq,
+        BinaryOperator::Lt => CompareOp::Lt,
+        BinaryOperator::LtEq => CompareOp::LtEq,
+        BinaryOperator::Gt => CompareOp::Gt,
+        BinaryOperator::GtEq => CompareOp::GtEq,
+        _ => return None,
+    })
+}
+
+fn boxed(expr: Expr) -> Box<Expr> {
+    Box::new(expr)
+}
+
+impl Analyzer<'_> {
+    pub fn expr(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
+        if let Some(group) = scope.group.as_ref().filter(|group| !group.inside.get())
+            && let Some(at) = group.keys.iter().position(|(key, ..)| key == parsed)
+        {
+            let (_, _, ty, typmod) = &group.keys[at];
+            let expr = Expr::Column { depth: 0, index: at };
+            return Ok(Typed { expr, ty: *ty, typmod: *typmod });
+        }
+        match parsed {
+            ast::Expr::Nested(inner) => self.expr(inner, scope),
+            ast::Expr::Identifier(name) => self.column(None, name, scope),
+            ast::Expr::CompoundIdentifier(parts) => self.compound(parts, scope),
+            ast::Expr::Value(value) => self.value(&value.value),
+            ast::Expr::TypedString(typed) => {
+                let (ty, typmod) = data_type(&typed.data_type)?;
+                let literal = self.value(&typed.value.value)?;
+                let expr = self.coerce(literal, ty, typmod, Context::Explicit)?;
+                Ok(Typed { expr, ty, typmod })
+            }
+            ast::Expr::Interval(interval) => self.interval(interval, scope),
+            ast::Expr::BinaryOp { left, op, right } => self.binary(left, op, right, scope),
+            ast::Expr::UnaryOp { op, expr } => self.unary(*op, expr, scope),
+            ast::Expr::Cast {
+                kind: ast::CastKind::Cast | ast::CastKind::DoubleColon,
+                expr,
+                data_type: ty,
+                ..
+            } => {
+                let (ty, typmod) = data_type(ty)?;
+                let inner = self.expr(expr, scope)?;
+                let expr = self.coerce(inner, ty, typmod, Context::Explicit)?;
+                Ok(Typed { expr, ty, typmod })
+            }
+            ast::Expr::Function(function) => self.function(function, scope),
+            ast::Expr::Case { operand, conditions, else_result, .. } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref(), scope)
+            }
+            ast::Expr::Subquery(query) => self.subquery(query, SubKind::Scalar, scope),
+            ast::Expr::Exists { subquery, negated } => {
+                let typed = self.subquery(subquery, SubKind::Exists, scope)?;
+                Ok(negate(typed, *negated))
+            }
+            ast::Expr::Array(array) => {
+                let items = self.exprs(&array.elem, scope)?;
+                let (items, ty) = self.unify(items, "ARRAY")?;
+                Ok(Typed::new(Expr::Array(items), Ty { array: true, ..ty }))
+            }
+            ast::Expr::Tuple(items) => {
+                let items = self.exprs(items, scope)?;
+                let settled = items.into_iter().map(|item| self.settle(item));
+                let fields = settled.map(|item| item.map(|t| (t.ty, t.expr)));
+                Ok(Typed::new(Expr::Record(fields.collect::<Result<_>>()?), Ty::RECORD))
+            }
+            other => self.predicate(other, scope),
+        }
+    }
+
+    /// What is written with words: IS, IN, BETWEEN, LIKE, ANY.
+    fn predicate(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
+        let is = |inner: &ast::Expr, value: bool, negated: bool| {
+            let condition = self.condition(self.expr(inner, scope)?, "IS TRUE")?;
+            Ok(negate(Typed::new(Expr::Is(boxed(condition), value), Ty::BOOL), negated))
+        };
+        let null = |inner: &ast::Expr, negated: bool| {
+            let inner = self.settle(self.expr(inner, scope)?)?.expr;
+            Ok(negate(Typed::new(Expr::IsNull(boxed(inner)), Ty::BOOL), negated))
+        };
+        match parsed {
+            ast::Expr::IsTrue(inner) => is(inner, true, false),
+            ast::Expr::IsNotTrue(inner) => is(inner, true, true),
+            ast::Expr::IsFalse(inner) => is(inner, false, false),
+            ast::Expr::IsNotFalse(inner) => is(inner, false, true),
+            ast::Expr::IsNull(inner) | ast::Expr::IsUnknown(inner) => null(inner, false),
+            ast::Expr::IsNotNull(inner) | ast::Expr::IsNotUnknown(inner) => null(inner, true),
+            ast::Expr::IsDistinctFrom(a, b) => self.distinct(a, b, true, scope),
+            ast::Expr::IsNotDistinctFrom(a, b) => self.distinct(a, b, false, scope),
+            ast::Expr::InList { expr, list, negated } => {
+                let mut any = Vec::with_capacity(list.len());
+                for item in list {
+                    any.push(self.compare(
+                        CompareOp::Eq,
+                        self.expr(expr, scope)?,
+                        self.expr(item, scope)?,
+                    )?);
+                }
+                Ok(negate(Typed::new(Expr::Or(any), Ty::BOOL), *negated))
+            }
+            ast::Expr::InSubquery { expr, subquery, negated } => {
+                let typed = self.in_query(expr, subquery, CompareOp::Eq, false, scope)?;
+                Ok(negate(typed, *negated))
+            }
+            ast::Expr::Between { expr, negated, low, high } => {
+                let low =
+                    self.compare(CompareOp::GtEq, self.expr(expr, scope)?, self.expr(low, scope)?)?;
+                let high = self.compare(
+                    CompareOp::LtEq,
+                    self.expr(expr, scope)?,
+                    self.expr(high, scope)?,
+                )?;
+                Ok(negate(Typed::new(Expr::And(vec![low, high]), Ty::BOOL), *negated))
+            }
+            ast::Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
+                self.like("~~", *negated, expr, pattern, scope)
+            }
+            ast::Expr::ILike { negated, any: false, expr, pattern, escape_char: None } => {
+                self.like("~~*", *negated, expr, pattern, scope)
+            }
+            ast::Expr::AnyOp { left, compare_op, right, .. } => {
+                self.quantified(left, compare_op, right, false, scope)
+            }
+            ast::Expr::AllOp { left, compare_op, right } => {
+                self.quantified(left, compare_op, right, true, scope)
+            }
+            other => self.special(other, scope),
+        }
+    }
+
+    /// Functions with a syntax of their own.
+    fn special(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
+        match parsed {
+            ast::Expr::Extract { field, expr, .. } => {
+                let field = Typed::new(
+                    Expr::Const(Datum::text(field.to_string().to_lowercase())),
+                    Ty::TEXT,
+                );
+                self.call("extract", vec![field, self.expr(expr, scope)?])
+            }
+            ast::Expr::AtTimeZone { timestamp, time_zone } => {
+                let args = vec![self.expr(time_zone, scope)?, self.expr(timestamp, scope)?];
+                self.call("timezone", args)
+            }
+            ast::Expr::Ceil { expr, .. } => self.call("ceil", vec![self.expr(expr, scope)?]),
+            ast::Expr::Floor { expr, .. } => self.call("floor", vec![self.expr(expr, scope)?]),
+            ast::Expr::Position { expr, r#in } => {
+                let args = vec![self.expr(r#in, scope)?, self.expr(expr, scope)?];
+                self.call("strpos", args)
+            }
+            ast::Expr::Substring { expr, substring_from, substring_for, .. } => {
+                let mut args = vec![self.expr(expr, scope)?];
+                for part in [substring_from, substring_for].into_iter().flatten() {
+                    args.push(self.expr(part, scope)?);
+                }
+                self.call("substring", args)
+            }
+            ast::Expr::Trim { trim_where, trim_what, expr, trim_characters: None } => {
+                let name = match trim_where {
+                    Some(ast::TrimWhereField::Leading) => "ltrim",
+                    Some(ast::TrimWhereField::Trailing) => "rtrim",
+                    _ => "btrim",
+                };
+                let mut args = vec![self.expr(expr, scope)?];
+                if let Some(what) = trim_what {
+                    args.push(self.expr(what, scope)?);
+                }
+                self.call(name, args)
+            }
+            ast::Expr::CompoundFieldAccess { root, access_chain } => {
+                self.subscripts(root, access_chain, scope)
+            }
+            ast::Expr::Collate { expr, .. } => self.expr(expr, scope),
+            other => Err(PgError::unsupported(format_args!("the expression {other}"))),
+        }
+    }
+
+    pub fn exprs(&self, parsed: &[ast::Expr], scope: &Scope<'_>) -> Result<Vec<Typed>> {
+        parsed.iter().map(|expr| self.expr(expr, scope)).collect()
+    }
+
+    fn column(
+        &self,
+        qualifier: Option<&str>,
+        name: &ast::Ident,
+        scope: &Scope<'_>,
+    ) -> Result<Typed> {
+        let wanted = ident(name);
+        let found = match scope.find(qualifier, &wanted) {
+            Ok(found) => found,
+            Err(error) if qualifier.is_none() && error.code() == "42703" => {
+                return match whole_row(&wanted, scope) {
+                    Some(row) => Ok(row),
+                    None => {
+                        self.bare_word(&wanted).ok_or_else(|| error.at(self.position(name.span)))
+                    }
+                };
+            }
+            Err(error) => return Err(error.at(self.position(name.span))),
+        };
+        let (ty, typmod) = (found.column.ty, found.column.typmod);
+        let mut index = found.column.index;
+        if found.depth == 0
+            && let Some(group) = scope.group.as_ref().filter(|group| !group.inside.get())
+        {
+            let key = group.keys.iter().position(
+                |(_, key, ..)| matches!(key, Expr::Column { depth: 0, index: at } if *at == index),
+            );
+            index = key.ok_or_else(|| {
+                let shown =
+                    scope.relations.iter().find(|r| r.columns.iter().any(|c| c.index == index));
+                let relation = shown.map_or("", |relation| &*relation.alias);
+                PgError::new(
+                    "42803",
+                    format!(
+                        "column \"{relation}.{wanted}\" must appear in the GROUP BY clause \
+                         or be used in an aggregate function"
+                    ),
+                )
+                .at(self.position(name.span))
+            })?;
+        }
+        Ok(Typed { expr: Expr::Column { depth: found.depth, index }, ty, typmod })
+    }
+
+    /// Words that are functions without parentheses.
+    fn bare_word(&self, name: &str) -> Option<Typed> {
+        let function = match name {
+            "current_timestamp" | "localtimestamp" | "current_date" | "current_user"
+            | "session_user" | "user" | "current_role" | "current_catalog" | "current_schema" => {
+                name
+            }
+            _ => return None,
+        };
+        self.call(function, Vec::new()).ok()
+    }
+
+    fn compound(&self, parts: &[ast::Ident], scope: &Scope<'_>) -> Result<Typed> {
+        match parts {
+            [qualifier, name] => self.column(Some(&ident(qualifier)), name, scope),
+            [schema, qualifier, name] if ident(schema) == "public" => {
+                self.column(Some(&ident(qualifier)), name, scope)
+            }
+            _ => Err(PgError::unsupported("a column name of this many parts")),
+        }
+    }
+
+    pub fn value(&self, value: &Value) -> Result<Typed> {
+        Ok(match value {
+            Value::Null => Typed::new(Expr::NULL, Ty::UNKNOWN),
+            Value::Boolean(flag) => Typed::new(Expr::Const(Datum::Bool(*flag)), Ty::BOOL),
+            Value::Number(text, _) => number(text)?,
+            Value::SingleQuotedString(text)
+            | Value::EscapedStringLiteral(text)
+            | Value::NationalStringLiteral(text)
+            | Value::UnicodeStringLiteral(text) => {
+                Typed::new(Expr::Const(Datum::text(text)), Ty::UNKNOWN)
+            }
+            Value::DollarQuotedString(quoted) => {
+                Typed::new(Expr::Const(Datum::text(&quoted.value)), Ty::UNKNOWN)
+            }
+            Value::Placeholder(text) => self.param(text)?,
+            other => return Err(PgError::unsupported(format_args!("the literal {other}"))),
+        })
+    }
+
+    fn interval(&self, interval: &ast::Interval, scope: &Scope<'_>) -> Result<Typed> {
+        let value = self.expr(&interval.value, scope)?;
+        let Some(unit) = &interval.leading_field else {
+            let expr = self.coerce(value, Ty::INTERVAL, -1, Context::Explicit)?;
+            return Ok(Typed::new(expr, Ty::INTERVAL));
+        };
+        let Expr::Const(Datum::Text(amount)) = &value.expr else {
+            return Err(PgError::unsupported("an interval of this form"));
+        };
+        let datum = from_text(&format!("{amount} {unit}"), Ty::INTERVAL, -1)?;
+        Ok(Typed::new(Expr::Const(datum), Ty::INTERVAL))
+    }
+
+    fn binary(
+        &self,
+        left: &ast::Expr,
+        op: &BinaryOperator,
+        right: &ast::Expr,
+        scope: &Scope<'_>,
+    ) -> Result<Typed> {
+        let (left, right) = match (left, right) {
+            // Long AND chains come nested to the left.
+            _ if matches!(op, BinaryOperator::And | BinaryOperator::Or) => {
+                let name = if *op == BinaryOperator::And { "AND" } else { "OR" };
+                let left = self.condition(self.expr(left, scope)?, name)?;
+                let right = self.condition(self.expr(right, scope)?, name)?;
+                return Ok(Typed::new(junction(*op == BinaryOperator::And, left, right), Ty::BOOL));
+            }
+            (left, right) => (self.expr(left, scope)?, self.expr(right, scope)?),
+        };
+        if let Some(op) = compare_op(op) {
+            return Ok(Typed::new(self.compare(op, left, right)?, Ty::BOOL));
+        }
+        let name = match op {
+            BinaryOperator::PGExp => "^".to_owned(),
+            BinaryOperator::PGCustomBinaryOperator(parts) => {
+                parts.last().cloned().unwrap_or_default()
+            }
+            BinaryOperator::PGLikeMatch => "~~".to_owned(),
+            other => other.to_string(),
+        };
+        self.call(&name, vec![left, right])
+    }
+
+    pub fn compare(&self, op: CompareOp, left: Typed, right: Typed) -> Result<Expr> {
+        if let (Expr::Record(a), Expr::Record(b)) = (&left.expr, &right.expr)
+            && a.len() == b.len()
+            && matches!(op, CompareOp::Eq)
+        {
+            let pair = |((ta, a), (tb, b)): (&(Ty, Expr), &(Ty, Expr))| {
+                self.compare(op, Typed::new(a.clone(), *ta), Typed::new(b.clone(), *tb))
+            };
+            return Ok(Expr::And(a.iter().zip(b).map(pair).collect::<Result<_>>()?));
+        }
+        let symbol = match op {
+            CompareOp::Eq => "=",
+            CompareOp::NotEq => "<>",
+            CompareOp::Lt => "<",
+            CompareOp::LtEq => "<=",
+            CompareOp::Gt => ">",
+            CompareOp::GtEq => ">=",
+        };
+        let ty = common_type(&[left.ty, right.ty]).ok().filter(|ty| *ty != Ty::JSON).ok_or_else(
+            || {
+                let signature = format!("{} {symbol} {}", left.ty.name(), right.ty.name());
+                common::no_operator(&signature)
+            },
+        )?;
+        // All integers have one form: no conversion is needed to compare them.
+        let side = |typed: Typed| {
+            if ty.is_integer() && typed.ty.is_integer() {
+                return Ok(typed.expr);
+            }
+            self.coerce(typed, ty, -1, Context::Implicit)
+        };
+        Ok(Expr::Compare(op, boxed(side(left)?), boxed(side(right)?)))
+    }
+
+    fn unary(&self, op: UnaryOperator, inner: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
+        if let (UnaryOperator::Minus, ast::Expr::Value(value)) = (op, inner)
+            && let Value::Number(text, _) = &value.value
+        {
+            return number(&format!("-{text}"));
+        }
+        let typed = self.expr(inner, scope)?;
+        match op {
+            UnaryOperator::Not => {
+                let condition = self.condition(typed, "NOT")?;
+                Ok(Typed::new(Expr::Not(boxed(condition)), Ty::BOOL))
+            }
+            UnaryOperator::Plus => Ok(typed),
+            other => self.call(&other.to_string(), vec![typed]),
+        }
+    }
+
+    fn case(
+        &self,
+        operand: Option<&ast::Expr>,
+        conditions: &[ast::CaseWhen],
+        otherwise: Option<&ast::Expr>,
+        scope: &Scope<'_>,
+    ) -> Result<Typed> {
+        let mut whens = Vec::with_capacity(conditions.len());
+        let mut results = Vec::with_capacity(conditions.len() + 1);
+        for when in conditions {
+            let condition = self.expr(&when.condition, scope)?;
+            whens.push(match operand {
+                Some(operand) => {
+                    self.compare(CompareOp::Eq, self.expr(operand, scope)?, condition)?
+                }
+                None => self.condition(condition, "CASE/WHEN")?,
+            });
+            results.push(self.expr(&when.result, scope)?);
+        }
+        results.push(match otherwise {
+            Some(otherwise) => self.expr(otherwise, scope)?,
+            None => Typed::new(Expr::NULL, Ty::UNKNOWN),
+        });
+        let (mut results, ty) = self.unify(results, "CASE")?;
+        let otherwise = boxed(results.pop().expect("ELSE was added"));
+        let whens = whens.into_iter().zip(results).collect();
+        Ok(Typed::new(Expr::Case { whens, otherwise }, ty))
+    }
+
+    fn distinct(
+        &self,
+        a: &ast::Expr,
+        b: &ast::Expr,
+        distinct: bool,
+        scope: &Scope<'_>,
+    ) -> Result<Typed> {
+        let compared = self.compare(CompareOp::Eq, self.expr(a, scope)?, self.expr(b, scope)?)?;
+        let Expr::Compare(_, a, b) = compared else {
+            return Err(PgError::unsupported("IS DISTINCT FROM between rows"));
+        };
+        Ok(negate(Typed::new(Expr::NotDistinct(a, b), Ty::BOOL), distinct))
+    }
+
+    fn like(
+        &self,
+        name: &str,
+        negated: bool,
+        expr: &ast::Expr,
+        pattern: &ast::Expr,
+        scope: &Scope<'_>,
+    ) -> Result<Typed> {
+        let args = vec![self.expr(expr, scope)?, self.expr(pattern, scope)?];
+        Ok(negate(self.call(name, args)?, negated))
+    }
+
+    fn quantified(
+        &self,
+        left: &ast::Expr,
+        op: &BinaryOperator,
+        right: &ast::Expr,
+        all: bool,
+        scope: &Scope<'_>,
+    ) -> Result<Typed> {
+        let op = compare_op(op)
+            .ok_or_else(|| PgError::unsupported(format_args!("{op} with ANY or ALL")))?;
+        let right = if let ast::Expr::Nested(inner) = right { inner } else { right };
+        if let ast::Expr::Subquery(query) = right {
+            return self.in_query(left, query, op, all, scope);
+        }
+        let (left, right) = (self.expr(left, scope)?, self.expr(right, scope)?);
+        let element = if right.ty.array { right.ty.element() } else { left.ty };
+        let ty = common_type(&[left.ty, element])
+            .map_err(|(a, b)| common::no_operator(&format!("{} = {}", a.name(), b.name())))?;
+        let array = Ty { array: true, ..ty };
+        let left = self.coerce(left, ty, -1, Context::Implicit)?;
+        if right.ty != Ty::UNKNOWN && !right.ty.array {
+            return Err(PgError::new("42809", "op ANY/ALL (array) requires array on right side"));
+        }
+        let right = self.coerce(right, array, -1, Context::Implicit)?;
+        Ok(Typed::new(Expr::Quantified(op, all, boxed(left), boxed(right)), Ty::BOOL))
+    }
+
+    fn subscripts(
+        &self,
+        root: &ast::Expr,
+        chain: &[ast::AccessExpr],
+        scope: &Scope<'_>,
+    ) -> Result<Typed> {
+        let mut typed = self.expr(root, scope)?;
+        for access in chain {
+            let ast::AccessExpr::Subscript(ast::Subscript::Index { index }) = access else {
+                return Err(PgError::unsupported("this access to a field"));
+            };
+            let index = self.expr(index, scope)?;
+            let ty = typed.ty.element();
+            typed = Typed { ty, ..self.call("array_item", vec![typed, index])? };
+        }
+        Ok(typed)
+    }
+
+    pub fn subquery(&self, query: &ast::Query, kind: SubKind, scope: &Scope<'_>) -> Result<Typed> {
+        let (query, correlated) = self.query_within(query, Some(scope))?;
+        let ty = match kind {
+            SubKind::Exists => Ty::BOOL,
+            _ if query.columns.len() != 1 => {
+                return Err(PgError::new("42601", "subquery must return only one column"));
+            }
+            SubKind::Array => Ty { array: true, ..query.columns[0].ty },
+            _ => query.columns[0].ty,
+        };
+        let cache = (!correlated).then(|| self.new_cache());
+        let query = Arc::new(query);
+        Ok(Typed::new(Expr::Sub { query, kind, left: None, cache }, ty))
+    }
+
+    fn in_query(
+        &self,
+        left: &ast::Expr,
+        query: &ast::Query,
+        op: CompareOp,
+        all: bool,
+        scope: &Scope<'_>,
+    ) -> Result<Typed> {
+        let left = self.expr(left, scope)?;
+        let (mut query, _) = self.query_within(query, Some(scope))?;
+        let fields: Vec<Typed> = match left.expr {
+            Expr::Record(fields) => fields.into_iter().map(|(ty, e)| Typed::new(e, ty)).collect(),
+            _ => vec![left],
+        };
+        if fields.len() != query.columns.len() {
+            let few = if fields.len() < query.columns.len() { "many" } else { "few" };
+            return Err(PgError::new("42601", format!("subquery has too {few} columns")));
+        }
+        let mut lefts = Vec::new();
+        let mut casts = Vec::new();
+        for (index, (field, column)) in fields.into_iter().zip(&query.columns).enumerate() {
+            let ty = common_type(&[field.ty, column.ty])
+                .map_err(|(a, b)| common::no_operator(&format!("{} = {}", a.name(), b.name())))?;
+            lefts.push((ty, self.coerce(field, ty, -1, Context::Implicit)?));
+            let own = Typed::new(Expr::Column { depth: 0, index }, column.ty);
+            casts.push(self.coerce(own, ty, -1, Context::Implicit)?);
+        }
+        query = query.casted(casts);
+        let kind = SubKind::Quantified(op, all);
+        let left = Some(boxed(Expr::Record(lefts)));
+        Ok(Typed::new(Expr::Sub { query: Arc::new(query), kind, left, cache: None }, Ty::BOOL))
+    }
+}
+
+fn junction(and: bool, left: Expr, right: Expr) -> Expr {
+    match (and, left) {
+        (true, Expr::And(mut all)) | (false, Expr::Or(mut all)) => {
+            all.push(right);
+            if and { Expr::And(all) } else { Expr::Or(all) }
+        }
+        (true, left) => Expr::And(vec![left, right]),
+        (false, left) => Expr::Or(vec![left, right]),
+    }
+}
+
+/// A table's alias as a value: its row.
+fn whole_row(alias: &str, scope: &Scope<'_>) -> Option<Typed> {
+    let (depth, relation) = scope.relation(alias)?;
+    scope.mark(depth);
+    let fields = relation.columns.iter().map(|c| (c.ty, Expr::Column { depth, index: c.index }));
+    Some(Typed::new(Expr::Record(fields.collect()), Ty::RECORD))
+}
+
+fn negate(typed: Typed, negated: bool) -> Typed {
+    if negated { Typed::new(Expr::Not(boxed(typed.expr)), Ty::BOOL) } else { typed }
+}
+
+/// The smallest type that holds the number.
+fn number(text: &str) -> Result<Typed> {
+    if let Ok(number) = text.parse::<i64>() {
+        let ty = if i32::try_from(number).is_ok() { Ty::INT4 } else { Ty::INT8 };
+        return Ok(Typed::new(Expr::Const(Datum::Int(number)), ty));
+    }
+    let number = Numeric::parse(text).ok_or_else(|| common::invalid_text("numeric", text))?;
+    Ok(Typed::new(Expr::Const(Datum::Numeric(number)), Ty::NUMERIC))
+}

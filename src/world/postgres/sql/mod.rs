@@ -1,0 +1,25 @@
+//! From SQL text to a plan: parsing, name and type resolution. Must never read a row.
+
+mod analyze;
+mod expression;
+mod from;
+mod functions;
+mod names;
+mod output;
+mod parse;
+mod plan;
+mod query;
+mod scope;
+mod statement;
+
+pub use analyze::{Analyzer, Context, Typed};
+pub use functions::{Builtin, Function};
+pub use names::{data_type, ident, is_serial, object_name};
+pub use parse::{Parsed, Parses};
+pub use plan::{
+    Aggregate, Body, CompareOp, Conflict, Cte, Delete, Expr, From, Insert, JoinKind, Lookup,
+    OutColumn, Plan, Policy, Query, Relation, Scan, Select, SetOp, SortKey, Source, SubKind,
+    Update,
+};
+pub use scope::Scope;
+pub use statement::{Planned, plan_statement};

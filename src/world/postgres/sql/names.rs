@@ -1,0 +1,137 @@
+//! Identifiers and type names of the syntax tree. Must never look into the catalogue.
+
+use sqlparser::ast::{
+    ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, Ident, ObjectName,
+    ObjectNamePart, TimezoneInfo,
+};
+
+use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::types::{Base, Ty};
+
+/// Unquoted identifiers are lower case.
+pub fn ident(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
+
+/// The last part of a name; the schemas `public` and `pg_catalog` may stand before it.
+pub fn object_name(name: &ObjectName) -> Result<String> {
+    let parts: Vec<String> = name
+        .0
+        .iter()
+        .map(|part| match part {
+            ObjectNamePart::Identifier(part) => Ok(ident(part)),
+            ObjectNamePart::Function(_) => Err(PgError::unsupported("a computed name")),
+        })
+        .collect::<Result<_>>()?;
+    match parts.as_slice() {
+        [name] => Ok(name.clone()),
+        [schema, name] if schema == "public" || schema == "pg_catalog" => Ok(name.clone()),
+        [schema, name] if schema == "information_schema" => Ok(format!("{schema}.{name}")),
+        [schema, name] => {
+            let message = format!("relation \"{schema}.{name}\" does not exist");
+            Err(PgError::new("42P01", message))
+        }
+        _ => Err(PgError::unsupported("a name of three parts")),
+    }
+}
+
+fn length_typmod(length: Option<&CharacterLength>, default: i32) -> i32 {
+    match length {
+        Some(CharacterLength::IntegerLength { length, .. }) => {
+            i32::try_from(*length).map_or(-1, |length| length.saturating_add(4))
+        }
+        Some(CharacterLength::Max) => -1,
+        None => default,
+    }
+}
+
+fn numeric_typmod(info: ExactNumberInfo) -> i32 {
+    let pack = |precision: u64, scale: i64| {
+        let packed = (i64::try_from(precision).unwrap_or(0) << 16) | (scale & 0xffff);
+        i32::try_from(packed + 4).unwrap_or(-1)
+    };
+    match info {
+        ExactNumberInfo::None => -1,
+        ExactNumberInfo::Precision(precision) => pack(precision, 0),
+        ExactNumberInfo::PrecisionAndScale(precision, scale) => pack(precision, scale),
+    }
+}
+
+/// The type and its modifier.
+pub fn data_type(parsed: &DataType) -> Result<(Ty, i32)> {
+    let plain = |ty: Ty| Ok((ty, -1));
+    match parsed {
+        DataType::Bool | DataType::Boolean => plain(Ty::BOOL),
+        DataType::SmallInt(None) | DataType::Int2(None) => plain(Ty::INT2),
+        DataType::Int(None) | DataType::Integer(None) | DataType::Int4(None) => plain(Ty::INT4),
+        DataType::BigInt(None) | DataType::Int8(None) => plain(Ty::INT8),
+        DataType::Real | DataType::Float4 => plain(Ty::FLOAT4),
+        DataType::DoublePrecision | DataType::Float8 | DataType::Float(ExactNumberInfo::None) => {
+            plain(Ty::FLOAT8)
+        }
+        DataType::Double(ExactNumberInfo::None) => plain(Ty::FLOAT8),
+        DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info) => {
+            Ok((Ty::NUMERIC, numeric_typmod(*info)))
+        }
+        DataType::Text => plain(Ty::TEXT),
+        DataType::Varchar(length)
+        | DataType::CharacterVarying(length)
+        | DataType::CharVarying(length) => Ok((Ty::VARCHAR, length_typmod(length.as_ref(), -1))),
+        DataType::Char(length) | DataType::Character(length) => {
+            Ok((Ty::BPCHAR, length_typmod(length.as_ref(), 5)))
+        }
+        DataType::Uuid => plain(Ty::UUID),
+        DataType::Bytea => plain(Ty::BYTEA),
+        DataType::JSON => plain(Ty::JSON),
+        DataType::JSONB => plain(Ty::JSONB),
+        DataType::Date => plain(Ty::DATE),
+        DataType::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => plain(Ty::TIME),
+        DataType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            plain(Ty::TIMESTAMP)
+        }
+        DataType::Timestamp(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => {
+            plain(Ty::TIMESTAMPTZ)
+        }
+        DataType::Interval { .. } => plain(Ty::INTERVAL),
+        DataType::Regclass => plain(Ty::REGCLASS),
+        DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => {
+            let (ty, typmod) = data_type(element)?;
+            Ok((Ty { array: true, ..ty }, typmod))
+        }
+        DataType::Custom(name, modifiers) => custom(name, modifiers),
+        other => Err(PgError::new(
+            "42704",
+            format!("type \"{}\" does not exist", other.to_string().to_lowercase()),
+        )),
+    }
+}
+
+fn custom(name: &ObjectName, modifiers: &[String]) -> Result<(Ty, i32)> {
+    let name = object_name(name)?;
+    let base = match name.as_str() {
+        "timestamptz" => Base::Timestamptz,
+        "name" => Base::Name,
+        "oid" => Base::Oid,
+        "bpchar" => Base::Bpchar,
+        "serial" | "serial4" => Base::Int4,
+        "bigserial" | "serial8" => Base::Int8,
+        "smallserial" => Base::Int2,
+        "void" => Base::Void,
+        "regclass" => Base::Regclass,
+        _ => return Err(PgError::new("42704", format!("type \"{name}\" does not exist"))),
+    };
+    if modifiers.len() > 1 {
+        return Err(PgError::new("42601", "invalid type modifier"));
+    }
+    Ok((Ty { base, array: false }, -1))
+}
+
+/// Whether the column type asks for a sequence of its own.
+pub fn is_serial(parsed: &DataType) -> bool {
+    let DataType::Custom(name, _) = parsed else { return false };
+    let name = name.to_string().to_lowercase();
+    matches!(
+        name.as_str(),
+        "serial" | "serial4" | "bigserial" | "serial8" | "smallserial" | "serial2"
+    )
+}

@@ -1,0 +1,261 @@
+//! Output columns: what a select list gives, what it is called, what ORDER BY means by a name.
+//! Must never read a row.
+
+use sqlparser::ast;
+
+use super::analyze::{Analyzer, Typed, out_column};
+use super::functions::SET_FUNCTIONS;
+use super::names::{ident, object_name};
+use super::plan::{Expand, Expr, OutColumn};
+use super::scope::Scope;
+use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::types::Ty;
+
+impl Analyzer<'_> {
+    pub fn projection(
+        &self,
+        items: &[ast::SelectItem],
+        scope: &Scope<'_>,
+        expand: &mut Option<Expand>,
+    ) -> Result<(Vec<Expr>, Vec<OutColumn>)> {
+        let mut exprs = Vec::new();
+        let mut columns = Vec::new();
+        for item in items {
+            match item {
+                ast::SelectItem::UnnamedExpr(expr)
+                | ast::SelectItem::ExprWithAlias { expr, .. } => {
+                    let name = match item {
+                        ast::SelectItem::ExprWithAlias { alias, .. } => ident(alias),
+                        _ => output_name(expr),
+                    };
+                    if let Some(call) = self.set_item(expr, scope)? {
+                        let (function, args, types, ty) = call;
+                        *expand = Some(Expand { at: exprs.len(), function, args, types });
+                        columns.push(out_column(name, &Typed::new(Expr::NULL, ty)));
+                        exprs.push(Expr::NULL);
+                        continue;
+                    }
+                    let typed = self.settle(self.expr(expr, scope)?)?;
+                    let mut column = out_column(name, &typed);
+                    column.origin = origin(&typed.expr, scope);
+                    columns.push(column);
+                    exprs.push(typed.expr);
+                }
+                ast::SelectItem::Wildcard(_) => star(None, scope, &mut exprs, &mut columns)?,
+                ast::SelectItem::QualifiedWildcard(
+                    ast::SelectItemQualifiedWildcardKind::ObjectName(name),
+                    _,
+                ) => star(Some(&object_name(name)?), scope, &mut exprs, &mut columns)?,
+                _ => return Err(PgError::unsupported("this item of a select list")),
+            }
+        }
+        Ok((exprs, columns))
+    }
+
+    fn set_item(
+        &self,
+        expr: &ast::Expr,
+        scope: &Scope<'_>,
+    ) -> Result<Option<super::functions::SetCall>> {
+        let ast::Expr::Function(function) = expr else { return Ok(None) };
+        let name = object_name(&function.name)?;
+        if !SET_FUNCTIONS.contains(&name.as_str()) {
+            return Ok(None);
+        }
+        let ast::FunctionArguments::List(list) = &function.args else { return Ok(None) };
+        let mut args = Vec::new();
+        for arg in &list.args {
+            let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(arg)) = arg else {
+                return Err(PgError::unsupported("an argument of this form"));
+            };
+            args.push(self.expr(arg, scope)?);
+        }
+        self.set_call(&name, args).map(Some)
+    }
+
+    pub fn sort_expr(
+        &self,
+        key: &ast::Expr,
+        project: &[Expr],
+        columns: &[OutColumn],
+        over_output: bool,
+        scope: &Scope<'_>,
+    ) -> Result<Expr> {
+        let position = output_position(key, columns)?;
+        if let Some(index) = position {
+            let output = Expr::Column { depth: 0, index };
+            return Ok(if over_output { output } else { project[index].clone() });
+        }
+        if over_output {
+            let typed = self.expr(key, scope)?;
+            let shown = format!("{:?}", typed.expr);
+            let same = project.iter().position(|expr| format!("{expr:?}") == shown);
+            let index = same.ok_or_else(|| {
+                PgError::new(
+                    "42P10",
+                    "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+                )
+            })?;
+            return Ok(Expr::Column { depth: 0, index });
+        }
+        Ok(self.settle(self.expr(key, scope)?)?.expr)
+    }
+}
+
+fn star(
+    alias: Option<&str>,
+    scope: &Scope<'_>,
+    exprs: &mut Vec<Expr>,
+    columns: &mut Vec<OutColumn>,
+) -> Result<()> {
+    let mut found = false;
+    for relation in &scope.relations {
+        let wanted = alias.map_or(!relation.qualified_only, |alias| *alias == *relation.alias);
+        if !wanted {
+            continue;
+        }
+        found = true;
+        for column in relation.columns.iter().filter(|c| alias.is_some() || !c.hidden) {
+            let mut index = column.index;
+            if let Some(group) = &scope.group {
+                let own = |key: &Expr| matches!(key, Expr::Column { depth: 0, index: at } if *at == index);
+                index = group.keys.iter().position(|(_, key, ..)| own(key)).ok_or_else(|| {
+                    PgError::new(
+                        "42803",
+                        format!(
+                            "column \"{}.{}\" must appear in the GROUP BY clause or be used in an \
+                         aggregate function",
+                            relation.alias, column.name
+                        ),
+                    )
+                })?;
+            }
+            exprs.push(Expr::Column { depth: 0, index });
+            let (ty, typmod, origin) = (column.ty, column.typmod, column.origin);
+            columns.push(OutColumn { name: column.name.clone(), ty, typmod, origin });
+        }
+    }
+    match (found, alias) {
+        (true, _) => Ok(()),
+        (false, Some(alias)) => {
+            Err(PgError::new("42P01", format!("missing FROM-clause entry for table \"{alias}\"")))
+        }
+        (false, None) => {
+            Err(PgError::new("42601", "SELECT * with no tables specified is not valid"))
+        }
+    }
+}
+
+fn origin(expr: &Expr, scope: &Scope<'_>) -> Option<(u32, i16)> {
+    let Expr::Column { depth: 0, index } = expr else { return None };
+    if scope.group.is_some() {
+        return None;
+    }
+    let mut columns = scope.relations.iter().flat_map(|relation| &relation.columns);
+    columns.find(|column| column.index == *index)?.origin
+}
+
+pub fn order_by(query: &ast::Query) -> Result<&[ast::OrderByExpr]> {
+    match &query.order_by {
+        None => Ok(&[]),
+        Some(ast::OrderBy { kind: ast::OrderByKind::Expressions(keys), .. }) => Ok(keys),
+        Some(_) => Err(PgError::unsupported("ORDER BY ALL")),
+    }
+}
+
+pub fn literal_position(expr: &ast::Expr) -> Option<usize> {
+    let ast::Expr::Value(value) = expr else { return None };
+    let ast::Value::Number(text, _) = &value.value else { return None };
+    text.parse().ok()
+}
+
+/// `ORDER BY 2` and `ORDER BY name` mean an output column.
+pub fn output_position(key: &ast::Expr, columns: &[OutColumn]) -> Result<Option<usize>> {
+    if let Some(position) = literal_position(key) {
+        let message = format!("ORDER BY position {position} is not in select list");
+        return match position {
+            1.. if position <= columns.len() => Ok(Some(position - 1)),
+            _ => Err(PgError::new("42P10", message)),
+        };
+    }
+    let ast::Expr::Identifier(name) = key else { return Ok(None) };
+    let wanted = ident(name);
+    Ok(columns.iter().position(|column| *column.name == *wanted))
+}
+
+/// What PostgreSQL calls an output column that has no alias.
+pub fn output_name(expr: &ast::Expr) -> String {
+    match expr {
+        ast::Expr::Identifier(name) => ident(name),
+        ast::Expr::CompoundIdentifier(parts) => parts.last().map(ident).unwrap_or_default(),
+        ast::Expr::Function(function) => {
+            object_name(&function.name).unwrap_or_else(|_| "?column?".to_owned())
+        }
+        ast::Expr::Cast { expr, data_type, .. } => match output_name(expr).as_str() {
+            "?column?" => super::data_type(data_type)
+                .map(|(ty, _)| internal_name(ty).to_owned())
+                .unwrap_or_default(),
+            name => name.to_owned(),
+        },
+        ast::Expr::TypedString(typed) => super::data_type(&typed.data_type)
+            .map(|(ty, _)| internal_name(ty).to_owned())
+            .unwrap_or_default(),
+        ast::Expr::Nested(inner) => output_name(inner),
+        ast::Expr::Case { else_result, .. } => match else_result.as_deref().map(output_name) {
+            Some(name) if name != "?column?" => name,
+            _ => "case".to_owned(),
+        },
+        ast::Expr::Exists { .. } => "exists".to_owned(),
+        ast::Expr::Array(_) => "array".to_owned(),
+        ast::Expr::Tuple(_) => "row".to_owned(),
+        ast::Expr::Interval(_) => "interval".to_owned(),
+        ast::Expr::Extract { .. } => "extract".to_owned(),
+        ast::Expr::Substring { shorthand: true, .. } => "substr".to_owned(),
+        ast::Expr::Substring { .. } => "substring".to_owned(),
+        ast::Expr::Trim { .. } => "btrim".to_owned(),
+        ast::Expr::Position { .. } => "position".to_owned(),
+        ast::Expr::Ceil { .. } => "ceil".to_owned(),
+        ast::Expr::Floor { .. } => "floor".to_owned(),
+        ast::Expr::AtTimeZone { .. } => "timezone".to_owned(),
+        ast::Expr::CompoundFieldAccess { root, .. } => output_name(root),
+        ast::Expr::Subquery(query) => match &*query.body {
+            ast::SetExpr::Select(select) => match select.projection.first() {
+                Some(ast::SelectItem::UnnamedExpr(expr)) => output_name(expr),
+                Some(ast::SelectItem::ExprWithAlias { alias, .. }) => ident(alias),
+                _ => "?column?".to_owned(),
+            },
+            _ => "?column?".to_owned(),
+        },
+        _ => "?column?".to_owned(),
+    }
+}
+
+/// A type's name in the catalogue.
+fn internal_name(ty: Ty) -> &'static str {
+    use crate::world::postgres::types::Base;
+    match ty.base {
+        Base::Bool => "bool",
+        Base::Int2 => "int2",
+        Base::Int4 => "int4",
+        Base::Int8 => "int8",
+        Base::Float4 => "float4",
+        Base::Float8 => "float8",
+        Base::Bpchar => "bpchar",
+        Base::Varchar => "varchar",
+        Base::Timestamp => "timestamp",
+        Base::Timestamptz => "timestamptz",
+        Base::Time => "time",
+        Base::Text => "text",
+        Base::Bytea => "bytea",
+        Base::Numeric => "numeric",
+        Base::Uuid => "uuid",
+        Base::Json => "json",
+        Base::Jsonb => "jsonb",
+        Base::Date => "date",
+        Base::Interval => "interval",
+        Base::Regclass => "regclass",
+        Base::Oid => "oid",
+        Base::Name => "name",
+        Base::Void | Base::Unknown | Base::Record | Base::Any => "?column?",
+    }
+}

@@ -1,0 +1,187 @@
+//! SQL text to syntax trees, remembered by text. Must never depend on a catalogue.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sqlparser::ast::Statement;
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
+
+use crate::world::postgres::error::{PgError, Result};
+
+/// The statements of one text.
+pub type Parsed = Arc<[Arc<Statement>]>;
+
+/// Remembers what was parsed: parsing costs more than running a small statement.
+#[derive(Debug, Default)]
+pub struct Parses {
+    known: BTreeMap<Arc<str>, Parsed>,
+}
+
+const KNOWN_MAX: usize = 4_096;
+
+/// Marks in a lock clause's OF what sqlparser has no word for.
+pub const NO_KEY: &str = "\u{1}no key";
+pub const KEY: &str = "\u{1}key";
+
+impl Parses {
+    pub fn get(&mut self, text: &str) -> Result<Parsed> {
+        if let Some(parsed) = self.known.get(text) {
+            return Ok(parsed.clone());
+        }
+        let parsed = parse(text)?;
+        if self.known.len() >= KNOWN_MAX {
+            self.known.clear();
+        }
+        self.known.insert(text.into(), parsed.clone());
+        Ok(parsed)
+    }
+}
+
+fn parse(text: &str) -> Result<Parsed> {
+    let dialect = PostgreSqlDialect {};
+    let tokens = Tokenizer::new(&dialect, text)
+        .with_unescape(true)
+        .tokenize_with_location()
+        .map_err(|error| {
+            PgError::new("42601", error.message.to_lowercase()).at(offset(text, error.location))
+        })?;
+    let statements = Parser::new(&dialect)
+        .with_tokens_with_locations(rewrite(tokens.clone()))
+        .parse_statements()
+        .map_err(|error| syntax_error(text, &tokens, &error))?;
+    Ok(statements.into_iter().map(Arc::new).collect())
+}
+
+fn word(token: &Token) -> Option<Keyword> {
+    if let Token::Word(Word { keyword, quote_style: None, .. }) = token {
+        Some(*keyword)
+    } else {
+        None
+    }
+}
+
+fn marker(name: &str, span: sqlparser::tokenizer::Span) -> TokenWithSpan {
+    let value = name.to_owned();
+    let word = Word { value, quote_style: Some('"'), keyword: Keyword::NoKeyword };
+    TokenWithSpan { token: Token::Word(word), span }
+}
+
+fn keyword(name: &str, span: sqlparser::tokenizer::Span) -> TokenWithSpan {
+    TokenWithSpan { token: Token::make_keyword(name), span }
+}
+
+/// `FOR NO KEY UPDATE` and `FOR KEY SHARE` become `FOR UPDATE OF marker`, and lists after OF
+/// become dotted names, which is how far sqlparser's lock clause goes.
+fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let tokens: Vec<TokenWithSpan> =
+        tokens.into_iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect();
+    let mut out = Vec::with_capacity(tokens.len());
+    let mut at = 0;
+    while at < tokens.len() {
+        let is = |n: usize, keyword: Keyword| {
+            tokens.get(at + n).is_some_and(|t| word(&t.token) == Some(keyword))
+        };
+        let (mark, verb, used) = if !is(0, Keyword::FOR) {
+            (None, "", 0)
+        } else if is(1, Keyword::NO) && is(2, Keyword::KEY) && is(3, Keyword::UPDATE) {
+            (Some(NO_KEY), "UPDATE", 4)
+        } else if is(1, Keyword::KEY) && is(2, Keyword::SHARE) {
+            (Some(KEY), "SHARE", 3)
+        } else if is(1, Keyword::UPDATE) {
+            (None, "UPDATE", 2)
+        } else if is(1, Keyword::SHARE) {
+            (None, "SHARE", 2)
+        } else {
+            (None, "", 0)
+        };
+        if used == 0 {
+            out.push(tokens[at].clone());
+            at += 1;
+            continue;
+        }
+        let span = tokens[at].span;
+        out.push(tokens[at].clone());
+        out.push(keyword(verb, span));
+        at += used;
+        at += rewrite_of(&tokens[at..], mark, span, &mut out);
+    }
+    out
+}
+
+/// Rewrites an OF list; gives back how many tokens it took.
+fn rewrite_of(
+    rest: &[TokenWithSpan],
+    mark: Option<&str>,
+    span: sqlparser::tokenizer::Span,
+    out: &mut Vec<TokenWithSpan>,
+) -> usize {
+    let has_of = rest.first().is_some_and(|t| word(&t.token) == Some(Keyword::OF));
+    let mut parts: Vec<TokenWithSpan> = mark.map(|mark| marker(mark, span)).into_iter().collect();
+    let mut used = 0;
+    if has_of {
+        used = 1;
+        while let Some(name) = rest.get(used) {
+            parts.push(name.clone());
+            used += 1;
+            if rest.get(used).is_none_or(|t| t.token != Token::Comma) {
+                break;
+            }
+            used += 1;
+        }
+    }
+    if !parts.is_empty() {
+        out.push(keyword("OF", span));
+        for (index, part) in parts.into_iter().enumerate() {
+            if index > 0 {
+                out.push(TokenWithSpan { token: Token::Period, span });
+            }
+            out.push(part);
+        }
+    }
+    used
+}
+
+/// Characters into the text, from 1.
+pub fn offset(text: &str, location: Location) -> Option<usize> {
+    if location.line == 0 {
+        return None;
+    }
+    let line = usize::try_from(location.line - 1).ok()?;
+    let column = usize::try_from(location.column).ok()?;
+    let before: usize = text.split_inclusive('\n').take(line).map(|l| l.chars().count()).sum();
+    Some(before + column)
+}
+
+/// sqlparser says `… at Line: 1, Column: 8`; PostgreSQL says which token is in the way.
+fn syntax_error(text: &str, tokens: &[TokenWithSpan], error: &ParserError) -> PgError {
+    let message = match error {
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
+        ParserError::RecursionLimitExceeded => {
+            return PgError::new("54001", "stack depth limit exceeded");
+        }
+    };
+    let location = message.rfind("Line: ").and_then(|at| {
+        let (line, column) = message[at + 6..].split_once(", Column: ")?;
+        Some(Location::new(line.parse().ok()?, column.trim().parse().ok()?))
+    });
+    let visible = |t: &&TokenWithSpan| !matches!(t.token, Token::Whitespace(_));
+    let token = location.and_then(|location| {
+        tokens.iter().filter(visible).find(|token| token.span.start == location)
+    });
+    match token {
+        Some(token) if token.token != Token::EOF && token.token != Token::SemiColon => {
+            let at = offset(text, token.span.start);
+            PgError::new("42601", format!("syntax error at or near \"{}\"", token.token)).at(at)
+        }
+        Some(token) if token.token == Token::SemiColon => {
+            let at = offset(text, token.span.start);
+            PgError::new("42601", "syntax error at or near \";\"").at(at)
+        }
+        _ => {
+            PgError::new("42601", "syntax error at end of input").at(Some(text.chars().count() + 1))
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! Plans: what a statement will do, with names and types resolved. Must never hold state of a run.
+
+use std::sync::Arc;
+
+use super::functions::Builtin;
+use crate::world::postgres::storage::catalog::Table;
+use crate::world::postgres::storage::heap::Strength;
+use crate::world::postgres::storage::locks::Oid;
+use crate::world::postgres::types::{Datum, Ty};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompareOp {
+    Eq,
+    NotEq,
+    Lt,
+    LtEq,
+    Gt,
+    GtEq,
+}
+
+impl CompareOp {
+    pub fn holds(self, ordering: std::cmp::Ordering) -> bool {
+        match self {
+            CompareOp::Eq => ordering.is_eq(),
+            CompareOp::NotEq => ordering.is_ne(),
+            CompareOp::Lt => ordering.is_lt(),
+            CompareOp::LtEq => ordering.is_le(),
+            CompareOp::Gt => ordering.is_gt(),
+            CompareOp::GtEq => ordering.is_ge(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubKind {
+    Scalar,
+    Exists,
+    Array,
+    /// `left op ANY (query)`; `true` for ALL.
+    Quantified(CompareOp, bool),
+}
+
+/// An expression over the current row and the rows around it.
+#[derive(Clone, Debug)]
+pub enum Expr {
+    Const(Datum),
+    /// From 0.
+    Param(usize),
+    /// A column of the row `depth` queries out.
+    Column {
+        depth: usize,
+        index: usize,
+    },
+    And(Vec<Expr>),
+    Or(Vec<Expr>),
+    Not(Box<Expr>),
+    IsNull(Box<Expr>),
+    /// `IS [NOT] TRUE`, `FALSE`: never NULL.
+    Is(Box<Expr>, bool),
+    Compare(CompareOp, Box<Expr>, Box<Expr>),
+    NotDistinct(Box<Expr>, Box<Expr>),
+    /// `left op ANY (array)`; `true` for ALL.
+    Quantified(CompareOp, bool, Box<Expr>, Box<Expr>),
+    /// `strict`: NULL if an argument is.
+    Call {
+        function: Builtin,
+        strict: bool,
+        args: Vec<Expr>,
+        types: Arc<[Ty]>,
+    },
+    Cast {
+        expr: Box<Expr>,
+        from: Ty,
+        to: Ty,
+        typmod: i32,
+        explicit: bool,
+    },
+    Case {
+        whens: Vec<(Expr, Expr)>,
+        otherwise: Box<Expr>,
+    },
+    Coalesce(Vec<Expr>),
+    Array(Vec<Expr>),
+    Record(Vec<(Ty, Expr)>),
+    /// `cache`: a place for the result of a query that does not depend on the row.
+    Sub {
+        query: Arc<Query>,
+        kind: SubKind,
+        left: Option<Box<Expr>>,
+        cache: Option<usize>,
+    },
+}
+
+impl Expr {
+    pub const NULL: Expr = Expr::Const(Datum::Null);
+
+    /// Calls `visit` with every expression within this one that belongs to the same query.
+    pub fn walk(&self, visit: &mut dyn FnMut(&Expr)) {
+        visit(self);
+        match self {
+            Expr::Const(_) | Expr::Param(_) | Expr::Column { .. } => {}
+            Expr::And(all) | Expr::Or(all) | Expr::Coalesce(all) | Expr::Array(all) => {
+                for expr in all {
+                    expr.walk(visit);
+                }
+            }
+            Expr::Call { args, .. } => {
+                for expr in args {
+                    expr.walk(visit);
+                }
+            }
+            Expr::Record(fields) => {
+                for (_, expr) in fields {
+                    expr.walk(visit);
+                }
+            }
+            Expr::Not(expr) | Expr::IsNull(expr) | Expr::Is(expr, _) | Expr::Cast { expr, .. } => {
+                expr.walk(visit);
+            }
+            Expr::Compare(_, a, b) | Expr::NotDistinct(a, b) | Expr::Quantified(_, _, a, b) => {
+                a.walk(visit);
+                b.walk(visit);
+            }
+            Expr::Case { whens, otherwise } => {
+                for (when, then) in whens {
+                    when.walk(visit);
+                    then.walk(visit);
+                }
+                otherwise.walk(visit);
+            }
+            Expr::Sub { left, .. } => {
+                if let Some(left) = left {
+                    left.walk(visit);
+                }
+            }
+        }
+    }
+
+    /// The columns of the innermost row that it reads; `None` if a subquery may read any.
+    pub fn columns(&self) -> Option<Vec<usize>> {
+        let mut columns = Vec::new();
+        let mut opaque = false;
+        self.walk(&mut |expr| match expr {
+            Expr::Column { depth: 0, index } => columns.push(*index),
+            Expr::Sub { cache: None, .. } => opaque = true,
+            _ => {}
+        });
+        (!opaque).then_some(columns)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct OutColumn {
+    pub name: Arc<str>,
+    pub ty: Ty,
+    pub typmod: i32,
+    /// The table's OID and the column's number from 1, when it is a plain column.
+    pub origin: Option<(Oid, i16)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct SortKey {
+    pub expr: Expr,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinKind {
+    Inner,
+    Left,
+    Right,
+    Full,
+}
+
+/// How to find rows by the key of an index.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    pub index: usize,
+    /// Equal to the first columns of the index.
+    pub prefix: Vec<Expr>,
+    pub any: Option<Expr>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// Position among the query's relations.
+    pub relation: usize,
+    pub filter: Vec<Arc<Expr>>,
+    pub lookup: Option<Lookup>,
+}
+
+/// The tree of FROM. All its nodes fill their part of one row.
+#[derive(Clone, Debug)]
+pub enum From {
+    /// One row without columns.
+    Nothing,
+    Scan(Scan),
+    Join {
+        kind: JoinKind,
+        left: Box<From>,
+        right: Box<From>,
+        on: Vec<Arc<Expr>>,
+        filter: Vec<Arc<Expr>>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub enum Source {
+    Table(Arc<Table>),
+    Query(Arc<Query>),
+    Cte(usize),
+    /// A function that gives a set, `unnest` or `generate_series`.
+    Function {
+        function: Builtin,
+        args: Vec<Expr>,
+        types: Arc<[Ty]>,
+        ordinality: bool,
+    },
+}
+
+/// One entry of FROM with its place in the row.
+#[derive(Clone, Debug)]
+pub struct Relation {
+    pub source: Source,
+    pub alias: Arc<str>,
+    pub offset: usize,
+    pub width: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Aggregate {
+    pub name: &'static str,
+    pub args: Vec<Expr>,
+    pub ty: Ty,
+    pub arg_ty: Ty,
+    pub distinct: bool,
+    pub filter: Option<Expr>,
+    pub order: Vec<SortKey>,
+}
+
+/// A call that gives a set, in a select list.
+#[derive(Clone, Debug)]
+pub struct Expand {
+    /// Position among the output columns.
+    pub at: usize,
+    pub function: Builtin,
+    pub args: Vec<Expr>,
+    pub types: Arc<[Ty]>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Select {
+    pub relations: Vec<Relation>,
+    pub width: usize,
+    pub from: From,
+    /// Every condition of WHERE and inner ON: what must hold again after a wait.
+    pub quals: Vec<Arc<Expr>>,
+    /// Conditions on no column: tested once.
+    pub grouped: bool,
+    pub keys: Vec<Expr>,
+    pub aggregates: Vec<Aggregate>,
+    pub having: Option<Expr>,
+    /// Over the row, or if `grouped` over keys and aggregates.
+    pub project: Vec<Expr>,
+    pub distinct: bool,
+    pub distinct_on: Vec<Expr>,
+    pub expand: Option<Expand>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetOp {
+    Union,
+    Except,
+    Intersect,
+}
+
+#[derive(Clone, Debug)]
+pub enum Body {
+    Select(Box<Select>),
+    Values(Vec<Vec<Expr>>),
+    Set { op: SetOp, all: bool, left: Arc<Query>, right: Arc<Query> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    Wait,
+    Fail,
+    Skip,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct LockRows {
+    pub relation: usize,
+    pub strength: Strength,
+    pub policy: Policy,
+}
+
+#[derive(Clone, Debug)]
+pub struct Cte {
+    /// Its place among the statement's results.
+    pub slot: usize,
+    pub plan: Arc<Plan>,
+    /// The part of a recursive one that is repeated, and whether duplicates stay.
+    pub recursive: Option<(Arc<Query>, bool)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Query {
+    pub ctes: Vec<Cte>,
+    pub body: Body,
+    pub columns: Vec<OutColumn>,
+    pub sort: Vec<SortKey>,
+    /// The sort keys read output columns.
+    pub sort_output: bool,
+    pub limit: Option<Expr>,
+    pub offset: Option<Expr>,
+    pub locks: Vec<LockRows>,
+    /// Over the rows so far, when their types must be others.
+    pub output: Option<Vec<Expr>>,
+}
+
+impl Query {
+    /// The query with its columns converted.
+    #[must_use]
+    pub fn casted(mut self, casts: Vec<Expr>) -> Query {
+        let plain = casts
+            .iter()
+            .enumerate()
+            .all(|(at, cast)| matches!(cast, Expr::Column { depth: 0, index } if *index == at));
+        if !plain {
+            self.output = Some(casts);
+        }
+        self
+    }
+}
+
+/// Where a written column's value comes from.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub column: usize,
+    pub value: Expr,
+}
+
+#[derive(Clone, Debug)]
+pub struct Conflict {
+    /// Indexes that arbitrate; empty for all.
+    pub arbiters: Vec<usize>,
+    /// `DO UPDATE`: over the existing row followed by the proposed one.
+    pub update: Option<(Vec<Target>, Option<Expr>)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Insert {
+    pub ctes: Vec<Cte>,
+    pub table: Arc<Table>,
+    /// One row of its output makes one row of the table.
+    pub source: Arc<Query>,
+    /// Over the source's row; all columns of the table in order.
+    pub values: Vec<Expr>,
+    pub conflict: Option<Conflict>,
+    pub returning: Option<(Vec<Expr>, Vec<OutColumn>)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Update {
+    pub ctes: Vec<Cte>,
+    pub table: Arc<Table>,
+    /// Relation 0 is the table.
+    pub source: Select,
+    pub targets: Vec<Target>,
+    pub returning: Option<(Vec<Expr>, Vec<OutColumn>)>,
+    /// A key column may change.
+    pub strength: Strength,
+}
+
+#[derive(Clone, Debug)]
+pub struct Delete {
+    pub ctes: Vec<Cte>,
+    pub table: Arc<Table>,
+    pub source: Select,
+    pub returning: Option<(Vec<Expr>, Vec<OutColumn>)>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Plan {
+    Query(Arc<Query>),
+    Insert(Box<Insert>),
+    Update(Box<Update>),
+    Delete(Box<Delete>),
+}
+
+impl Plan {
+    /// What the statement gives back; `None` for no rows at all.
+    pub fn columns(&self) -> Option<&[OutColumn]> {
+        let returning = match self {
+            Plan::Query(query) => return Some(&query.columns),
+            Plan::Insert(insert) => &insert.returning,
+            Plan::Update(update) => &update.returning,
+            Plan::Delete(delete) => &delete.returning,
+        };
+        returning.as_ref().map(|(_, columns)| columns.as_slice())
+    }
+
+    pub fn writes(&self) -> bool {
+        !matches!(self, Plan::Query(_))
+    }
+}

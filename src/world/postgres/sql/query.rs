@@ -1,0 +1,537 @@
+//! SELECT, VALUES and set operations: from the syntax tree to a plan. Must never read a row.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use sqlparser::ast;
+
+use super::analyze::{Analyzer, Context, CteScope, Typed, common_type, out_column};
+use super::from::place;
+use super::functions::{has_aggregate, sort_key};
+use super::names::ident;
+use super::output::{literal_position, order_by, output_position};
+use super::plan::{
+    Body, Cte, Expr, LockRows, OutColumn, Plan, Policy, Query, Relation, Select, SetOp, SortKey,
+    Source,
+};
+use super::scope::{Group, Scope};
+use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::storage::heap::Strength;
+use crate::world::postgres::types::{Datum, Ty};
+
+impl Analyzer<'_> {
+    /// A query and whether it reads a row around it.
+    pub fn query_within(
+        &self,
+        query: &ast::Query,
+        parent: Option<&Scope<'_>>,
+    ) -> Result<(Query, bool)> {
+        let mut scope = Scope::within(parent);
+        let plan = self.query(query, &mut scope)?;
+        Ok((plan, scope.correlated.get()))
+    }
+
+    pub fn query(&self, query: &ast::Query, scope: &mut Scope<'_>) -> Result<Query> {
+        if query.fetch.is_some() {
+            return Err(PgError::unsupported("FETCH FIRST"));
+        }
+        let visible = self.ctes.borrow().len();
+        let ctes = match &query.with {
+            Some(with) => self.with(with, scope.parent)?,
+            None => Vec::new(),
+        };
+        let mut plan = match &*query.body {
+            ast::SetExpr::Select(select) => self.select(select, query, scope)?,
+            other => self.set_query(other, query, scope)?,
+        };
+        self.limits(query, &mut plan, scope)?;
+        self.ctes.borrow_mut().truncate(visible);
+        plan.ctes = ctes;
+        Ok(plan)
+    }
+
+    pub fn with(&self, with: &ast::With, parent: Option<&Scope<'_>>) -> Result<Vec<Cte>> {
+        let mut ctes = Vec::new();
+        for cte in &with.cte_tables {
+            let name = ident(&cte.alias.name);
+            let slot = self.new_slot();
+            if with.recursive
+                && let Some(planned) = self.recursive(cte, &name, slot, parent)?
+            {
+                ctes.push(planned);
+                continue;
+            }
+            let plan = self.cte_plan(&cte.query, parent)?;
+            let mut columns = plan.columns().unwrap_or_default().to_vec();
+            rename(&mut columns, Some(&cte.alias));
+            self.ctes.borrow_mut().push(CteScope { name, slot, columns });
+            ctes.push(Cte { slot, plan: Arc::new(plan), recursive: None });
+        }
+        Ok(ctes)
+    }
+
+    fn cte_plan(&self, query: &ast::Query, parent: Option<&Scope<'_>>) -> Result<Plan> {
+        match &*query.body {
+            ast::SetExpr::Insert(statement)
+            | ast::SetExpr::Update(statement)
+            | ast::SetExpr::Delete(statement) => self.statement(statement),
+            _ => Ok(Plan::Query(Arc::new(self.query_within(query, parent)?.0))),
+        }
+    }
+
+    /// `WITH RECURSIVE x AS (a UNION [ALL] b)` where b names x.
+    fn recursive(
+        &self,
+        cte: &ast::Cte,
+        name: &str,
+        slot: usize,
+        parent: Option<&Scope<'_>>,
+    ) -> Result<Option<Cte>> {
+        let ast::SetExpr::SetOperation { op: ast::SetOperator::Union, set_quantifier, left, right } =
+            &*cte.query.body
+        else {
+            return Ok(None);
+        };
+        let mut scope = Scope::within(parent);
+        let base = self.body(left, &mut scope)?;
+        let mut columns = base.columns.clone();
+        rename(&mut columns, Some(&cte.alias));
+        self.ctes.borrow_mut().push(CteScope { name: name.to_owned(), slot, columns });
+        let mut scope = Scope::within(parent);
+        let step = self.body(right, &mut scope)?;
+        let casts = self.casts(&step, &base.columns)?;
+        let all = *set_quantifier == ast::SetQuantifier::All;
+        let recursive = Some((Arc::new(step.casted(casts)), all));
+        Ok(Some(Cte { slot, plan: Arc::new(Plan::Query(Arc::new(base))), recursive }))
+    }
+
+    /// Literals in a select list take the type that is wanted of their column.
+    pub fn retype(&self, query: &mut Query, wanted: &[Ty]) -> Result<()> {
+        let Body::Select(select) = &mut query.body else { return Ok(()) };
+        if select.grouped || query.sort_output {
+            return Ok(());
+        }
+        for ((expr, column), ty) in
+            select.project.iter_mut().zip(&mut query.columns).zip(wanted.iter().copied())
+        {
+            let literal = matches!(expr, Expr::Const(Datum::Text(_) | Datum::Null));
+            if literal && column.ty == Ty::TEXT && ty != Ty::TEXT {
+                let typed = Typed::new(expr.clone(), Ty::UNKNOWN);
+                *expr = self.coerce(typed, ty, -1, Context::Implicit)?;
+                column.ty = ty;
+            }
+        }
+        Ok(())
+    }
+
+    /// Conversions of a query's columns to the types of others.
+    pub fn casts(&self, query: &Query, to: &[OutColumn]) -> Result<Vec<Expr>> {
+        let cast = |(index, (own, wanted)): (usize, (&OutColumn, &OutColumn))| {
+            let typed = Typed::new(Expr::Column { depth: 0, index }, own.ty);
+            self.coerce(typed, wanted.ty, -1, Context::Implicit)
+        };
+        query.columns.iter().zip(to).enumerate().map(cast).collect()
+    }
+
+    fn body(&self, body: &ast::SetExpr, scope: &mut Scope<'_>) -> Result<Query> {
+        match body {
+            ast::SetExpr::Select(select) => {
+                self.select_parts(select, &[], &RefCell::new(Vec::new()), scope)
+            }
+            ast::SetExpr::Query(query) => self.query(query, scope),
+            ast::SetExpr::Values(values) => self.values(values, scope),
+            ast::SetExpr::SetOperation { op, set_quantifier, left, right } => {
+                let parent = scope.parent;
+                let left = self.body(left, &mut Scope::within(parent))?;
+                let right = self.body(right, &mut Scope::within(parent))?;
+                self.combine(*op, *set_quantifier, left, right)
+            }
+            ast::SetExpr::Table(table) => {
+                let name = table.table_name.clone().unwrap_or_default();
+                Err(PgError::unsupported(format_args!("TABLE {name}")))
+            }
+            _ => Err(PgError::unsupported("a writing statement within a query")),
+        }
+    }
+
+    fn combine(
+        &self,
+        op: ast::SetOperator,
+        quantifier: ast::SetQuantifier,
+        mut left: Query,
+        mut right: Query,
+    ) -> Result<Query> {
+        let (op, name) = match op {
+            ast::SetOperator::Union => (SetOp::Union, "UNION"),
+            ast::SetOperator::Except => (SetOp::Except, "EXCEPT"),
+            ast::SetOperator::Intersect => (SetOp::Intersect, "INTERSECT"),
+            ast::SetOperator::Minus => return Err(PgError::unsupported("MINUS")),
+        };
+        if left.columns.len() != right.columns.len() {
+            let message = format!("each {name} query must have the same number of columns");
+            return Err(PgError::new("42601", message));
+        }
+        let types = |query: &Query| query.columns.iter().map(|c| c.ty).collect::<Vec<Ty>>();
+        self.retype(&mut left, &types(&right))?;
+        self.retype(&mut right, &types(&left))?;
+        let mut columns = left.columns.clone();
+        for (column, other) in columns.iter_mut().zip(&right.columns) {
+            column.ty = common_type(&[column.ty, other.ty]).map_err(|(a, b)| {
+                let (a, b) = (a.name(), b.name());
+                PgError::new("42804", format!("{name} types {a} and {b} cannot be matched"))
+            })?;
+            column.origin = None;
+        }
+        let (casts_left, casts_right) =
+            (self.casts(&left, &columns)?, self.casts(&right, &columns)?);
+        let all = quantifier == ast::SetQuantifier::All;
+        let (left, right) =
+            (Arc::new(left.casted(casts_left)), Arc::new(right.casted(casts_right)));
+        Ok(plain_query(Body::Set { op, all, left, right }, columns))
+    }
+
+    fn values(&self, values: &ast::Values, scope: &Scope<'_>) -> Result<Query> {
+        let mut rows: Vec<Vec<Typed>> = Vec::with_capacity(values.rows.len());
+        for row in &values.rows {
+            rows.push(self.exprs(&row.content, scope)?);
+        }
+        let width = rows.first().map_or(0, Vec::len);
+        if rows.iter().any(|row| row.len() != width) {
+            return Err(PgError::new("42601", "VALUES lists must all be the same length"));
+        }
+        let mut columns = Vec::with_capacity(width);
+        for at in 0..width {
+            let types: Vec<Ty> = rows.iter().map(|row| row[at].ty).collect();
+            let ty = common_type(&types).map_err(|(a, b)| {
+                let (a, b) = (a.name(), b.name());
+                PgError::new("42804", format!("VALUES types {a} and {b} cannot be matched"))
+            })?;
+            let named = Typed::new(Expr::NULL, ty);
+            columns.push(out_column(format!("column{}", at + 1), &named));
+        }
+        let coerce = |row: Vec<Typed>| {
+            let pairs = row.into_iter().zip(&columns);
+            pairs.map(|(typed, c)| self.coerce(typed, c.ty, -1, Context::Implicit)).collect()
+        };
+        let rows = rows.into_iter().map(coerce).collect::<Result<_>>()?;
+        Ok(plain_query(Body::Values(rows), columns))
+    }
+
+    /// VALUES, set operations and nested queries, with ORDER BY over their output.
+    fn set_query(
+        &self,
+        body: &ast::SetExpr,
+        query: &ast::Query,
+        scope: &mut Scope<'_>,
+    ) -> Result<Query> {
+        let mut plan = self.body(body, scope)?;
+        let keys = order_by(query)?;
+        if keys.is_empty() {
+            return Ok(plan);
+        }
+        if !plan.sort.is_empty() || plan.limit.is_some() || plan.output.is_some() {
+            return Err(PgError::unsupported("ORDER BY around a sorted query"));
+        }
+        for key in keys {
+            let index = output_position(&key.expr, &plan.columns)?.ok_or_else(|| {
+                PgError::unsupported("ORDER BY on an expression over a set operation")
+            })?;
+            plan.sort.push(sort_key(Expr::Column { depth: 0, index }, &key.options)?);
+        }
+        plan.sort_output = true;
+        Ok(plan)
+    }
+
+    fn select(
+        &self,
+        select: &ast::Select,
+        query: &ast::Query,
+        scope: &mut Scope<'_>,
+    ) -> Result<Query> {
+        let sort = RefCell::new(Vec::new());
+        let mut plan = self.select_parts(select, order_by(query)?, &sort, scope)?;
+        plan.sort = sort.into_inner();
+        plan.locks = locks(query, &plan, scope)?;
+        Ok(plan)
+    }
+
+    fn select_parts(
+        &self,
+        select: &ast::Select,
+        order: &[ast::OrderByExpr],
+        sort: &RefCell<Vec<SortKey>>,
+        scope: &mut Scope<'_>,
+    ) -> Result<Query> {
+        refuse_rare(select)?;
+        let mut relations = Vec::new();
+        let mut quals = Vec::new();
+        let from = self.from(&select.from, scope, &mut relations, &mut quals)?;
+        if let Some(selection) = &select.selection {
+            if has_aggregate(selection) {
+                let message = "aggregate functions are not allowed in WHERE";
+                return Err(PgError::new("42803", message));
+            }
+            let condition = self.condition(self.expr(selection, scope)?, "WHERE")?;
+            split(condition, &mut quals);
+        }
+        let width = relations.iter().map(|r: &Relation| r.offset + r.width).max().unwrap_or(0);
+        let from = place(from, &relations, &quals);
+        let grouped = self.group(select, order, scope)?;
+        let mut expand = None;
+        let (project, columns) = self.projection(&select.projection, scope, &mut expand)?;
+        let having = match &select.having {
+            Some(having) => Some(self.condition(self.expr(having, scope)?, "HAVING")?),
+            None => None,
+        };
+        let (distinct, distinct_on) = match &select.distinct {
+            None | Some(ast::Distinct::All) => (false, Vec::new()),
+            Some(ast::Distinct::Distinct) => (true, Vec::new()),
+            Some(ast::Distinct::On(keys)) => {
+                let keys = self.exprs(keys, scope)?;
+                (false, keys.into_iter().map(|typed| typed.expr).collect())
+            }
+        };
+        let over_output = distinct || expand.is_some();
+        for key in order {
+            let expr = self.sort_expr(&key.expr, &project, &columns, over_output, scope)?;
+            sort.borrow_mut().push(sort_key(expr, &key.options)?);
+        }
+        let (keys, aggregates) = match scope.group.take() {
+            Some(group) => {
+                let keys = group.keys.into_iter().map(|(_, expr, ..)| expr).collect();
+                (keys, group.aggregates.into_inner())
+            }
+            None => (Vec::new(), Vec::new()),
+        };
+        let select = Select {
+            relations,
+            width,
+            from,
+            quals,
+            grouped,
+            keys,
+            aggregates,
+            having,
+            project,
+            distinct,
+            distinct_on,
+            expand,
+        };
+        let sort_output = over_output;
+        Ok(Query { sort_output, ..plain_query(Body::Select(Box::new(select)), columns) })
+    }
+
+    /// Sets the scope up for grouping if the query groups.
+    fn group(
+        &self,
+        select: &ast::Select,
+        order: &[ast::OrderByExpr],
+        scope: &mut Scope<'_>,
+    ) -> Result<bool> {
+        let ast::GroupByExpr::Expressions(keys, modifiers) = &select.group_by else {
+            return Err(PgError::unsupported("GROUP BY ALL"));
+        };
+        if !modifiers.is_empty() {
+            return Err(PgError::unsupported("a modifier of GROUP BY"));
+        }
+        let in_output = select.projection.iter().any(|item| match item {
+            ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. } => {
+                has_aggregate(expr)
+            }
+            _ => false,
+        });
+        let in_order = order.iter().any(|key| has_aggregate(&key.expr));
+        if keys.is_empty() && !in_output && !in_order && select.having.is_none() {
+            return Ok(false);
+        }
+        let mut group = Group::default();
+        for key in keys {
+            let parsed = group_key(key, select, scope)?;
+            let typed = self.settle(self.expr(&parsed, scope)?)?;
+            group.keys.push((parsed, typed.expr, typed.ty, typed.typmod));
+        }
+        self.dependent_keys(&mut group, scope);
+        scope.group = Some(group);
+        Ok(true)
+    }
+
+    /// Columns that a grouped primary key decides are keys too.
+    fn dependent_keys(&self, group: &mut Group, scope: &Scope<'_>) {
+        let is_key = |group: &Group, index: usize| {
+            let same =
+                |key: &Expr| matches!(key, Expr::Column { depth: 0, index: at } if *at == index);
+            group.keys.iter().any(|(_, key, ..)| same(key))
+        };
+        for relation in &scope.relations {
+            let origin = relation.columns.first().and_then(|column| column.origin);
+            let Some(table) = origin.and_then(|(oid, _)| self.db.catalog.tables.get(&oid)) else {
+                continue;
+            };
+            let Some(primary) =
+                table.primary().and_then(super::super::storage::catalog::Index::columns)
+            else {
+                continue;
+            };
+            let decided = primary.iter().all(|column| {
+                let wanted = &table.columns[*column].name;
+                let own = relation.columns.iter().find(|own| own.name == *wanted);
+                own.is_some_and(|own| is_key(group, own.index))
+            });
+            if !decided {
+                continue;
+            }
+            for column in &relation.columns {
+                if !is_key(group, column.index) {
+                    let expr = Expr::Column { depth: 0, index: column.index };
+                    let nowhere = ast::Expr::Tuple(Vec::new());
+                    group.keys.push((nowhere, expr, column.ty, column.typmod));
+                }
+            }
+        }
+    }
+
+    fn limits(&self, query: &ast::Query, plan: &mut Query, scope: &Scope<'_>) -> Result<()> {
+        let Some(clause) = &query.limit_clause else { return Ok(()) };
+        let ast::LimitClause::LimitOffset { limit, offset, .. } = clause else {
+            return Err(PgError::new("42601", "LIMIT #,# syntax is not supported")
+                .hint("Use separate LIMIT and OFFSET clauses."));
+        };
+        let empty = Scope::within(scope.parent);
+        let count = |expr: &ast::Expr| {
+            self.coerce(self.expr(expr, &empty)?, Ty::INT8, -1, Context::Implicit)
+        };
+        plan.limit = limit.as_ref().map(count).transpose()?;
+        plan.offset = offset.as_ref().map(|offset| count(&offset.value)).transpose()?;
+        Ok(())
+    }
+}
+
+/// `GROUP BY 1` and `GROUP BY alias` mean the output column.
+fn group_key(key: &ast::Expr, select: &ast::Select, scope: &Scope<'_>) -> Result<ast::Expr> {
+    let output = |at: usize| match select.projection.get(at) {
+        Some(ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. }) => {
+            Some(expr.clone())
+        }
+        _ => None,
+    };
+    if let Some(position) = literal_position(key) {
+        let message = format!("GROUP BY position {position} is not in select list");
+        let at = position.wrapping_sub(1);
+        return output(at).ok_or_else(|| PgError::new("42P10", message));
+    }
+    if let ast::Expr::Identifier(name) = key
+        && scope.find(None, &ident(name)).is_err()
+    {
+        let named = select.projection.iter().find_map(|item| match item {
+            ast::SelectItem::ExprWithAlias { expr, alias } if ident(alias) == ident(name) => {
+                Some(expr.clone())
+            }
+            _ => None,
+        });
+        return Ok(named.unwrap_or_else(|| key.clone()));
+    }
+    Ok(key.clone())
+}
+
+fn locks(query: &ast::Query, plan: &Query, scope: &Scope<'_>) -> Result<Vec<LockRows>> {
+    let Body::Select(select) = &plan.body else { return Ok(Vec::new()) };
+    let mut locks: Vec<LockRows> = Vec::new();
+    for clause in &query.locks {
+        if select.grouped || select.distinct {
+            let what = if select.grouped { "GROUP BY clause" } else { "DISTINCT clause" };
+            let message = format!("{} is not allowed with {what}", lock_name(clause).1);
+            return Err(PgError::new("0A000", message));
+        }
+        let (strength, name) = lock_name(clause);
+        let policy = match clause.nonblock {
+            None => Policy::Wait,
+            Some(ast::NonBlock::Nowait) => Policy::Fail,
+            Some(ast::NonBlock::SkipLocked) => Policy::Skip,
+        };
+        let of: Vec<String> = match &clause.of {
+            Some(of) => {
+                of.0.iter()
+                    .filter_map(|part| part.as_ident())
+                    .map(ident)
+                    .filter(|part| !part.starts_with('\u{1}'))
+                    .collect()
+            }
+            None => Vec::new(),
+        };
+        for alias in &of {
+            if !scope.relations.iter().any(|relation| *relation.alias == **alias) {
+                let message =
+                    format!("relation \"{alias}\" in {name} clause not found in FROM clause");
+                return Err(PgError::new("42P01", message));
+            }
+        }
+        for (relation, known) in select.relations.iter().enumerate() {
+            let wanted = of.is_empty() || of.iter().any(|alias| **alias == *known.alias);
+            if !wanted || !matches!(known.source, Source::Table(_)) {
+                continue;
+            }
+            match locks.iter_mut().find(|lock| lock.relation == relation) {
+                Some(lock) => lock.strength = lock.strength.max(strength),
+                None => locks.push(LockRows { relation, strength, policy }),
+            }
+        }
+    }
+    Ok(locks)
+}
+
+fn lock_name(clause: &ast::LockClause) -> (Strength, &'static str) {
+    let first = clause.of.as_ref().and_then(|of| of.0.first()).and_then(|part| part.as_ident());
+    let mark = first.map_or("", |part| part.value.as_str());
+    match (&clause.lock_type, mark) {
+        (ast::LockType::Update, super::parse::NO_KEY) => {
+            (Strength::NoKeyUpdate, "FOR NO KEY UPDATE")
+        }
+        (ast::LockType::Update, _) => (Strength::Update, "FOR UPDATE"),
+        (ast::LockType::Share, super::parse::KEY) => (Strength::KeyShare, "FOR KEY SHARE"),
+        (ast::LockType::Share, _) => (Strength::Share, "FOR SHARE"),
+    }
+}
+
+fn refuse_rare(select: &ast::Select) -> Result<()> {
+    let rare = [
+        (select.into.is_some(), "SELECT INTO"),
+        (select.top.is_some(), "TOP"),
+        (!select.named_window.is_empty(), "WINDOW"),
+        (select.qualify.is_some(), "QUALIFY"),
+        (!select.lateral_views.is_empty(), "LATERAL VIEW"),
+    ];
+    match rare.iter().find(|(there, _)| *there) {
+        Some((_, what)) => Err(PgError::unsupported(what)),
+        None => Ok(()),
+    }
+}
+
+/// The parts of a conjunction.
+pub fn split(condition: Expr, parts: &mut Vec<Arc<Expr>>) {
+    match condition {
+        Expr::And(all) => all.into_iter().for_each(|part| split(part, parts)),
+        Expr::Const(Datum::Bool(true)) => {}
+        other => parts.push(Arc::new(other)),
+    }
+}
+
+pub fn rename(columns: &mut [OutColumn], alias: Option<&ast::TableAlias>) {
+    let Some(alias) = alias else { return };
+    for (column, name) in columns.iter_mut().zip(&alias.columns) {
+        column.name = ident(&name.name).into();
+    }
+}
+
+pub fn plain_query(body: Body, columns: Vec<OutColumn>) -> Query {
+    Query {
+        ctes: Vec::new(),
+        body,
+        columns,
+        sort: Vec::new(),
+        sort_output: false,
+        limit: None,
+        offset: None,
+        locks: Vec::new(),
+        output: None,
+    }
+}

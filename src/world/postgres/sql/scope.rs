@@ -1,0 +1,132 @@
+//! What names mean at a place of a statement. Must never evaluate.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use sqlparser::ast;
+
+use super::plan::{Aggregate, Expr};
+use crate::world::postgres::error::{PgError, Result, common};
+use crate::world::postgres::storage::locks::Oid;
+use crate::world::postgres::types::Ty;
+
+#[derive(Clone, Debug)]
+pub struct ScopeColumn {
+    pub name: Arc<str>,
+    pub ty: Ty,
+    pub typmod: i32,
+    /// Place in the query's row.
+    pub index: usize,
+    pub origin: Option<(Oid, i16)>,
+    /// The right twin of a USING column: not found by its bare name, nor by `*`.
+    pub hidden: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct ScopeRelation {
+    pub alias: Arc<str>,
+    pub columns: Vec<ScopeColumn>,
+    /// Only `excluded` and the like: not part of `*` and of bare names.
+    pub qualified_only: bool,
+}
+
+/// After grouping: expressions are over keys and aggregates.
+#[derive(Debug, Default)]
+pub struct Group {
+    pub keys: Vec<(ast::Expr, Expr, Ty, i32)>,
+    pub aggregates: RefCell<Vec<Aggregate>>,
+    /// Within an aggregate's argument: expressions are over the rows again.
+    pub inside: Cell<bool>,
+}
+
+#[derive(Debug, Default)]
+pub struct Scope<'p> {
+    pub parent: Option<&'p Scope<'p>>,
+    pub relations: Vec<ScopeRelation>,
+    pub group: Option<Group>,
+    /// Something in this query reads a row around it.
+    pub correlated: Cell<bool>,
+}
+
+/// A column that a name stands for.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub depth: usize,
+    pub column: ScopeColumn,
+}
+
+impl<'p> Scope<'p> {
+    pub fn within(parent: Option<&'p Scope<'p>>) -> Scope<'p> {
+        Scope { parent, ..Scope::default() }
+    }
+
+    pub fn find(&self, qualifier: Option<&str>, name: &str) -> Result<Found> {
+        let mut scope = Some(self);
+        let mut depth = 0;
+        while let Some(here) = scope {
+            if let Some(column) = here.find_here(qualifier, name)? {
+                self.mark(depth);
+                return Ok(Found { depth, column });
+            }
+            scope = here.parent;
+            depth += 1;
+        }
+        Err(match qualifier {
+            Some(qualifier) if !self.knows(qualifier) => PgError::new(
+                "42P01",
+                format!("missing FROM-clause entry for table \"{qualifier}\""),
+            ),
+            Some(qualifier) => {
+                PgError::new("42703", format!("column {qualifier}.{name} does not exist"))
+            }
+            None => common::no_column(name),
+        })
+    }
+
+    fn find_here(&self, qualifier: Option<&str>, name: &str) -> Result<Option<ScopeColumn>> {
+        let mut found: Option<ScopeColumn> = None;
+        for relation in &self.relations {
+            match qualifier {
+                Some(qualifier) if *qualifier != *relation.alias => continue,
+                None if relation.qualified_only => continue,
+                _ => {}
+            }
+            for column in &relation.columns {
+                if *column.name != *name || (qualifier.is_none() && column.hidden) {
+                    continue;
+                }
+                if found.is_some() {
+                    let message = format!("column reference \"{name}\" is ambiguous");
+                    return Err(PgError::new("42702", message));
+                }
+                found = Some(column.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    fn knows(&self, alias: &str) -> bool {
+        self.relations.iter().any(|relation| &*relation.alias == alias)
+            || self.parent.is_some_and(|parent| parent.knows(alias))
+    }
+
+    /// The relation with this alias, here or around, and how far out.
+    pub fn relation(&self, alias: &str) -> Option<(usize, &ScopeRelation)> {
+        let here = self.relations.iter().find(|relation| &*relation.alias == alias);
+        if let Some(relation) = here {
+            return Some((0, relation));
+        }
+        let (depth, relation) = self.parent?.relation(alias)?;
+        Some((depth + 1, relation))
+    }
+
+    /// Notes that this query and those up to `depth` out read a row around them.
+    pub fn mark(&self, depth: usize) {
+        let mut scope = Some(self);
+        for _ in 0..depth {
+            let Some(here) = scope else { return };
+            here.correlated.set(true);
+            scope = here.parent;
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! What one cluster keeps: catalogue, heaps, transactions, locks, sessions.
+//! Must never parse SQL, nor speak the protocol.
+
+pub mod catalog;
+pub mod deadlock;
+pub mod heap;
+pub mod locks;
+mod proc;
+mod txn;
+pub mod xact;
+
+pub use proc::{Notification, Proc};
+pub use txn::{Isolation, Txn, Undo};
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use catalog::{Catalog, Table};
+use heap::{Heap, Tid};
+use locks::{Locks, Mode, Oid, Owner, Pid, Request, Tag, Woken};
+use xact::{Xacts, Xid};
+
+use super::Settings;
+use super::error::{PgError, Result, Step, Stop, common};
+use super::watch::Change;
+
+/// Everything behind the cluster's one mutex.
+#[derive(Debug, Default)]
+pub struct Db {
+    pub settings: Settings,
+    pub catalog: Catalog,
+    pub heaps: BTreeMap<Oid, Heap>,
+    pub xacts: Xacts,
+    pub locks: Locks,
+    pub procs: BTreeMap<Pid, Proc>,
+    /// Deleted versions that a snapshot may still need, in the order of the deletes' commits.
+    dead: VecDeque<(Xid, Oid, Tid)>,
+    next_pid: Pid,
+}
+
+impl Db {
+    pub fn new(settings: Settings) -> Db {
+        Db { settings, next_pid: 100, ..Db::default() }
+    }
+
+    /// Registers a session; 53300 when there are too many.
+    pub fn connect(&mut self, mut proc: Proc) -> Result<Pid> {
+        if self.procs.len() >= self.settings.max_connections {
+            return Err(PgError::fatal("53300", "sorry, too many clients already"));
+        }
+        self.next_pid += 1;
+        proc.pid = self.next_pid;
+        self.procs.insert(proc.pid, proc);
+        Ok(self.next_pid)
+    }
+
+    /// Forgets a session, rolling back what it left open.
+    pub fn disconnect(&mut self, pid: Pid) {
+        if !self.procs.contains_key(&pid) {
+            return;
+        }
+        self.abort(pid);
+        let mut woken = Vec::new();
+        self.locks.give_up(pid, &mut woken);
+        self.locks.release_where(pid, &mut woken, |_, _| true);
+        self.procs.remove(&pid);
+        self.wake(woken);
+    }
+
+    pub fn proc(&self, pid: Pid) -> &Proc {
+        self.procs.get(&pid).expect("a session that runs is registered")
+    }
+
+    pub fn proc_mut(&mut self, pid: Pid) -> &mut Proc {
+        self.procs.get_mut(&pid).expect("a session that runs is registered")
+    }
+
+    pub fn txn(&self, pid: Pid) -> &Txn {
+        self.proc(pid).txn.as_ref().expect("a statement runs in a transaction")
+    }
+
+    pub fn txn_mut(&mut self, pid: Pid) -> &mut Txn {
+        self.proc_mut(pid).txn.as_mut().expect("a statement runs in a transaction")
+    }
+
+    /// Ids of the transaction and its savepoints that are not rolled back.
+    pub fn own(&self, pid: Pid) -> &[Xid] {
+        self.proc(pid).txn.as_ref().map_or(&[], |txn| &txn.own)
+    }
+
+    pub fn table(&self, name: &str, pid: Pid) -> Result<Arc<Table>> {
+        let found = self.catalog.table(name, self.own(pid));
+        found.cloned().ok_or_else(|| common::no_relation(name))
+    }
+
+    pub fn table_by_oid(&self, oid: Oid) -> Result<Arc<Table>> {
+        self.catalog
+            .tables
+            .get(&oid)
+            .cloned()
+            .ok_or_else(|| PgError::new("XX000", format!("could not open relation with OID {oid}")))
+    }
+
+    pub fn heap(&self, oid: Oid) -> &Heap {
+        self.heaps.get(&oid).expect("every table has a heap")
+    }
+
+    pub fn heap_mut(&mut self, oid: Oid) -> &mut Heap {
+        self.heaps.get_mut(&oid).expect("every table has a heap")
+    }
+
+    /// Takes a lock or waits for it. Taken again after the wait, it is there.
+    pub fn lock(&mut self, pid: Pid, tag: Tag, mode: Mode, owner: Owner) -> Step<()> {
+        if self.proc_mut(pid).granted.take_if(|granted| *granted == (tag, mode)).is_some() {
+            return Ok(());
+        }
+        match self.locks.request(pid, tag, mode, owner, true) {
+            Request::Granted => Ok(()),
+            Request::Queued | Request::Busy => {
+                self.tell_wait(pid);
+                Err(Stop::Wait)
+            }
+            Request::Deadlock => Err(Stop::Error(deadlock_error(&[]))),
+        }
+    }
+
+    /// As [`Db::lock`], but only once however often it is asked for.
+    pub fn lock_once(&mut self, pid: Pid, tag: Tag, mode: Mode, owner: Owner) -> Step<()> {
+        if self.locks.holds(pid, tag, mode) {
+            self.proc_mut(pid).granted = None;
+            return Ok(());
+        }
+        self.lock(pid, tag, mode, owner)
+    }
+
+    /// Takes a lock if it is free.
+    pub fn try_lock(&mut self, pid: Pid, tag: Tag, mode: Mode, owner: Owner) -> bool {
+        self.locks.request(pid, tag, mode, owner, false) == Request::Granted
+    }
+
+    fn tell_wait(&mut self, pid: Pid) {
+        let proc = self.proc(pid);
+        if proc.watch.is_on() {
+            let holders = self.locks.blockers(pid);
+            proc.watch.tell(&Change::Wait { waiter: pid, holders });
+        }
+    }
+
+    /// The owner of what the current savepoint level takes.
+    pub fn level(&self, pid: Pid) -> Owner {
+        Owner::Level(self.txn(pid).levels.len() - 1)
+    }
+
+    /// Waits until `xid` has ended.
+    pub fn wait_for(&mut self, pid: Pid, xid: Xid) -> Step<()> {
+        self.proc_mut(pid).granted = None;
+        if !self.xacts.is_running(xid) {
+            return Ok(());
+        }
+        let holder = self.procs.values().find_map(|proc| {
+            let txn = proc.txn.as_ref()?;
+            let level = txn.levels.iter().position(|level| level.xids.contains(&xid))?;
+            Some((proc.pid, level))
+        });
+        let Some((holder, level)) = holder else { return Ok(()) };
+        let tag = Tag::Transaction(xid);
+        self.locks.give(holder, tag, Mode::Exclusive, Owner::Level(level));
+        let owner = self.level(pid);
+        match self.locks.request(pid, tag, Mode::Share, owner, true) {
+            Request::Deadlock => Err(Stop::Error(deadlock_error(&[]))),
+            Request::Granted => Ok(()),
+            Request::Queued | Request::Busy => {
+                self.tell_wait(pid);
+                Err(Stop::Wait)
+            }
+        }
+    }
+
+    /// Tells sessions that they have been served.
+    pub fn wake(&mut self, woken: Vec<Woken>) {
+        for (pid, tag, mode) in woken {
+            let Some(proc) = self.procs.get_mut(&pid) else { continue };
+            proc.granted = Some((tag, mode));
+            proc.watch.tell(&Change::Grant { waiter: pid });
+            proc.wake();
+        }
+    }
+
+    /// Looks for a deadlock that `pid` is part of; an error makes it the victim.
+    pub fn check_deadlock(&mut self, pid: Pid) -> Result<()> {
+        match deadlock::check(&mut self.locks, pid) {
+            deadlock::Finding::None => Ok(()),
+            deadlock::Finding::Rearranged(tags) => {
+                let mut woken = Vec::new();
+                for tag in tags {
+                    self.locks.serve(tag, &mut woken);
+                }
+                self.wake(woken);
+                Ok(())
+            }
+            deadlock::Finding::Deadlock(links) => {
+                let cycle = links.iter().map(|link| link.pid).collect();
+                self.proc(pid).watch.tell(&Change::Deadlock { victim: pid, cycle });
+                Err(deadlock_error(&links))
+            }
+        }
+    }
+
+    /// Asks a session to end its statement; `false` if there is no such session.
+    pub fn cancel(&mut self, pid: Pid) -> bool {
+        let Some(proc) = self.procs.get_mut(&pid) else { return false };
+        let message = "canceling statement due to user request";
+        proc.interrupt = Some(PgError::new("57014", message));
+        proc.wake();
+        true
+    }
+
+    /// Leaves the queue that `pid` waits in.
+    pub fn give_up(&mut self, pid: Pid) {
+        let mut woken = Vec::new();
+        self.locks.give_up(pid, &mut woken);
+        self.wake(woken);
+    }
+
+    /// The oldest id that a snapshot in use may not see; `None` when none is in use.
+    fn horizon(&self) -> Option<Xid> {
+        self.procs.values().filter_map(Proc::oldest_snapshot).min()
+    }
+
+    /// Drops versions that nobody can see any more.
+    pub fn vacuum(&mut self) {
+        if self.dead.is_empty() {
+            return;
+        }
+        let horizon = self.horizon();
+        while let Some(&(xid, oid, tid)) = self.dead.front() {
+            if horizon.is_some_and(|horizon| xid >= horizon) {
+                break;
+            }
+            self.dead.pop_front();
+            if let Some(heap) = self.heaps.get_mut(&oid) {
+                heap.remove(tid);
+            }
+        }
+    }
+}
+
+fn deadlock_error(links: &[deadlock::Link]) -> PgError {
+    let error =
+        PgError::new("40P01", "deadlock detected").hint("See server log for query details.");
+    if links.is_empty() {
+        return error;
+    }
+    let describe_wait = |at: usize, link: &deadlock::Link| {
+        let blocker = links[(at + 1) % links.len()].pid;
+        format!(
+            "Process {} waits for {} on {}; blocked by process {blocker}.",
+            link.pid,
+            link.mode.name(),
+            describe(link.tag)
+        )
+    };
+    let waits = links.iter().enumerate().map(|(at, link)| describe_wait(at, link));
+    error.detail(waits.collect::<Vec<String>>().join("\n"))
+}
+
+/// What an error's detail calls a locked thing; the database is number 5.
+fn describe(tag: Tag) -> String {
+    match tag {
+        Tag::Relation(oid) => format!("relation {oid} of database 5"),
+        Tag::Tuple(oid, tid) => format!("tuple (0,{}) of relation {oid} of database 5", tid + 1),
+        Tag::Transaction(xid) => format!("transaction {xid}"),
+        Tag::Advisory(key, two) => {
+            let (high, low) = (key >> 32, key & 0xffff_ffff);
+            format!("advisory lock [5,{high},{low},{}]", if two { 2 } else { 1 })
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A session as the cluster knows it. Must never hold its socket.
+
+use std::collections::BTreeMap;
+use std::task::Waker;
+
+use super::locks::{Mode, Pid, Tag};
+use super::txn::Txn;
+use super::xact::{Snapshot, Xid};
+use crate::env::Moment;
+use crate::world::postgres::error::PgError;
+use crate::world::postgres::watch::Watch;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    pub pid: Pid,
+    pub channel: String,
+    pub payload: String,
+}
+
+#[derive(Debug, Default)]
+pub struct Proc {
+    pub pid: Pid,
+    /// What a cancel request must know.
+    pub secret: i32,
+    pub user: String,
+    pub database: String,
+    pub txn: Option<Txn>,
+    /// The snapshot of the statement that runs.
+    pub snapshot: Option<Snapshot>,
+    pub watch: Watch,
+    /// Session parameters by lower-case name.
+    pub parameters: BTreeMap<String, String>,
+    /// To be sent with the next answer.
+    pub notices: Vec<PgError>,
+    pub channels: Vec<String>,
+    pub inbox: Vec<Notification>,
+    /// Why the running statement must end: a cancel, a crash.
+    pub interrupt: Option<PgError>,
+    /// `pg_sleep`: until when.
+    pub sleep_until: Option<Moment>,
+    /// Taken by a wait that has ended and not yet used by the step that asked.
+    pub granted: Option<(Tag, Mode)>,
+    /// Microseconds since 2000-01-01 when the statement arrived; moved by nothing else.
+    pub now_micros: i64,
+    /// The monotonic clock at the same moment.
+    pub now: Moment,
+    /// The last value of each sequence that this session drew.
+    pub currvals: BTreeMap<u32, i64>,
+    pub last_sequence: Option<u32>,
+    /// Random bits for this statement; the session draws them from its entropy.
+    pub random: u64,
+    waker: Option<Waker>,
+}
+
+impl Proc {
+    pub fn new(user: String, database: String) -> Proc {
+        Proc { user, database, ..Proc::default() }
+    }
+
+    pub fn oldest_snapshot(&self) -> Option<Xid> {
+        let kept = self.txn.as_ref().and_then(|txn| txn.snapshot.as_ref());
+        let both = [kept, self.snapshot.as_ref()];
+        both.into_iter().flatten().map(|snapshot| snapshot.xmin).min()
+    }
+
+    pub fn park(&mut self, waker: &Waker) {
+        match &mut self.waker {
+            Some(parked) => parked.clone_from(waker),
+            None => self.waker = Some(waker.clone()),
+        }
+    }
+
+    pub fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    pub fn parameter(&self, name: &str) -> &str {
+        self.parameters.get(name).map_or("", String::as_str)
+    }
+
+    /// A time-out parameter in milliseconds; 0 is none.
+    pub fn timeout_ms(&self, name: &str) -> u64 {
+        self.parameter(name).parse().unwrap_or(0)
+    }
+
+    /// The next of a row of pseudo-random numbers that starts at this statement's bits
+    /// (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
+    pub fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}

@@ -1,0 +1,368 @@
+//! Transactions of sessions: begin, savepoints, commit, abort, and undoing what they did.
+//! Must never run a statement.
+
+use std::sync::Arc;
+
+use super::Db;
+use super::catalog::{Sequence, Table};
+use super::heap::{Heap, Tid};
+use super::locks::{Oid, Owner, Pid, Tag};
+use super::proc::Notification;
+use super::xact::{Cid, Fate, Snapshot, Xid};
+use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::exec::Deferred;
+use crate::world::postgres::types::to_text;
+use crate::world::postgres::watch::{Change, Op, Written};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    #[default]
+    ReadCommitted,
+    RepeatableRead,
+}
+
+impl Isolation {
+    pub fn name(self) -> &'static str {
+        match self {
+            Isolation::ReadCommitted => "read committed",
+            Isolation::RepeatableRead => "repeatable read",
+        }
+    }
+}
+
+/// How to take back one thing that a transaction did.
+#[derive(Debug)]
+pub enum Undo {
+    Insert(Oid, Tid),
+    /// An update or delete of a version that someone else may see.
+    Write(Oid, Tid),
+    CreateTable(Oid),
+    /// The definition before a change.
+    AlterTable(Arc<Table>),
+    DropTable(Arc<Table>, Heap),
+    Truncate(Oid, Heap),
+    CreateSequence(Oid),
+    DropSequence(Oid, Sequence),
+    /// A session parameter's value before; `true`: it was set for the transaction only.
+    Parameter(String, Option<String>, bool),
+}
+
+/// The transaction itself (level 0) or a savepoint.
+#[derive(Debug, Default)]
+pub struct Level {
+    pub name: String,
+    /// Its own id, once it has written.
+    pub xid: Option<Xid>,
+    /// Its own id and those of savepoints released into it.
+    pub xids: Vec<Xid>,
+    undo_from: usize,
+    own_from: usize,
+    notifies_from: usize,
+}
+
+#[derive(Debug, Default)]
+pub struct Txn {
+    pub isolation: Isolation,
+    pub read_only: bool,
+    /// BEGIN was said, as against a statement of its own.
+    pub block: bool,
+    pub failed: bool,
+    pub levels: Vec<Level>,
+    pub own: Vec<Xid>,
+    /// REPEATABLE READ: the one snapshot.
+    pub snapshot: Option<Snapshot>,
+    pub cid: Cid,
+    pub undo: Vec<Undo>,
+    /// Microseconds since 2000-01-01.
+    pub start_micros: i64,
+    pub deferred: Vec<Deferred>,
+    pub notifies: Vec<Notification>,
+}
+
+impl Txn {
+    pub fn top(&self) -> Option<Xid> {
+        self.levels.first().and_then(|level| level.xid)
+    }
+}
+
+impl Db {
+    pub fn begin(&mut self, pid: Pid, block: bool) {
+        let proc = self.proc_mut(pid);
+        debug_assert!(proc.txn.is_none(), "no transaction within a transaction");
+        let isolation = match proc.parameter("default_transaction_isolation") {
+            "repeatable read" => Isolation::RepeatableRead,
+            _ => Isolation::ReadCommitted,
+        };
+        let read_only = proc.parameter("default_transaction_read_only") == "on";
+        proc.txn = Some(Txn {
+            isolation,
+            read_only,
+            block,
+            levels: vec![Level::default()],
+            start_micros: proc.now_micros,
+            ..Txn::default()
+        });
+        proc.watch.tell(&Change::Begin { pid });
+    }
+
+    /// The id that writes of the current level carry.
+    pub fn xid(&mut self, pid: Pid) -> Xid {
+        let txn = self.txn(pid);
+        if let Some(xid) = txn.levels.last().and_then(|level| level.xid) {
+            return xid;
+        }
+        let mut parent = None;
+        for at in 0..self.txn(pid).levels.len() {
+            let known = self.txn(pid).levels[at].xid;
+            let xid = known.unwrap_or_else(|| {
+                let xid = self.xacts.begin(parent);
+                let txn = self.txn_mut(pid);
+                txn.levels[at].xid = Some(xid);
+                txn.levels[at].xids.push(xid);
+                txn.own.push(xid);
+                xid
+            });
+            parent = Some(xid);
+        }
+        parent.expect("a transaction has a level")
+    }
+
+    /// The snapshot for the next statement.
+    pub fn take_snapshot(&mut self, pid: Pid) -> Snapshot {
+        if let Some(kept) = &self.txn(pid).snapshot {
+            return kept.clone();
+        }
+        let snapshot = self.xacts.snapshot();
+        let txn = self.txn_mut(pid);
+        if txn.isolation != Isolation::ReadCommitted {
+            txn.snapshot = Some(snapshot.clone());
+        }
+        snapshot
+    }
+
+    pub fn savepoint(&mut self, pid: Pid, name: &str) {
+        let txn = self.txn_mut(pid);
+        let level = Level {
+            name: name.to_owned(),
+            undo_from: txn.undo.len(),
+            own_from: txn.own.len(),
+            notifies_from: txn.notifies.len(),
+            ..Level::default()
+        };
+        txn.levels.push(level);
+    }
+
+    fn find_savepoint(&self, pid: Pid, name: &str) -> Result<usize> {
+        let levels = &self.txn(pid).levels;
+        let found = levels.iter().skip(1).rposition(|level| level.name == name);
+        found
+            .map(|at| at + 1)
+            .ok_or_else(|| PgError::new("3B001", format!("savepoint \"{name}\" does not exist")))
+    }
+
+    pub fn release_savepoint(&mut self, pid: Pid, name: &str) -> Result<()> {
+        let target = self.find_savepoint(pid, name)?;
+        while self.txn(pid).levels.len() > target {
+            let txn = self.txn_mut(pid);
+            let from = txn.levels.len() - 1;
+            let released = txn.levels.pop().expect("a level above the target");
+            let above = txn.levels.last_mut().expect("level 0 is never released");
+            above.xids.extend(released.xids);
+            self.locks.reown(pid, from);
+        }
+        Ok(())
+    }
+
+    pub fn rollback_to(&mut self, pid: Pid, name: &str) -> Result<()> {
+        let target = self.find_savepoint(pid, name)?;
+        self.abort_levels(pid, target);
+        self.savepoint(pid, name);
+        self.txn_mut(pid).failed = false;
+        Ok(())
+    }
+
+    /// Rolls back every level from `target` on.
+    fn abort_levels(&mut self, pid: Pid, target: usize) {
+        let txn = self.txn_mut(pid);
+        let gone: Vec<Level> = txn.levels.drain(target..).collect();
+        let Some(first) = gone.first() else { return };
+        let undo: Vec<Undo> = txn.undo.drain(first.undo_from..).collect();
+        txn.own.truncate(first.own_from);
+        txn.notifies.truncate(first.notifies_from);
+        for xid in gone.iter().flat_map(|level| &level.xids) {
+            self.xacts.end(*xid, Fate::Aborted);
+        }
+        for undo in undo.into_iter().rev() {
+            self.undo(pid, undo);
+        }
+        let mut woken = Vec::new();
+        let over = |owner: Owner, _: Tag| matches!(owner, Owner::Level(at) if at >= target);
+        self.locks.release_where(pid, &mut woken, over);
+        self.wake(woken);
+    }
+
+    fn undo(&mut self, pid: Pid, undo: Undo) {
+        match undo {
+            Undo::Insert(oid, tid) => {
+                if let Some(heap) = self.heaps.get_mut(&oid) {
+                    heap.remove(tid);
+                }
+            }
+            Undo::Write(oid, tid) => {
+                let xacts = &self.xacts;
+                if let Some(version) = self.heaps.get_mut(&oid).and_then(|h| h.get_mut(tid)) {
+                    version.prune_marks(xacts);
+                    if version.writer(xacts).is_none() {
+                        version.next = None;
+                    }
+                }
+            }
+            Undo::CreateTable(oid) => {
+                self.catalog.remove(oid);
+                self.heaps.remove(&oid);
+            }
+            Undo::AlterTable(table) => self.catalog.put(table),
+            Undo::DropTable(table, heap) => {
+                self.heaps.insert(table.oid, heap);
+                self.catalog.put(table);
+            }
+            Undo::Truncate(oid, heap) => {
+                self.heaps.insert(oid, heap);
+            }
+            Undo::CreateSequence(oid) => {
+                self.catalog.sequences.remove(&oid);
+            }
+            Undo::DropSequence(oid, sequence) => {
+                self.catalog.sequences.insert(oid, sequence);
+            }
+            Undo::Parameter(name, before, _) => self.restore(pid, name, before),
+        }
+    }
+
+    fn restore(&mut self, pid: Pid, name: String, before: Option<String>) {
+        let parameters = &mut self.proc_mut(pid).parameters;
+        match before {
+            Some(value) => parameters.insert(name, value),
+            None => parameters.remove(&name),
+        };
+    }
+
+    /// Ends the transaction, keeping what it did.
+    pub fn commit(&mut self, pid: Pid) {
+        let Some(txn) = self.proc_mut(pid).txn.take() else { return };
+        for xid in &txn.own {
+            self.xacts.end(*xid, Fate::Committed);
+        }
+        if self.proc(pid).watch.is_on() {
+            let rows = self.written(&txn.undo);
+            self.proc(pid).watch.tell(&Change::Commit { pid, rows });
+        }
+        for undo in txn.undo.into_iter().rev() {
+            self.keep(pid, undo);
+        }
+        self.end(pid);
+        self.deliver(txn.notifies);
+    }
+
+    /// What is left to do about one thing when its transaction commits.
+    fn keep(&mut self, pid: Pid, undo: Undo) {
+        match undo {
+            Undo::Write(oid, tid) => {
+                let heap = self.heaps.get(&oid).and_then(|heap| heap.get(tid));
+                if let Some(mark) = heap.and_then(|version| version.writer(&self.xacts)) {
+                    self.dead.push_back((mark.xid, oid, tid));
+                }
+            }
+            Undo::CreateTable(oid) => {
+                if let Some(table) = self.catalog.tables.get(&oid) {
+                    let published = Table { creator: None, ..(**table).clone() };
+                    self.catalog.put(Arc::new(published));
+                }
+            }
+            Undo::Parameter(name, before, true) => self.restore(pid, name, before),
+            _ => {}
+        }
+    }
+
+    /// Ends the transaction, taking back what it did; harmless without one.
+    pub fn abort(&mut self, pid: Pid) {
+        if self.proc(pid).txn.is_none() {
+            return;
+        }
+        self.abort_levels(pid, 0);
+        self.proc_mut(pid).txn = None;
+        self.end(pid);
+        let proc = self.proc(pid);
+        proc.watch.tell(&Change::Abort { pid });
+    }
+
+    /// A statement failed within a block: what the current level did is taken back at once, and
+    /// nothing but its end is accepted.
+    pub fn fail(&mut self, pid: Pid) {
+        let Some(txn) = self.proc(pid).txn.as_ref() else { return };
+        if txn.failed {
+            return;
+        }
+        let target = txn.levels.len() - 1;
+        let name = txn.levels[target].name.clone();
+        self.abort_levels(pid, target);
+        self.savepoint(pid, &name);
+        let proc = self.proc_mut(pid);
+        proc.snapshot = None;
+        if let Some(txn) = proc.txn.as_mut() {
+            txn.failed = true;
+            txn.deferred.clear();
+        }
+        self.vacuum();
+    }
+
+    fn end(&mut self, pid: Pid) {
+        self.proc_mut(pid).snapshot = None;
+        let mut woken = Vec::new();
+        self.locks.release_where(pid, &mut woken, |owner, _| owner != Owner::Session);
+        self.wake(woken);
+        self.vacuum();
+    }
+
+    fn deliver(&mut self, notifies: Vec<Notification>) {
+        for notification in notifies {
+            for proc in self.procs.values_mut() {
+                if proc.channels.contains(&notification.channel) {
+                    proc.inbox.push(notification.clone());
+                    proc.wake();
+                }
+            }
+        }
+    }
+
+    /// The rows a commit leaves behind, in the order they were written.
+    fn written(&self, undo: &[Undo]) -> Vec<Written> {
+        let mut rows = Vec::new();
+        for entry in undo {
+            let (oid, tid, op) = match entry {
+                Undo::Insert(oid, tid) => (*oid, *tid, Op::Insert),
+                Undo::Write(oid, tid) => (*oid, *tid, Op::Delete),
+                _ => continue,
+            };
+            let (Some(table), Some(heap)) = (self.catalog.tables.get(&oid), self.heaps.get(&oid))
+            else {
+                continue;
+            };
+            let Some(version) = heap.get(tid) else { continue };
+            if version.next.is_some() {
+                continue;
+            }
+            let op = if op == Op::Insert && version.updated { Op::Update } else { op };
+            let named = table.columns.iter().zip(version.row.iter());
+            let values = named
+                .filter(|(column, _)| !column.dropped)
+                .map(|(column, datum)| {
+                    let text = (!datum.is_null()).then(|| to_text(datum, column.ty));
+                    (column.name.clone(), text)
+                })
+                .collect();
+            rows.push(Written { table: table.name.clone(), op, values });
+        }
+        rows
+    }
+}

@@ -1,0 +1,136 @@
+//! One cluster: its durable state, shared by its sessions. The mutex is confined to this file and
+//! never held across an await.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::error::{PgError, Result};
+use super::sql::{Parsed, Parses, Planned};
+use super::storage::locks::Pid;
+use super::storage::{Db, Isolation};
+use super::types::Ty;
+
+/// What a cluster is configured with; sessions may change some of it for themselves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub isolation: Isolation,
+    /// How long a lock wait lasts before a deadlock is looked for.
+    pub deadlock_timeout: Duration,
+    pub max_connections: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let (isolation, max_connections) = (Isolation::ReadCommitted, 100);
+        Settings { isolation, deadlock_timeout: Duration::from_secs(1), max_connections }
+    }
+}
+
+/// Plans by text, the statement's place in it, and the types of its parameters.
+type Plans = BTreeMap<Arc<str>, Vec<(usize, Vec<Ty>, Arc<Planned>)>>;
+
+#[derive(Default)]
+pub struct Inner {
+    pub db: Db,
+    parses: Parses,
+    plans: Plans,
+}
+
+const PLANS_MAX: usize = 4_096;
+
+impl Inner {
+    pub fn parse(&mut self, text: &str) -> Result<Parsed> {
+        self.parses.get(text)
+    }
+
+    /// A plan that is still good for the catalogue.
+    pub fn plan(&self, text: &str, at: usize, params: &[Ty]) -> Option<Arc<Planned>> {
+        let known = self.plans.get(text)?;
+        let found = known.iter().find(|(place, types, planned)| {
+            *place == at && types == params && planned.version == self.db.catalog.version
+        });
+        found.map(|(.., planned)| planned.clone())
+    }
+
+    /// Remembers a plan, unless a table in it may yet vanish.
+    pub fn keep_plan(&mut self, text: &str, at: usize, params: &[Ty], planned: &Arc<Planned>) {
+        if self.db.catalog.tables.values().any(|table| table.creator.is_some()) {
+            return;
+        }
+        if self.plans.len() >= PLANS_MAX {
+            self.plans.clear();
+        }
+        let version = self.db.catalog.version;
+        let known = self.plans.entry(text.into()).or_default();
+        known.retain(|(.., old)| old.version == version);
+        known.push((at, params.to_vec(), planned.clone()));
+    }
+}
+
+/// A cluster. Clones are the same cluster. It survives a crash of the host that serves it.
+#[derive(Clone, Default)]
+pub struct Store {
+    inner: Arc<Mutex<Inner>>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    pub fn new(settings: Settings) -> Store {
+        let inner = Inner { db: Db::new(settings), ..Inner::default() };
+        Store { inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    /// The host is gone: open transactions are rolled back, what was committed stays.
+    pub fn crash(&self) {
+        self.with(|inner| {
+            let pids: Vec<Pid> = inner.db.procs.keys().copied().collect();
+            for pid in pids {
+                inner.db.disconnect(pid);
+            }
+        });
+    }
+
+    /// Sessions that are connected.
+    pub fn sessions(&self) -> usize {
+        self.with(|inner| inner.db.procs.len())
+    }
+
+    /// A step on the cluster's state.
+    pub(super) fn with<R>(&self, step: impl FnOnce(&mut Inner) -> R) -> R {
+        // A panic in a step is a bug that its test shows; the state is as good as it was.
+        step(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Ends the running statement of the session that has this key.
+    pub(super) fn cancel(&self, pid: Pid, secret: i32) {
+        self.with(|inner| {
+            if inner.db.procs.get(&pid).is_some_and(|proc| proc.secret == secret) {
+                inner.db.cancel(pid);
+            }
+        });
+    }
+}
+
+/// A session's registration; dropping it ends the session, whatever it was doing.
+pub struct Registration {
+    pub store: Store,
+    pub pid: Pid,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.store.with(|inner| inner.db.disconnect(self.pid));
+    }
+}
+
+/// The error of a session whose cluster went away.
+pub fn gone() -> PgError {
+    PgError::fatal("57P01", "terminating connection due to administrator command")
+}

@@ -1,0 +1,104 @@
+//! Arrays of one dimension, numbered from 1. Must never hold an array within an array.
+
+use super::{Datum, Ty, from_text, to_text};
+use crate::world::postgres::error::{PgError, Result};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Array {
+    pub items: Vec<Datum>,
+}
+
+impl Array {
+    pub fn to_text(&self, element: Ty) -> String {
+        let mut out = String::from("{");
+        for (index, item) in self.items.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            if item.is_null() {
+                out.push_str("NULL");
+                continue;
+            }
+            let text = to_text(item, element);
+            if needs_quotes(&text) {
+                out.push('"');
+                for c in text.chars() {
+                    if c == '"' || c == '\\' {
+                        out.push('\\');
+                    }
+                    out.push(c);
+                }
+                out.push('"');
+            } else {
+                out.push_str(&text);
+            }
+        }
+        out.push('}');
+        out
+    }
+
+    pub fn from_text(text: &str, element: Ty, typmod: i32) -> Result<Array> {
+        let malformed = || PgError::new("22P02", format!("malformed array literal: \"{text}\""));
+        let trimmed = text.trim();
+        let inner =
+            trimmed.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or_else(|| {
+                malformed().detail("Array value must start with \"{\" or dimension information.")
+            })?;
+        if inner.contains('{') && !inner.contains('"') {
+            return Err(PgError::unsupported("an array of more than one dimension"));
+        }
+        let mut items = Vec::new();
+        let mut rest = inner.trim_start();
+        while !rest.is_empty() {
+            let (item, quoted, after) = split_item(rest).ok_or_else(malformed)?;
+            items.push(if !quoted && item.eq_ignore_ascii_case("null") {
+                Datum::Null
+            } else {
+                from_text(&item, element, typmod)?
+            });
+            rest = match after.trim_start() {
+                "" => "",
+                more => {
+                    let next = more.strip_prefix(',').ok_or_else(malformed)?.trim_start();
+                    if next.is_empty() {
+                        return Err(malformed());
+                    }
+                    next
+                }
+            };
+        }
+        Ok(Array { items })
+    }
+}
+
+/// The first item of `text`, whether it was quoted, and what follows it.
+fn split_item(text: &str) -> Option<(String, bool, &str)> {
+    let mut item = String::new();
+    if let Some(body) = text.strip_prefix('"') {
+        let mut chars = body.char_indices();
+        while let Some((index, c)) = chars.next() {
+            match c {
+                '"' => return Some((item, true, &body[index + 1..])),
+                '\\' => item.push(chars.next()?.1),
+                _ => item.push(c),
+            }
+        }
+        return None;
+    }
+    let end = text.find(',').unwrap_or(text.len());
+    let raw = text[..end].trim_end();
+    if raw.is_empty() {
+        return None;
+    }
+    let mut chars = raw.chars();
+    while let Some(c) = chars.next() {
+        item.push(if c == '\\' { chars.next()? } else { c });
+    }
+    Some((item, false, &text[end..]))
+}
+
+fn needs_quotes(text: &str) -> bool {
+    text.is_empty()
+        || text.eq_ignore_ascii_case("null")
+        || text.contains(|c: char| matches!(c, '"' | '\\' | '{' | '}' | ',') || c.is_whitespace())
+}

@@ -1,0 +1,319 @@
+//! Dates, timestamps and intervals as ISO text, the time zone being UTC.
+//! Must never read a clock.
+
+use std::cmp::Ordering;
+use std::fmt::Write as _;
+
+use crate::world::postgres::error::{PgError, Result, common};
+
+pub const MICROS_PER_SECOND: i64 = 1_000_000;
+pub const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
+/// Days from 1970-01-01 to 2000-01-01.
+pub const EPOCH_DAYS: i64 = 10_957;
+
+/// The proleptic Gregorian calendar (Howard Hinnant, "chrono-compatible low-level date
+/// algorithms"): days since 1970-01-01.
+pub fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year - era * 400;
+    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+/// Year, month, day of a number of days since 1970-01-01.
+pub fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let of_era = shifted - era * 146_097;
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// Months, days and microseconds, each with its own sign.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Interval {
+    pub months: i32,
+    pub days: i32,
+    pub micros: i64,
+}
+
+impl Interval {
+    /// A month counts 30 days, a day 24 hours: the order of `interval`.
+    pub fn span(self) -> i128 {
+        let days = i128::from(self.months) * 30 + i128::from(self.days);
+        days * i128::from(MICROS_PER_DAY) + i128::from(self.micros)
+    }
+
+    pub fn neg(self) -> Interval {
+        Interval { months: -self.months, days: -self.days, micros: -self.micros }
+    }
+
+    pub fn add(self, other: Interval) -> Result<Interval> {
+        let overflow = || common::out_of_range("interval");
+        Ok(Interval {
+            months: self.months.checked_add(other.months).ok_or_else(overflow)?,
+            days: self.days.checked_add(other.days).ok_or_else(overflow)?,
+            micros: self.micros.checked_add(other.micros).ok_or_else(overflow)?,
+        })
+    }
+
+    pub fn parse(text: &str) -> Result<Interval> {
+        let bad =
+            || PgError::new("22007", format!("invalid input syntax for type interval: \"{text}\""));
+        let mut out = Interval::default();
+        let mut ago = false;
+        let mut words = text.split_whitespace().peekable();
+        if words.peek().is_none() {
+            return Err(bad());
+        }
+        while let Some(word) = words.next() {
+            if word.eq_ignore_ascii_case("ago") {
+                ago = true;
+            } else if word.contains(':') {
+                out.micros += parse_clock(word).ok_or_else(bad)?;
+            } else {
+                let split = word.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(word.len());
+                let (number, attached) = word.split_at(split);
+                let unit = if attached.is_empty() { words.next().unwrap_or("s") } else { attached };
+                let amount = micro_decimal(number).ok_or_else(bad)?;
+                out = out.add(unit_interval(amount, unit).ok_or_else(bad)?)?;
+            }
+        }
+        Ok(if ago { out.neg() } else { out })
+    }
+}
+
+/// A decimal number times a million.
+fn micro_decimal(text: &str) -> Option<i64> {
+    let number = super::Numeric::parse(text)?;
+    let scaled = number.mul(super::Numeric::from_int(1_000_000)).ok()?;
+    scaled.to_int().ok()
+}
+
+fn unit_interval(millionths: i64, unit: &str) -> Option<Interval> {
+    let whole = i32::try_from(millionths / 1_000_000).ok();
+    let rest = millionths % 1_000_000;
+    let micros = |per: i64| {
+        let product = i128::from(millionths) * i128::from(per) / 1_000_000;
+        i64::try_from(product).ok().map(|micros| Interval { micros, ..Interval::default() })
+    };
+    match unit.to_ascii_lowercase().trim_end_matches('s') {
+        "" | "sec" | "second" => micros(MICROS_PER_SECOND),
+        "m" | "min" | "minute" => micros(60 * MICROS_PER_SECOND),
+        "h" | "hr" | "hour" => micros(3600 * MICROS_PER_SECOND),
+        "millisecond" | "msec" => micros(1_000),
+        "microsecond" | "u" | "usec" => micros(1),
+        "d" | "day" => {
+            Some(Interval { days: whole?, micros: rest * 86_400, ..Interval::default() })
+        }
+        "w" | "week" => Some(Interval { days: whole?.checked_mul(7)?, ..Interval::default() }),
+        "mon" | "month" => {
+            let days = i32::try_from(rest * 30 / 1_000_000).ok()?;
+            Some(Interval { months: whole?, days, micros: 0 })
+        }
+        "y" | "yr" | "year" => {
+            let months = i32::try_from(millionths.checked_mul(12)? / 1_000_000).ok()?;
+            Some(Interval { months, ..Interval::default() })
+        }
+        _ => None,
+    }
+}
+
+/// `[-]hh:mm[:ss[.ffffff]]` in microseconds.
+fn parse_clock(text: &str) -> Option<i64> {
+    let (sign, body) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let mut parts = body.split(':');
+    let hours: i64 = parts.next()?.parse().ok()?;
+    let minutes: i64 = parts.next()?.parse().ok()?;
+    let seconds = parts.next().map_or(Some(0), micro_decimal)?;
+    if minutes > 59 || seconds > 60 * MICROS_PER_SECOND || parts.next().is_some() {
+        return None;
+    }
+    Some(sign * ((hours * 60 + minutes) * 60 * MICROS_PER_SECOND + seconds))
+}
+
+impl std::fmt::Display for Interval {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut parts = Vec::new();
+        let plural = |n: i32| if n == 1 { "" } else { "s" };
+        let (years, months) = (self.months / 12, self.months % 12);
+        let mut negative_before = false;
+        for (amount, unit) in [(years, "year"), (months, "mon"), (self.days, "day")] {
+            if amount != 0 {
+                let sign = if negative_before && amount > 0 { "+" } else { "" };
+                parts.push(format!("{sign}{amount} {unit}{}", plural(amount)));
+                negative_before = amount < 0;
+            }
+        }
+        if self.micros != 0 || parts.is_empty() {
+            let sign = match self.micros < 0 {
+                true => "-",
+                false if negative_before => "+",
+                false => "",
+            };
+            parts.push(format!("{sign}{}", clock_text(self.micros.abs())));
+        }
+        f.write_str(&parts.join(" "))
+    }
+}
+
+impl Ord for Interval {
+    fn cmp(&self, other: &Interval) -> Ordering {
+        self.span().cmp(&other.span())
+    }
+}
+
+impl PartialOrd for Interval {
+    fn partial_cmp(&self, other: &Interval) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Interval {
+    fn eq(&self, other: &Interval) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Interval {}
+
+/// `hh:mm:ss[.ffffff]` without trailing zeros.
+pub fn clock_text(micros: i64) -> String {
+    let seconds = micros / MICROS_PER_SECOND;
+    let mut out = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let fraction = micros % MICROS_PER_SECOND;
+    if fraction != 0 {
+        let digits = format!("{fraction:06}");
+        write!(out, ".{}", digits.trim_end_matches('0')).expect("a string takes all");
+    }
+    out
+}
+
+pub fn date_text(days: i32) -> String {
+    let (year, month, day) = civil_from_days(i64::from(days) + EPOCH_DAYS);
+    if year <= 0 {
+        return format!("{:04}-{month:02}-{day:02} BC", 1 - year);
+    }
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// `zone` adds `+00`.
+pub fn format_timestamp(micros: i64, zone: bool) -> String {
+    if micros == i64::MAX {
+        return "infinity".to_owned();
+    }
+    if micros == i64::MIN {
+        return "-infinity".to_owned();
+    }
+    let days = i32::try_from(micros.div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX);
+    let clock = clock_text(micros.rem_euclid(MICROS_PER_DAY));
+    format!("{} {clock}{}", date_text(days), if zone { "+00" } else { "" })
+}
+
+fn date_error(kind: &str, text: &str) -> PgError {
+    PgError::new("22007", format!("invalid input syntax for type {kind}: \"{text}\""))
+}
+
+fn field_error(text: &str) -> PgError {
+    PgError::new("22008", format!("date/time field value out of range: \"{text}\""))
+}
+
+/// `YYYY-MM-DD`: days since 2000-01-01.
+pub fn parse_date(text: &str) -> Result<i32> {
+    let trimmed = text.trim();
+    let date = trimmed.split([' ', 'T']).next().unwrap_or(trimmed);
+    let mut parts = date.split('-');
+    let mut part = || parts.next().and_then(|part| part.parse::<i64>().ok());
+    let (Some(year), Some(month), Some(day)) = (part(), part(), part()) else {
+        return Err(date_error("date", text));
+    };
+    if !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
+        return Err(field_error(text));
+    }
+    let days = days_from_civil(year, month, day) - EPOCH_DAYS;
+    i32::try_from(days).map_err(|_| field_error(text))
+}
+
+pub fn days_in_month(year: i64, month: i64) -> i64 {
+    let next = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+    days_from_civil(next.0, next.1, 1) - days_from_civil(year, month, 1)
+}
+
+/// Microseconds since midnight.
+pub fn parse_time(text: &str) -> Result<i64> {
+    parse_clock(text.trim())
+        .filter(|micros| (0..=MICROS_PER_DAY).contains(micros))
+        .ok_or_else(|| date_error("time", text))
+}
+
+/// Microseconds since 2000-01-01; a zone is honoured if `zone`, otherwise ignored.
+pub fn parse_timestamp(text: &str, zone: bool) -> Result<i64> {
+    let kind = if zone { "timestamp with time zone" } else { "timestamp" };
+    let bad = || date_error(kind, text);
+    let trimmed = text.trim();
+    match trimmed.to_ascii_lowercase().as_str() {
+        "infinity" => return Ok(i64::MAX),
+        "-infinity" => return Ok(i64::MIN),
+        "epoch" => return Ok(-EPOCH_DAYS * MICROS_PER_DAY),
+        _ => {}
+    }
+    let (date, rest) = match trimmed.find([' ', 'T', 't']) {
+        Some(at) => (&trimmed[..at], trimmed[at + 1..].trim()),
+        None => (trimmed, ""),
+    };
+    let days = parse_date(date).map_err(|error| match error.code() {
+        "22007" => bad(),
+        _ => field_error(text),
+    })?;
+    let (clock, offset) = split_zone(rest).ok_or_else(bad)?;
+    let micros = if clock.is_empty() { 0 } else { parse_clock(clock).ok_or_else(bad)? };
+    let utc = i64::from(days) * MICROS_PER_DAY + micros;
+    Ok(if zone { utc - offset * MICROS_PER_SECOND } else { utc })
+}
+
+/// The clock part and the zone's offset in seconds.
+fn split_zone(text: &str) -> Option<(&str, i64)> {
+    if let Some(clock) = text.strip_suffix(['Z', 'z']) {
+        return Some((clock.trim_end(), 0));
+    }
+    if let Some(clock) = text.strip_suffix("UTC").or_else(|| text.strip_suffix("GMT")) {
+        return Some((clock.trim_end(), 0));
+    }
+    let Some(at) = text.find(['+', '-']) else { return Some((text, 0)) };
+    let (clock, zone) = text.split_at(at);
+    let sign = if zone.starts_with('-') { -1 } else { 1 };
+    let digits = zone[1..].replace(':', "");
+    let (hours, minutes) = match digits.len() {
+        1 | 2 => (digits.parse::<i64>().ok()?, 0),
+        4 => (digits[..2].parse().ok()?, digits[2..].parse().ok()?),
+        _ => return None,
+    };
+    Some((clock.trim_end(), sign * (hours * 3600 + minutes * 60)))
+}
+
+/// A timestamp plus an interval: months first (clamped to the month's end), then days, then time.
+pub fn timestamp_plus(micros: i64, interval: Interval) -> Result<i64> {
+    let overflow = || PgError::new("22008", "timestamp out of range");
+    let mut days = micros.div_euclid(MICROS_PER_DAY);
+    let clock = micros.rem_euclid(MICROS_PER_DAY);
+    if interval.months != 0 {
+        let (year, month, day) = civil_from_days(days + EPOCH_DAYS);
+        let total = year * 12 + (month - 1) + i64::from(interval.months);
+        let (year, month) = (total.div_euclid(12), total.rem_euclid(12) + 1);
+        days = days_from_civil(year, month, day.min(days_in_month(year, month))) - EPOCH_DAYS;
+    }
+    days += i64::from(interval.days);
+    days.checked_mul(MICROS_PER_DAY)
+        .and_then(|base| base.checked_add(clock))
+        .and_then(|base| base.checked_add(interval.micros))
+        .ok_or_else(overflow)
+}

@@ -1,0 +1,216 @@
+//! JSON text to a value, numbers exact, errors with PostgreSQL's detail.
+//! Must never accept more than RFC 8259 does.
+
+use super::{Json, Numeric};
+use crate::world::postgres::error::{PgError, Result};
+
+const DEPTH_MAX: usize = 512;
+
+struct Parser<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+}
+
+fn bad(detail: String) -> PgError {
+    PgError::new("22P02", "invalid input syntax for type json").detail(detail)
+}
+
+pub fn parse(text: &str) -> Result<Json> {
+    let mut parser = Parser { text, at: 0, depth: 0 };
+    let value = parser.value()?;
+    parser.space();
+    match parser.token() {
+        "" => Ok(value),
+        token => Err(bad(format!("Expected end of input, but found \"{token}\"."))),
+    }
+}
+
+impl<'a> Parser<'a> {
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    fn space(&mut self) {
+        let rest = self.rest();
+        let trimmed = rest.trim_start_matches([' ', '\t', '\n', '\r']);
+        self.at += rest.len() - trimmed.len();
+    }
+
+    /// What stands here, as an error shows it.
+    fn token(&self) -> &'a str {
+        let rest = self.rest();
+        let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '+');
+        let end = rest.find(|c| !word(c)).unwrap_or(rest.len());
+        match end {
+            0 => rest.chars().next().map_or("", |c| &rest[..c.len_utf8()]),
+            end => &rest[..end],
+        }
+    }
+
+    fn unexpected(&self, wanted: &str) -> PgError {
+        match self.token() {
+            "" => bad("The input string ended unexpectedly.".to_owned()),
+            token if token.starts_with(|c: char| c.is_alphabetic() || c == '\'') => {
+                bad(format!("Token \"{token}\" is invalid."))
+            }
+            token => bad(format!("Expected {wanted}, but found \"{token}\".")),
+        }
+    }
+
+    fn eat(&mut self, symbol: char) -> bool {
+        self.space();
+        let found = self.rest().starts_with(symbol);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn value(&mut self) -> Result<Json> {
+        self.space();
+        match self.rest().chars().next() {
+            Some('{') => self.nested(Parser::object),
+            Some('[') => self.nested(Parser::array),
+            Some('"') => Ok(Json::Text(self.string()?)),
+            Some('-' | '0'..='9') => self.number(),
+            _ => {
+                let known = [
+                    ("true", Json::Bool(true)),
+                    ("false", Json::Bool(false)),
+                    ("null", Json::Null),
+                ];
+                let token = self.token();
+                let found = known.into_iter().find(|(word, _)| *word == token);
+                let (word, value) = found.ok_or_else(|| self.unexpected("JSON value"))?;
+                self.at += word.len();
+                Ok(value)
+            }
+        }
+    }
+
+    fn nested(&mut self, inner: fn(&mut Parser<'a>) -> Result<Json>) -> Result<Json> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err(PgError::new("54001", "stack depth limit exceeded"));
+        }
+        self.at += 1;
+        let value = inner(self);
+        self.depth -= 1;
+        value
+    }
+
+    fn object(&mut self) -> Result<Json> {
+        let mut fields = Vec::new();
+        if self.eat('}') {
+            return Ok(Json::object(fields));
+        }
+        loop {
+            self.space();
+            if !self.rest().starts_with('"') {
+                let wanted = if fields.is_empty() { "string or \"}\"" } else { "string" };
+                return Err(self.unexpected(wanted));
+            }
+            let key = self.string()?;
+            if !self.eat(':') {
+                return Err(self.unexpected("\":\""));
+            }
+            fields.push((key, self.value()?));
+            if self.eat('}') {
+                return Ok(Json::object(fields));
+            }
+            if !self.eat(',') {
+                return Err(self.unexpected("\",\" or \"}\""));
+            }
+        }
+    }
+
+    fn array(&mut self) -> Result<Json> {
+        let mut items = Vec::new();
+        if self.eat(']') {
+            return Ok(Json::Array(items));
+        }
+        loop {
+            items.push(self.value()?);
+            if self.eat(']') {
+                return Ok(Json::Array(items));
+            }
+            if !self.eat(',') {
+                return Err(self.unexpected("\",\" or \"]\""));
+            }
+        }
+    }
+
+    fn number(&mut self) -> Result<Json> {
+        let token = self.token();
+        let digits = token.strip_prefix('-').unwrap_or(token);
+        let whole = digits.split(['.', 'e', 'E']).next().unwrap_or("");
+        let canonical = whole == "0" || (!whole.is_empty() && !whole.starts_with('0'));
+        let ends_well = digits.ends_with(|c: char| c.is_ascii_digit());
+        let number = Numeric::parse(token).filter(|_| canonical && ends_well);
+        let number = number.ok_or_else(|| bad(format!("Token \"{token}\" is invalid.")))?;
+        self.at += token.len();
+        Ok(Json::Number(number))
+    }
+
+    fn string(&mut self) -> Result<String> {
+        self.at += 1;
+        let mut out = String::new();
+        loop {
+            let rest = self.rest();
+            let plain = rest.find(|c: char| c == '"' || c == '\\' || c < ' ');
+            let Some(end) = plain else {
+                return Err(bad("The input string ended unexpectedly.".to_owned()));
+            };
+            out.push_str(&rest[..end]);
+            self.at += end + 1;
+            match rest.as_bytes()[end] {
+                b'"' => return Ok(out),
+                b'\\' => out.push(self.escape()?),
+                code => {
+                    let message = format!("Character with value 0x{code:02x} must be escaped.");
+                    return Err(bad(message));
+                }
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<char> {
+        let kind = self.rest().chars().next();
+        self.at += kind.map_or(0, char::len_utf8);
+        Ok(match kind {
+            Some(c @ ('"' | '\\' | '/')) => c,
+            Some('b') => '\u{8}',
+            Some('f') => '\u{c}',
+            Some('n') => '\n',
+            Some('r') => '\r',
+            Some('t') => '\t',
+            Some('u') => self.unicode()?,
+            Some(other) => return Err(bad(format!("Escape sequence \"\\{other}\" is invalid."))),
+            None => return Err(bad("The input string ended unexpectedly.".to_owned())),
+        })
+    }
+
+    fn hex(&mut self) -> Result<u32> {
+        let digits = self.rest().get(..4);
+        let code = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        self.at += 4;
+        code.ok_or_else(|| bad("\"\\u\" must be followed by four hexadecimal digits.".to_owned()))
+    }
+
+    /// A code unit, with its other half if it is half of a pair.
+    fn unicode(&mut self) -> Result<char> {
+        let high = self.hex()?;
+        let code = if (0xd800..0xdc00).contains(&high) && self.rest().starts_with("\\u") {
+            self.at += 2;
+            let low = self.hex()?;
+            0x1_0000 + ((high - 0xd800) << 10) + (low.wrapping_sub(0xdc00) & 0x3ff)
+        } else {
+            high
+        };
+        if code == 0 {
+            return Err(PgError::new("22P05", "unsupported Unicode escape sequence")
+                .detail("\\u0000 cannot be converted to text."));
+        }
+        char::from_u32(code)
+            .ok_or_else(|| bad("Unicode low surrogate must follow a high surrogate.".to_owned()))
+    }
+}

@@ -1,0 +1,247 @@
+//! Values to and from their text form. Must never accept what PostgreSQL refuses.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use super::{Array, Base, Datum, Interval, Json, Numeric, Ty, datetime};
+use crate::world::postgres::error::{PgError, Result, common};
+
+/// `typmod` is the type's modifier as PostgreSQL encodes it, -1 for none.
+pub fn from_text(text: &str, ty: Ty, typmod: i32) -> Result<Datum> {
+    if ty.array {
+        return Ok(Datum::Array(Arc::new(Array::from_text(text, ty.element(), typmod)?)));
+    }
+    let datum = match ty.base {
+        Base::Bool => Datum::Bool(parse_bool(text)?),
+        Base::Int2 | Base::Int4 | Base::Int8 | Base::Oid => Datum::Int(parse_int(text, ty)?),
+        Base::Float4 | Base::Float8 => Datum::Float(parse_float(text, ty)?),
+        Base::Numeric => Datum::Numeric(
+            Numeric::parse(text).ok_or_else(|| common::invalid_text("numeric", text))?,
+        ),
+        Base::Text | Base::Varchar | Base::Bpchar | Base::Name | Base::Unknown => Datum::text(text),
+        Base::Json => {
+            Json::parse(text)?;
+            Datum::text(text)
+        }
+        Base::Jsonb => Datum::Json(Arc::new(Json::parse(text)?)),
+        Base::Bytea => Datum::Bytes(parse_bytea(text)?.into()),
+        Base::Uuid => Datum::Uuid(parse_uuid(text)?),
+        Base::Date => Datum::Date(datetime::parse_date(text)?),
+        Base::Time => Datum::Micros(datetime::parse_time(text)?),
+        Base::Timestamp => Datum::Micros(datetime::parse_timestamp(text, false)?),
+        Base::Timestamptz => Datum::Micros(datetime::parse_timestamp(text, true)?),
+        Base::Interval => Datum::Interval(Interval::parse(text)?),
+        Base::Void => Datum::Void,
+        Base::Regclass | Base::Record | Base::Any => {
+            return Err(PgError::unsupported(format_args!("input of type {}", ty.name())));
+        }
+    };
+    fit(datum, ty, typmod, false)
+}
+
+/// Applies a type's modifier: length, precision and scale. An explicit cast truncates texts.
+pub fn fit(datum: Datum, ty: Ty, typmod: i32, explicit: bool) -> Result<Datum> {
+    if typmod < 0 || datum.is_null() {
+        return Ok(datum);
+    }
+    match (ty.base, &datum) {
+        (Base::Numeric, Datum::Numeric(number)) => {
+            let packed = u32::try_from(typmod - 4).unwrap_or(0);
+            Ok(Datum::Numeric(number.fit(packed >> 16, packed & 0xffff)?))
+        }
+        (Base::Varchar | Base::Bpchar, Datum::Text(text)) => {
+            let limit = usize::try_from(typmod - 4).unwrap_or(0);
+            fit_text(text, ty, limit, explicit)
+        }
+        _ => Ok(datum),
+    }
+}
+
+fn fit_text(text: &Arc<str>, ty: Ty, limit: usize, explicit: bool) -> Result<Datum> {
+    let length = text.chars().count();
+    if length <= limit {
+        let padded = match ty.base {
+            Base::Bpchar => format!("{text}{}", " ".repeat(limit - length)).into(),
+            _ => text.clone(),
+        };
+        return Ok(Datum::Text(padded));
+    }
+    let kept: String = text.chars().take(limit).collect();
+    if explicit || text.chars().skip(limit).all(|c| c == ' ') {
+        return Ok(Datum::text(kept));
+    }
+    let name = ty.name();
+    Err(PgError::new("22001", format!("value too long for type {name}({limit})")))
+}
+
+pub fn to_text(datum: &Datum, ty: Ty) -> String {
+    match datum {
+        Datum::Null | Datum::Void => String::new(),
+        Datum::Bool(flag) => if *flag { "t" } else { "f" }.to_owned(),
+        Datum::Int(number) => number.to_string(),
+        Datum::Float(number) => float_text(*number, ty),
+        Datum::Numeric(number) => number.to_string(),
+        Datum::Text(text) => text.to_string(),
+        Datum::Bytes(bytes) => format!("\\x{}", hex(bytes)),
+        Datum::Uuid(bytes) => uuid_text(bytes),
+        Datum::Date(days) => datetime::date_text(*days),
+        Datum::Micros(micros) => match ty.base {
+            Base::Time => datetime::clock_text(*micros),
+            Base::Timestamp => datetime::format_timestamp(*micros, false),
+            _ => datetime::format_timestamp(*micros, true),
+        },
+        Datum::Interval(interval) => interval.to_string(),
+        Datum::Json(json) => json.to_string(),
+        Datum::Array(array) => array.to_text(ty.element()),
+        Datum::Record(fields) => record_text(fields),
+    }
+}
+
+fn record_text(fields: &[(Ty, Datum)]) -> String {
+    let mut out = String::from("(");
+    for (index, (ty, datum)) in fields.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        let text = to_text(datum, *ty);
+        let quote =
+            (text.is_empty() && !datum.is_null()) || text.contains(['"', '\\', '(', ')', ',', ' ']);
+        if quote {
+            write!(out, "\"{}\"", text.replace('\\', "\\\\").replace('"', "\"\""))
+                .expect("a string takes all");
+        } else {
+            out.push_str(&text);
+        }
+    }
+    out.push(')');
+    out
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut out = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    out
+}
+
+fn uuid_text(bytes: &[u8; 16]) -> String {
+    let digits = hex(bytes);
+    let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+    parts.join("-")
+}
+
+fn float_text(number: f64, ty: Ty) -> String {
+    if number.is_nan() {
+        return "NaN".to_owned();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+    }
+    #[allow(clippy::cast_possible_truncation, reason = "a float4 was stored rounded to single")]
+    let plain = match ty.base {
+        Base::Float4 => format!("{:e}", number as f32),
+        _ => format!("{number:e}"),
+    };
+    let (mantissa, exponent) = plain.split_once('e').expect("exponent form");
+    let exponent: i32 = exponent.parse().expect("an exponent is a number");
+    let digits_max = if ty.base == Base::Float4 { 6 } else { 15 };
+    if (-4..digits_max).contains(&exponent) {
+        return number.to_string();
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", exponent.abs())
+}
+
+fn parse_bool(text: &str) -> Result<bool> {
+    let lower = text.trim().to_ascii_lowercase();
+    let is = |word: &str, least: usize| lower.len() >= least && word.starts_with(&lower);
+    if is("true", 1) || is("yes", 1) || is("on", 2) || lower == "1" {
+        Ok(true)
+    } else if is("false", 1) || is("no", 1) || is("off", 2) || lower == "0" {
+        Ok(false)
+    } else {
+        Err(common::invalid_text("boolean", text))
+    }
+}
+
+fn parse_int(text: &str, ty: Ty) -> Result<i64> {
+    let trimmed = text.trim();
+    let overflow = || {
+        let message = format!("value \"{text}\" is out of range for type {}", ty.name());
+        PgError::new("22003", message)
+    };
+    let digits = trimmed.strip_prefix(['-', '+']).unwrap_or(trimmed);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(common::invalid_text(&ty.name(), text));
+    }
+    let number: i64 = trimmed.parse().map_err(|_| overflow())?;
+    in_range(number, ty).then_some(number).ok_or_else(overflow)
+}
+
+/// Whether an integer type holds `number`.
+pub fn in_range(number: i64, ty: Ty) -> bool {
+    match ty.base {
+        Base::Int2 => i16::try_from(number).is_ok(),
+        Base::Int4 => i32::try_from(number).is_ok(),
+        Base::Oid | Base::Regclass => u32::try_from(number).is_ok(),
+        _ => true,
+    }
+}
+
+fn parse_float(text: &str, ty: Ty) -> Result<f64> {
+    let trimmed = text.trim();
+    let parsed = match trimmed.to_ascii_lowercase().as_str() {
+        "nan" => Some(f64::NAN),
+        "infinity" | "inf" | "+infinity" => Some(f64::INFINITY),
+        "-infinity" | "-inf" => Some(f64::NEG_INFINITY),
+        _ => trimmed.parse().ok(),
+    };
+    parsed.ok_or_else(|| common::invalid_text(&ty.name(), text))
+}
+
+fn parse_uuid(text: &str) -> Result<[u8; 16]> {
+    let bad = || common::invalid_text("uuid", text);
+    let inner = text.trim();
+    let inner = inner.strip_prefix('{').and_then(|t| t.strip_suffix('}')).unwrap_or(inner);
+    let digits: String = inner.chars().filter(|c| *c != '-').collect();
+    unhex(&digits).and_then(|bytes| bytes.try_into().ok()).ok_or_else(bad)
+}
+
+fn unhex(digits: &str) -> Option<Vec<u8>> {
+    if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
+        return None;
+    }
+    (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).ok())
+        .collect()
+}
+
+fn parse_bytea(text: &str) -> Result<Vec<u8>> {
+    let bad = || PgError::new("22P02", "invalid input syntax for type bytea");
+    if let Some(digits) = text.strip_prefix("\\x") {
+        return unhex(digits).ok_or_else(|| PgError::new("22023", "invalid hexadecimal data"));
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        match bytes.next().ok_or_else(bad)? {
+            b'\\' => out.push(b'\\'),
+            first => {
+                let mut value = u32::from(first.wrapping_sub(b'0'));
+                for _ in 0..2 {
+                    value = value * 8 + u32::from(bytes.next().ok_or_else(bad)?.wrapping_sub(b'0'));
+                }
+                out.push(u8::try_from(value).map_err(|_| bad())?);
+            }
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,43 @@
+//! One session, the same statements here and on a real PostgreSQL: the same answers.
+
+use seedbed::world::postgres::{Settings, Watch};
+
+use super::{answer, client, ours, runtime};
+use crate::pg_server::PgServer;
+
+/// Runs each statement on both and compares what they say.
+fn same(script: &str) {
+    let server = PgServer::start();
+    runtime().block_on(async {
+        let (addr, _store) = ours(Settings::default(), Watch::none()).await;
+        let (here, there) = (client(&addr).await, client(&server.addr()).await);
+        let mut differences = Vec::new();
+        for statement in script.split(";\n").map(str::trim).filter(|text| !text.is_empty()) {
+            let (ours, theirs) = (answer(&here, statement).await, answer(&there, statement).await);
+            if ours != theirs {
+                differences.push(format!("{statement}\n--- here:\n{ours}\n--- real:\n{theirs}\n"));
+            }
+        }
+        assert!(differences.is_empty(), "{}", differences.join("\n"));
+    });
+}
+
+#[test]
+fn queries_answer_as_postgresql_does() {
+    same(include_str!("same/queries.sql"));
+}
+
+#[test]
+fn writes_and_constraints_answer_as_postgresql_does() {
+    same(include_str!("same/writes.sql"));
+}
+
+#[test]
+fn types_and_functions_answer_as_postgresql_does() {
+    same(include_str!("same/types.sql"));
+}
+
+#[test]
+fn transactions_answer_as_postgresql_does() {
+    same(include_str!("same/transactions.sql"));
+}
