@@ -9,7 +9,8 @@ use tokio_postgres::config::{Host, SslMode};
 use super::{Exit, Stop, log, print};
 use crate::backend::config::{Database, SeedUser};
 use crate::backend::{self, Config};
-use crate::env::{Entropy as _, Listener, Net as _, Tokio};
+use crate::env::{Entropy as _, Listener, Net as _, Spawn as _, Tokio};
+use crate::world::postgres::{self, Store, Watch};
 
 /// How long start-up keeps trying to reach the database before it gives up.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -124,8 +125,17 @@ fn jwt_key(args: &Args, env: &Tokio) -> Vec<u8> {
 }
 
 /// The store of a process that was given none.
-async fn embedded(_env: &Tokio) -> Result<Database, Stop> {
-    Err(Stop::usage("error: failed to find a database: set DATABASE_URL"))
+async fn embedded(env: &Tokio) -> Result<Database, Stop> {
+    let failed = |error| Stop::usage(format!("error: failed to start the store: {error}"));
+    let listener = env.bind("127.0.0.1:0").await.map_err(failed)?;
+    let addr = Listener::local_addr(&listener).map_err(failed)?.to_string();
+    let serving = postgres::serve_on(env.clone(), listener, Store::default(), Watch::none());
+    env.spawn("store", async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the embedded store ended");
+        }
+    });
+    Ok(Database { addr, ..Database::default() })
 }
 
 /// The server that a `postgres://` URL names. The URL is never repeated: it holds a password.
