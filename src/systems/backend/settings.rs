@@ -12,6 +12,7 @@ use crate::plan::{Plan, Setting};
 
 pub const GATEWAY_ADDR: &str = "gateway:8080";
 pub const DATABASE_ADDR: &str = "db:5432";
+pub const DATABASE_PORT: &str = "0.0.0.0:5432";
 
 /// The gateway's configuration in this run.
 pub fn config(plan: &Plan) -> Config {
