@@ -1,6 +1,8 @@
 //! The integration tests, one binary. Must never hold a test itself.
 mod ci;
+mod cli;
 mod counter;
+mod determinism;
 mod invariants;
 mod kit;
 mod laws_context;

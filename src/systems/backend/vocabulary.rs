@@ -20,7 +20,8 @@ pub fn vocabulary() -> Vocabulary {
     let catalogues: [&[EventSpec]; 3] =
         [world::events::CATALOGUE, backend::events::CATALOGUE, events::CATALOGUE];
 
-    let plants = backend::plants::Plant::ALL.iter();
+    // What is not compiled in cannot be switched on.
+    let plants = backend::plants::Plant::ALL.iter().filter(|_| cfg!(feature = "planted"));
     Vocabulary {
         hosts: HOSTS.to_vec(),
         settings: settings(),
