@@ -1,5 +1,5 @@
-//! Two and three sessions in one order, here and on a real PostgreSQL: who waits, who goes on,
-//! who fails.
+//! Two and three sessions in one order, here and on a real one: who waits, who goes on,
+//! who fails. Must never depend on how fast either is.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -1,4 +1,5 @@
 //! The unchanged driver over a real socket: typed statements, prepared ones, pipelines, cancels.
+//! Must never adapt the driver.
 
 use std::sync::{Arc, Mutex};
 

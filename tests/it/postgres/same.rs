@@ -1,4 +1,5 @@
 //! One session, the same statements here and on a real PostgreSQL: the same answers.
+//! Must never excuse a difference.
 
 use seedbed::world::postgres::{Settings, Watch};
 

@@ -223,8 +223,10 @@ pub fn can_cast(from: Ty, to: Ty, context: Context) -> bool {
         (Base::Oid, _) | (_, Base::Oid) if texts == (false, false) => return false,
         (Base::Bool, Base::Int4)
         | (Base::Int4, Base::Bool)
-        | (Base::Jsonb, Base::Bool | Base::Numeric)
-        | (Base::Jsonb, Base::Int2 | Base::Int4 | Base::Int8 | Base::Float8) => Explicit,
+        | (
+            Base::Jsonb,
+            Base::Bool | Base::Numeric | Base::Int2 | Base::Int4 | Base::Int8 | Base::Float8,
+        ) => Explicit,
         _ => match (ranks, texts) {
             ((Some(from), Some(to)), _) => {
                 if from < to {

@@ -120,22 +120,7 @@ impl Analyzer<'_> {
             ast::TableFactor::Function { name, args, alias, with_ordinality, .. } => self
                 .function_relation(name, args, alias.as_ref(), *with_ordinality, scope, relations),
             ast::TableFactor::Table { name, alias, .. } => {
-                let name_text = object_name(name)?;
-                let known = self.ctes.borrow().iter().rev().find(|c| c.name == name_text).cloned();
-                if let Some(cte) = known {
-                    let mut columns = cte.columns;
-                    let alias_name = alias_of(alias.as_ref(), &name_text);
-                    rename(&mut columns, alias.as_ref());
-                    return Ok(add(Source::Cte(cte.slot), &alias_name, columns, scope, relations));
-                }
-                let position = name.0.last().and_then(|part| part.as_ident());
-                let table = self.db.table(&name_text, self.pid).map_err(|error| {
-                    error.at(position.and_then(|ident| self.position(ident.span)))
-                })?;
-                let mut columns = table_columns(&table);
-                rename(&mut columns, alias.as_ref());
-                let alias = alias_of(alias.as_ref(), &name_text);
-                Ok(add_table(table, &alias, columns, scope, relations))
+                self.named(name, alias.as_ref(), scope, relations)
             }
             ast::TableFactor::Derived { lateral, subquery, alias, .. } => {
                 let query = if *lateral {
@@ -167,6 +152,33 @@ impl Analyzer<'_> {
             }
             other => Err(PgError::unsupported(format_args!("{other} in FROM"))),
         }
+    }
+
+    /// A table or WITH query by its name.
+    fn named(
+        &self,
+        name: &ast::ObjectName,
+        alias: Option<&ast::TableAlias>,
+        scope: &mut Scope<'_>,
+        relations: &mut Vec<Relation>,
+    ) -> Result<From> {
+        let name_text = object_name(name)?;
+        let known = self.ctes.borrow().iter().rev().find(|c| c.name == name_text).cloned();
+        if let Some(cte) = known {
+            let mut columns = cte.columns;
+            let alias_name = alias_of(alias, &name_text);
+            rename(&mut columns, alias);
+            return Ok(add(Source::Cte(cte.slot), &alias_name, columns, scope, relations));
+        }
+        let position = name.0.last().and_then(|part| part.as_ident());
+        let table = self
+            .db
+            .table(&name_text, self.pid)
+            .map_err(|error| error.at(position.and_then(|ident| self.position(ident.span))))?;
+        let mut columns = table_columns(&table);
+        rename(&mut columns, alias);
+        let alias = alias_of(alias, &name_text);
+        Ok(add_table(table, &alias, columns, scope, relations))
     }
 
     fn function_relation(

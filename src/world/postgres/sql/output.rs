@@ -118,7 +118,7 @@ fn star(
         for column in relation.columns.iter().filter(|c| alias.is_some() || !c.hidden) {
             let mut index = column.index;
             if let Some(group) = &scope.group {
-                let own = |key: &Expr| matches!(key, Expr::Column { depth: 0, index: at } if *at == index);
+                let own = |key: &Expr| key.is_column(index);
                 index = group.keys.iter().position(|(_, key, ..)| own(key)).ok_or_else(|| {
                     PgError::new(
                         "42803",

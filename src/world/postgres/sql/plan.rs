@@ -94,6 +94,11 @@ pub enum Expr {
 impl Expr {
     pub const NULL: Expr = Expr::Const(Datum::Null);
 
+    /// Whether it is this column of the innermost row.
+    pub fn is_column(&self, wanted: usize) -> bool {
+        matches!(self, Expr::Column { depth: 0, index } if *index == wanted)
+    }
+
     /// Calls `visit` with every expression within this one that belongs to the same query.
     pub fn walk(&self, visit: &mut dyn FnMut(&Expr)) {
         visit(self);

@@ -87,11 +87,13 @@ impl Analyzer<'_> {
         slot: usize,
         parent: Option<&Scope<'_>>,
     ) -> Result<Option<Cte>> {
-        let ast::SetExpr::SetOperation { op: ast::SetOperator::Union, set_quantifier, left, right } =
-            &*cte.query.body
+        let ast::SetExpr::SetOperation { op, set_quantifier, left, right } = &*cte.query.body
         else {
             return Ok(None);
         };
+        if *op != ast::SetOperator::Union {
+            return Ok(None);
+        }
         let mut scope = Scope::within(parent);
         let base = self.body(left, &mut scope)?;
         let mut columns = base.columns.clone();
