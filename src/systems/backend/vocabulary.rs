@@ -45,7 +45,7 @@ fn int(key: &'static str, range: (i64, i64), default: i64, about: &'static str) 
 /// Keys are those of [`super::settings`]; the defaults are production's, except for what would
 /// only cost time.
 fn settings() -> Vec<SettingWord> {
-    const ISOLATION: &[&str] = &["read committed"];
+    const ISOLATION: &[&str] = &["read committed", "repeatable read"];
     let isolation = SettingWord {
         key: "database.isolation",
         kind: Kind::Choice(ISOLATION),

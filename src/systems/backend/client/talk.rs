@@ -22,8 +22,10 @@ use super::wire::Command;
 use crate::env::{Env, Moment};
 use crate::plan::Reconnect;
 
-/// Silence after which a client takes its connection for dead: the server pings more often.
-const SILENCE_MAX: Duration = Duration::from_secs(45);
+/// Silence after which a client asks for a sign of life, and after which it takes its connection
+/// for dead: a server that lost its power says no goodbye.
+const PING_AFTER: Duration = Duration::from_secs(10);
+const SILENCE_MAX: Duration = Duration::from_secs(20);
 /// For a frame to go into the socket, and for the rest of a connection after a close frame.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
@@ -35,6 +37,8 @@ pub struct Line<E: Env> {
     pub connect: String,
     pub ready: bool,
     heard: Moment,
+    /// A ping was sent since.
+    pinged: bool,
     /// Of the close frame that came.
     reason: String,
     /// How long the socket stays open after the client has left it.
@@ -56,7 +60,8 @@ impl<E: Env> Tab<E> {
         let heard = self.desk.env.now();
         let (connect, reason) = (String::new(), String::new());
         let linger = Duration::ZERO;
-        let mut line = Line { socket, connect, ready: false, heard, reason, linger };
+        let (ready, pinged) = (false, false);
+        let mut line = Line { socket, connect, ready, heard, pinged, reason, linger };
         let ending = match self.open(&mut line).await {
             Ok(()) => self.converse(&mut line).await,
             Err(ending) => ending,
@@ -112,12 +117,12 @@ impl<E: Env> Tab<E> {
     async fn converse(&mut self, line: &mut Line<E>) -> Ending {
         let (env, orders) = (self.desk.env.clone(), self.orders.clone());
         let mut order = Box::pin(orders.recv());
-        let mut alarm_at = line.heard + SILENCE_MAX;
+        let mut alarm_at = line.heard + PING_AFTER;
         let mut alarm = Box::pin(env.sleep_until(alarm_at));
         loop {
             let step = match wake(&mut line.socket, order.as_mut(), alarm.as_mut()).await {
                 Wake::Frame(frame) => {
-                    line.heard = env.now();
+                    (line.heard, line.pinged) = (env.now(), false);
                     self.heard(line, frame).await
                 }
                 Wake::Order(None | Some(Order::Leave)) => Err(Ending::Left),
@@ -130,10 +135,9 @@ impl<E: Env> Tab<E> {
                     self.keep(command);
                     Ok(())
                 }
-                Wake::Time if env.now().since(line.heard) >= SILENCE_MAX => Err(Ending::Lost),
                 Wake::Time => {
                     alarm_at = Moment(Duration::MAX);
-                    Ok(())
+                    self.silent(line).await
                 }
             };
             let step = match step {
@@ -149,6 +153,18 @@ impl<E: Env> Tab<E> {
                 alarm = Box::pin(env.sleep_until(next));
             }
         }
+    }
+
+    async fn silent(&self, line: &mut Line<E>) -> Result<(), Ending> {
+        let silence = self.desk.env.now().since(line.heard);
+        if silence >= SILENCE_MAX {
+            return Err(Ending::Lost);
+        }
+        if silence >= PING_AFTER && !line.pinged {
+            line.pinged = true;
+            return self.put(line, Message::Ping(bytes::Bytes::new())).await;
+        }
+        Ok(())
     }
 
     async fn heard(&mut self, line: &mut Line<E>, frame: Option<Message>) -> Result<(), Ending> {
@@ -180,7 +196,8 @@ impl<E: Env> Tab<E> {
     fn alarm(&self, line: &Line<E>) -> Moment {
         let waiting = self.unanswered.iter().filter(|asked| asked.sent_as.is_none());
         let due = waiting.map(|asked| asked.not_before).min().filter(|_| line.ready);
-        due.unwrap_or(Moment(Duration::MAX)).min(line.heard + SILENCE_MAX)
+        let patience = if line.pinged { SILENCE_MAX } else { PING_AFTER };
+        due.unwrap_or(Moment(Duration::MAX)).min(line.heard + patience)
     }
 
     /// Puts a command into the socket under a fresh id.
@@ -189,9 +206,12 @@ impl<E: Env> Tab<E> {
         let (tab, id) =
             (self.number.cast_unsigned(), format!("c{}-{}", self.number, self.memory.ids));
         events::sent(self.desk.user(), tab, command.method, &id, &command.idem);
-        let message = Message::text(command.to_text(&id));
+        self.put(line, Message::text(command.to_text(&id))).await.map(|()| id)
+    }
+
+    async fn put(&self, line: &mut Line<E>, message: Message) -> Result<(), Ending> {
         match self.desk.env.timeout(SEND_WITHIN, line.socket.send(message)).await {
-            Ok(Ok(())) => Ok(id),
+            Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Ending::Lost),
         }
     }

@@ -1,0 +1,79 @@
+//! The shipped scenarios: each is read without a complaint and held by the backend.
+//! Must never know what a scenario says: that is its own business.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use seedbed::plan::{Engine, Overrides};
+use seedbed::scenario::{self, Scenario};
+use seedbed::search::Runner;
+use seedbed::seed::Seed;
+use seedbed::systems::System as _;
+use seedbed::systems::backend::Backend;
+use seedbed::verdict::Outcome;
+
+/// A scenario of this repository, by name.
+pub fn load(name: &str) -> Arc<Scenario> {
+    let path = format!("{}/scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let source = std::fs::read_to_string(&path).expect("a shipped scenario");
+    let (scenario, found) = scenario::parse(name, &path, &source, &Backend.vocabulary());
+    let messages: Vec<_> = found.iter().map(|diagnostic| &diagnostic.message).collect();
+    assert!(messages.is_empty(), "{name}: {messages:?}");
+    Arc::new(scenario.expect("a scenario without diagnostics"))
+}
+
+/// Runs seeds of a scenario with `plants` switched on.
+pub fn runner(name: &str, plants: &[&str]) -> Runner {
+    let plants = plants.iter().map(|plant| (*plant).to_owned()).collect();
+    let overrides = Overrides { plants, ..Overrides::default() };
+    let wall_max = Duration::from_mins(2);
+    Runner { system: Arc::new(Backend), scenario: load(name), overrides, wall_max }
+}
+
+/// The outcomes of the first seeds on one engine, in the order of the seeds.
+fn outcomes(name: &str, engine: Engine, seeds: u64) -> Vec<(Seed, Outcome)> {
+    let mut runner = runner(name, &[]);
+    runner.overrides.engine = Some(engine);
+    let one = |seed| {
+        let run = runner.run(Seed(seed), false).expect("the harness does not panic");
+        (Seed(seed), run.outcome)
+    };
+    (0..seeds).map(one).collect()
+}
+
+fn holds(name: &str, engine: Engine, seeds: u64) {
+    for (seed, outcome) in outcomes(name, engine, seeds) {
+        assert_eq!(outcome, Outcome::Held, "{name}@{seed}/{engine}");
+    }
+}
+
+#[test]
+fn a_cold_start_is_held() {
+    holds("cold_start", Engine::Native, 60);
+}
+
+#[test]
+fn the_golden_path_is_held() {
+    holds("golden_path", Engine::Native, 60);
+}
+
+#[test]
+fn concurrent_users_are_held() {
+    holds("concurrent_users", Engine::Native, 12);
+}
+
+/// An independent model of the network must come to the same verdicts.
+#[test]
+fn both_engines_agree_on_a_cold_start() {
+    holds("cold_start", Engine::Turmoil, 20);
+}
+
+#[test]
+fn both_engines_agree_on_the_golden_path() {
+    holds("golden_path", Engine::Turmoil, 20);
+}
+
+#[test]
+fn both_engines_agree_on_concurrent_users() {
+    holds("concurrent_users", Engine::Turmoil, 20);
+}
