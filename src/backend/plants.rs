@@ -35,7 +35,7 @@ plants! {
     H22 "two emitters tell the end of a run";
     H24 "completion does not ask whether the run was cancelled meanwhile";
     H26 "a shared supervisor holds the last user's context across an await";
-    H34 "agent_completed leaves before the commit";
+    H34 "the end of a run is told before its commit";
     H39 "a database session is held during the whole run";
 }
 

@@ -1,4 +1,5 @@
 //! The integration tests, one binary. Must never hold a test itself.
+mod backend_db;
 mod ci;
 mod cli;
 mod counter;

@@ -14,8 +14,8 @@ use crate::env::Env;
 use crate::sync::{Permit, Permits, Shared};
 
 /// A transaction whose client has gone silent ends, so that its locks do not outlive a dead
-/// process for as long as TCP takes to notice.
-const OPTIONS: &str = "-c idle_in_transaction_session_timeout=10s";
+/// process for as long as TCP takes to notice. Milliseconds.
+const OPTIONS: &str = "-c idle_in_transaction_session_timeout=10000";
 
 /// Clones are the same pool.
 #[derive(Clone)]

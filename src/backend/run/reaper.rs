@@ -24,8 +24,8 @@ pub async fn run<E: Env>(tracker: Tracker<E>, nudges: Mailbox<E, ()>, times: Tim
     while nudges.recv().await.is_some() {
         while let Some(due) = next(&tracker, &times, last).await {
             // A nudge may mean a run to watch while the alarm is set for a purge.
-            let nudged = race(tracker.env.sleep_until(due), nudges.recv()).await;
-            if matches!(nudged, Either::First(())) {
+            let first = race(tracker.env.sleep_until(due), nudges.recv()).await;
+            if matches!(first, Either::First(())) {
                 round(&tracker, &times, due).await;
                 last = tracker.env.now();
             }
