@@ -118,10 +118,16 @@ fn label(event: &Event, arrow: &Arrow) -> String {
     for (key, value) in &event.fields {
         let text = value.to_string();
         if !text.is_empty() {
-            let _ = write!(label, " {}={text}", key.trim_start_matches("r#"));
+            let _ = write!(label, " {}={}", key.trim_start_matches("r#"), short(&text));
         }
     }
     label
+}
+
+/// An id is recognised by its beginning.
+fn short(text: &str) -> String {
+    let is_id = text.len() > 20 && !text.contains(char::is_whitespace);
+    if is_id { text.chars().take(12).chain(['…']).collect() } else { text.to_owned() }
 }
 
 fn cut(line: &str) -> String {

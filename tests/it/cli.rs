@@ -212,8 +212,8 @@ fn ctrl_c_prints_the_summary_so_far() {
     let mut first = [0];
     let mut stdout = child.stdout.take().unwrap();
     stdout.read_exact(&mut first).expect("a first record");
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let kill = format!("kill -INT {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     let mut rest = String::new();
     stdout.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
