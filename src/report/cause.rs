@@ -187,8 +187,7 @@ mod tests {
     fn arrows_go_from_the_host_of_the_cause_to_the_host_of_the_event() {
         let trace = story();
         let drawing = draw(&chain(&trace, &[4]), trace.steps);
-        let expected = "\
-  cause, 4 of 50 steps    ana         gateway     db
+        let expected = "  cause, 4 of 50 steps    ana         gateway     db
        0     0.000s       ●           │           │            user.sent user=ana
       20     0.002s       ├──────────▶●           │            frame.handled user=ana
       30     0.003s       │           ├──────────▶●            db.commit user=ana
