@@ -2,6 +2,7 @@
 //! run, interleaved, as CPU time of one thread. Prints ratios; must never judge them.
 
 mod grounds;
+mod stack;
 mod workloads;
 
 use std::time::Duration;
@@ -75,5 +76,9 @@ fn main() {
         if only.is_empty() || only.contains(&format!("{workload:?}")) {
             compare(workload);
         }
+    }
+    if only.is_empty() || only.contains(&"stack".to_owned()) {
+        stack::throughput(REPETITIONS as u64);
+        stack::shares();
     }
 }

@@ -70,7 +70,7 @@ impl Runner {
     fn run_here(&self, seed: Seed, record: bool) -> Run {
         let plan = Arc::new(plan::draw(&self.scenario, seed, &self.overrides));
         let mut judge = Judge::new(&self.scenario, &plan, self.system.invariants(&plan));
-        let cast = self.cast(&plan);
+        let cast = Runner::cast_of(&self.system, &plan);
         let begun = Instant::now();
         let ended = world::run(&plan, cast, &mut judge, record, self.wall_max);
         let wall = begun.elapsed();
@@ -92,13 +92,14 @@ impl Runner {
         }
     }
 
-    fn cast(&self, plan: &Arc<Plan>) -> Cast {
+    /// Everybody whom `plan` puts on stage.
+    pub fn cast_of(system: &Arc<dyn System>, plan: &Arc<Plan>) -> Cast {
         let user = |user: &plan::UserPlan| {
-            let (system, plan, user) = (Arc::clone(&self.system), Arc::clone(plan), user.clone());
+            let (system, plan, user) = (Arc::clone(system), Arc::clone(plan), user.clone());
             let name = user.name.clone();
             HostSpec { name, start: Arc::new(move |env| system.user(env, &user, &plan)) }
         };
-        Cast { hosts: self.system.hosts(plan), users: plan.users.iter().map(user).collect() }
+        Cast { hosts: system.hosts(plan), users: plan.users.iter().map(user).collect() }
     }
 }
 

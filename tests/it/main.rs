@@ -14,6 +14,7 @@ mod pg_server;
 mod plan;
 mod planted;
 mod postgres;
+mod readme;
 mod report;
 mod scenario;
 mod scenarios;
