@@ -240,13 +240,12 @@ async fn call<E: Env>(
     append(job, drafts).await?;
     let within = job.config.times.tool_within;
     job.record.waits(within).await;
-    let (status, result) = match tools::check(&tool, &args, &job.context) {
-        Err(error) => ("failed", json!({ "error": error.to_string() })),
-        Ok(()) => {
-            let late = || ("timeout", json!({ "error": "no answer in time" }));
-            let worked = job.env.timeout(within, tool_work(job, &tool)).await;
-            worked.map_or_else(|_| late(), |result| ("ok", result))
-        }
+    let (status, result) = if let Err(error) = tools::check(&tool, &args, &job.context) {
+        ("failed", json!({ "error": error.to_string() }))
+    } else {
+        let late = || ("timeout", json!({ "error": "no answer in time" }));
+        let worked = job.env.timeout(within, tool_work(job, &tool)).await;
+        worked.map_or_else(|_| late(), |result| ("ok", result))
     };
     let ended = json!({
         "tool_name": tool,
@@ -268,6 +267,6 @@ async fn tool_work<E: Env>(job: &Job<E>, tool: &str) -> Value {
         supervisor.with(|held| *held = current).await;
     }
     job.env.sleep(job.config.model.tool).await;
-    let held = if planted { supervisor.with(|held| held.take()).await } else { None };
+    let held = if planted { supervisor.with(Option::take).await } else { None };
     tools::call(tool, held.as_ref().unwrap_or(&job.context))
 }
