@@ -1,4 +1,4 @@
-//! The full stack on cold_start: seeds a second, and where the time goes. Must never leave out
+//! The full stack on `cold_start`: seeds a second, and where the time goes. Must never leave out
 //! what a campaign does for a seed: plan, hosts, users, judge.
 
 use std::sync::Arc;
@@ -71,7 +71,7 @@ pub fn shares() {
     for seed in 0..SEEDS {
         hosts = shares_of(&scenario, seed, &mut total);
     }
-    let cpu = thread_cpu() - before;
+    let cpu = thread_cpu().saturating_sub(before);
     let name = |part: &Part| match part {
         Part::Scheduler => "scheduler and timers".to_owned(),
         Part::Network => "network".to_owned(),
@@ -87,7 +87,10 @@ pub fn shares() {
         *by_name.entry(name(part)).or_default() += *time;
     }
     let all: Duration = by_name.values().sum();
-    println!("where it goes (CPU {} µs a seed under the stop-watch):", cpu.as_micros() / 400);
+    println!(
+        "where it goes (CPU {} µs a seed under the stop-watch):",
+        cpu.as_micros() / u128::from(SEEDS)
+    );
     for (name, time) in by_name {
         println!("  {:>3} %  {name}", time.as_micros() * 100 / all.as_micros().max(1));
     }

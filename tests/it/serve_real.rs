@@ -54,8 +54,8 @@ fn while_serving<F: Future<Output = ()>>(client: impl FnOnce(Tokio, String) -> F
     let addr = config.listen.clone();
     runtime().block_on(async {
         let env = Tokio::new();
-        let served = env.clone();
-        let task = tokio::spawn(async move { backend::serve(served, config).await });
+        let theirs = env.clone();
+        let task = tokio::spawn(async move { backend::serve(theirs, config).await });
         tokio::time::timeout(WITHIN, client(env.clone(), addr)).await.expect("ends in time");
         assert_eq!(env.panicked(), 0);
         assert!(!task.is_finished(), "the server serves on");
