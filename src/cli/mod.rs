@@ -6,6 +6,7 @@ mod exit;
 mod fresh;
 mod library;
 mod log;
+mod pg;
 mod replay;
 mod rerun;
 mod run;
@@ -58,6 +59,8 @@ enum Command {
     Explain(catalogue::ExplainArgs),
     /// Serve the backend for real
     Serve(serve::Args),
+    /// Serve the world's PostgreSQL alone, for psql, drivers and test programs
+    Pg(pg::Args),
     /// One seed in a fresh process, for comparison
     #[command(hide = true)]
     Rerun(rerun::Args),
@@ -132,6 +135,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Stop> {
         Command::Events => catalogue::events(context),
         Command::Explain(args) => catalogue::explain(&args, context),
         Command::Serve(args) => serve::run(&args),
+        Command::Pg(args) => pg::run(&args),
         Command::Rerun(args) => rerun::run(&args, context),
     }
 }

@@ -70,7 +70,7 @@ impl Inner {
 }
 
 /// A cluster. Clones are the same cluster. It survives a crash of the host that serves it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Store {
     inner: Arc<Mutex<Inner>>,
 }
@@ -78,6 +78,12 @@ pub struct Store {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Default for Store {
+    fn default() -> Store {
+        Store::new(Settings::default())
     }
 }
 

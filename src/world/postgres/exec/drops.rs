@@ -6,7 +6,7 @@ use sqlparser::ast::{self};
 
 use super::Cx;
 use super::ddl::{alter, notice, undo};
-use crate::world::postgres::error::{PgError, Step};
+use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::object_name;
 use crate::world::postgres::storage::Undo;
 use crate::world::postgres::storage::catalog::Table;
@@ -54,14 +54,43 @@ pub fn drop_objects(
     if_exists: bool,
     cascade: bool,
 ) -> Step<()> {
+    if object == ast::ObjectType::Table {
+        return drop_tables(cx, names, if_exists, cascade);
+    }
     for name in names {
         let name = object_name(name)?;
         match object {
-            ast::ObjectType::Table => drop_table(cx, &name, if_exists, cascade)?,
             ast::ObjectType::Index => drop_index(cx, &name, if_exists)?,
             ast::ObjectType::Sequence => drop_sequence(cx, &name, if_exists)?,
             other => return Err(PgError::unsupported(format_args!("DROP {other}")).into()),
         }
+    }
+    Ok(())
+}
+
+/// Locks them all before it drops the first: a wait begins the statement anew.
+fn drop_tables(
+    cx: &mut Cx<'_>,
+    names: &[ast::ObjectName],
+    if_exists: bool,
+    cascade: bool,
+) -> Step<()> {
+    let names = names.iter().map(object_name).collect::<Result<Vec<String>>>()?;
+    for name in &names {
+        if let Ok(table) = cx.db.table(name, cx.pid) {
+            cx.lock_table(table.oid, Mode::AccessExclusive)?;
+        }
+    }
+    let mut tables = Vec::with_capacity(names.len());
+    for name in &names {
+        match cx.db.table(name, cx.pid) {
+            Ok(table) => tables.push(table),
+            Err(_) => absent(cx, "table", name, if_exists)?,
+        }
+    }
+    let dropped: Vec<Oid> = tables.iter().map(|table| table.oid).collect();
+    for table in &tables {
+        drop_table(cx, table, &dropped, cascade)?;
     }
     Ok(())
 }
@@ -75,16 +104,10 @@ fn absent(cx: &mut Cx<'_>, kind: &str, name: &str, if_exists: bool) -> Step<()> 
     Err(PgError::new(if kind == "index" { "42704" } else { "42P01" }, message).into())
 }
 
-fn drop_table(cx: &mut Cx<'_>, name: &str, if_exists: bool, cascade: bool) -> Step<()> {
-    let Ok(table) = cx.db.table(name, cx.pid) else {
-        return absent(cx, "table", name, if_exists);
-    };
-    cx.lock_table(table.oid, Mode::AccessExclusive)?;
-    let Ok(table) = cx.db.table(name, cx.pid) else {
-        return absent(cx, "table", name, if_exists);
-    };
+fn drop_table(cx: &mut Cx<'_>, table: &Arc<Table>, dropped: &[Oid], cascade: bool) -> Step<()> {
+    let name = &table.name;
     let mut pointing = cx.db.catalog.referrers(table.oid);
-    pointing.retain(|(child, _)| child.oid != table.oid);
+    pointing.retain(|(child, _)| !dropped.contains(&child.oid));
     if !cascade && !pointing.is_empty() {
         let message = format!("cannot drop table {name} because other objects depend on it");
         let line = |(child, key): &(Arc<Table>, usize)| {
@@ -112,7 +135,7 @@ fn drop_table(cx: &mut Cx<'_>, name: &str, if_exists: bool, cascade: bool) -> St
     }
     let heap = cx.db.heaps.remove(&table.oid).unwrap_or_default();
     cx.db.catalog.remove(table.oid);
-    undo(cx, Undo::DropTable(table, heap));
+    undo(cx, Undo::DropTable(table.clone(), heap));
     Ok(())
 }
 

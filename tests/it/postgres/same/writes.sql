@@ -95,3 +95,7 @@ SELECT nextval('s'), nextval('s'), currval('s');
 CREATE TABLE nothing ();
 INSERT INTO nothing DEFAULT VALUES;
 SELECT count(*) FROM nothing;
+CREATE TABLE p1 (id int PRIMARY KEY);
+CREATE TABLE p2 (id int REFERENCES p1);
+DROP TABLE p1, p2, p3;
+DROP TABLE p1, p2;
