@@ -96,6 +96,7 @@ fn step(
 fn steps() -> Vec<StepWord> {
     let tab = || param("tab", Kind::Int { min: 1, max: 9 }, "which tab; 1 unless said");
     let within = || param("within", Kind::Duration, "its bound; 60s unless said");
+    let of = param("of", Kind::Int { min: 1, max: 99 }, "which ask, counted from 1; the latest");
     let heard = param("heard_after", Kind::Duration, "when the server hears of it; at once, 0ms");
     let at = param("at", Kind::Duration, "not before this moment of the run");
     vec![
@@ -105,7 +106,7 @@ fn steps() -> Vec<StepWord> {
         step(
             "await",
             Some(Kind::Text),
-            vec![within(), tab()],
+            vec![within(), tab(), of],
             "wait for this event of the latest ask, at this tab or else at any",
         ),
         step("cancel", None, vec![tab(), within()], "cancel the run of the latest ask"),

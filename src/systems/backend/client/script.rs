@@ -73,7 +73,7 @@ impl<E: Env> Script<E> {
                 self.connect(tab, within).await
             }
             "ask" => self.ask(tab, step.text("value").unwrap_or("")).await,
-            "await" => self.expect(step.text("value").unwrap_or(""), step.int("tab"), within).await,
+            "await" => self.expect(step, within).await,
             "cancel" => self.cancel(tab, within).await,
             "ping" => self.order(tab, Order::Send(command("ping", json!({})))).await,
             "drop" => {
@@ -122,21 +122,18 @@ impl<E: Env> Script<E> {
     async fn ask(&mut self, tab: i64, text: &str) -> Result<(), String> {
         self.asks += 1;
         let message = format!("{text} ({})", wire::mark(self.desk.user()));
-        let idem = self.latest();
+        let idem = self.idem(self.asks);
         let params = json!({ "message": message });
         self.order(tab, Order::Send(Command { method: "run.start", idem, params })).await
     }
 
-    /// Waits for an event of the latest ask, at `tab` or else anywhere.
-    async fn expect(
-        &mut self,
-        kind: &str,
-        tab: Option<i64>,
-        within: Duration,
-    ) -> Result<(), String> {
-        let idem = self.latest();
-        let low = (kind.to_owned(), idem.clone(), tab.unwrap_or(i64::MIN));
-        let high = (kind.to_owned(), idem.clone(), tab.unwrap_or(i64::MAX));
+    /// Waits for an event of an ask, at the tab named or else at any.
+    async fn expect(&mut self, step: &StepPlan, within: Duration) -> Result<(), String> {
+        let kind = step.text("value").unwrap_or("").to_owned();
+        let ask = step.int("of").map_or(self.asks, i64::cast_unsigned);
+        let (idem, tab) = (self.idem(ask), step.int("tab"));
+        let low = (kind.clone(), idem.clone(), tab.unwrap_or(i64::MIN));
+        let high = (kind.clone(), idem.clone(), tab.unwrap_or(i64::MAX));
         self.until(within, |seen| {
             let refused = seen.refused.get(&idem);
             let refused = refused.map(|code| Err(format!("{idem} was refused: {code}")));
@@ -148,7 +145,7 @@ impl<E: Env> Script<E> {
     }
 
     async fn cancel(&mut self, tab: i64, within: Duration) -> Result<(), String> {
-        let idem = self.latest();
+        let idem = self.idem(self.asks);
         let mut run = String::new();
         self.until(within, |seen| {
             seen.runs.get(&idem).map(|found| {
@@ -172,9 +169,9 @@ impl<E: Env> Script<E> {
         orders.push(order, 1).await.map_err(|_| format!("tab {tab} is closed"))
     }
 
-    /// The idempotency key of the latest ask.
-    fn latest(&self) -> String {
-        format!("{}#{}", self.desk.user(), self.asks)
+    /// The idempotency key of the user's n-th ask.
+    fn idem(&self, ask: u64) -> String {
+        format!("{}#{ask}", self.desk.user())
     }
 
     /// Takes news until `done` has an answer or the bound passes.
