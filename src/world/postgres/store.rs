@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::error::{PgError, Result};
-use super::sql::{Parsed, Parses, Planned};
+use super::sql::{Parsed, Parses, Planned, parse};
 use super::storage::locks::Pid;
 use super::storage::{Db, Isolation};
 use super::types::Ty;
@@ -42,7 +42,12 @@ const PLANS_MAX: usize = 4_096;
 
 impl Inner {
     pub fn parse(&mut self, text: &str) -> Result<Parsed> {
-        self.parses.get(text)
+        if let Some(parsed) = self.parses.get(text) {
+            return Ok(parsed);
+        }
+        let parsed = shared_parse(text)?;
+        self.parses.keep(text, &parsed);
+        Ok(parsed)
     }
 
     /// A plan that is still good for the catalogue.
@@ -67,6 +72,20 @@ impl Inner {
         known.retain(|(.., old)| old.version == version);
         known.push((at, params.to_vec(), planned.clone()));
     }
+}
+
+/// What any cluster of the process parsed: a tree depends on its text alone, and the clusters of a
+/// thousand seeds are sent the same texts.
+static PARSES: Mutex<Parses> = Mutex::new(Parses::new());
+
+fn shared_parse(text: &str) -> Result<Parsed> {
+    let known = || PARSES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(parsed) = known().get(text) {
+        return Ok(parsed);
+    }
+    let parsed = parse(text)?;
+    known().keep(text, &parsed);
+    Ok(parsed)
 }
 
 /// A cluster. Clones are the same cluster. It survives a crash of the host that serves it.

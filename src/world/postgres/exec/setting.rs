@@ -169,7 +169,9 @@ pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) 
         return Ok(());
     }
     check(&lower, &value)?;
-    let before = db.proc_mut(pid).parameters.insert(lower.clone(), value);
+    let proc = db.proc_mut(pid);
+    proc.parameters_version += 1;
+    let before = proc.parameters.insert(lower.clone(), value);
     if let Some(txn) = db.proc_mut(pid).txn.as_mut() {
         txn.undo.push(Undo::Parameter(lower, before, local));
     }

@@ -42,6 +42,7 @@ struct Session<E: Env> {
     skipping: bool,
     /// Statements prepared with SQL's PREPARE are among `statements` too.
     reported: BTreeMap<&'static str, String>,
+    reported_version: Option<u64>,
 }
 
 /// Serves one connection to its end.
@@ -69,6 +70,7 @@ pub async fn session<E: Env>(env: E, stream: E::Stream, store: Store, watch: Wat
         portals: BTreeMap::new(),
         skipping: false,
         reported: BTreeMap::new(),
+        reported_version: None,
     };
     session.greet(secret);
     // The peer left or broke the protocol: either way there is nobody to tell.
@@ -160,9 +162,11 @@ impl<E: Env> Session<E> {
     fn report(&mut self) {
         let (runner, reported, out) = (&self.runner, &mut self.reported, &mut self.connection.out);
         runner.store.with(|inner| {
-            if !inner.db.procs.contains_key(&runner.pid) {
+            let Some(proc) = inner.db.procs.get(&runner.pid) else { return };
+            if self.reported_version == Some(proc.parameters_version) {
                 return;
             }
+            self.reported_version = Some(proc.parameters_version);
             for (name, shown) in setting::REPORTED {
                 let value = setting::show(&inner.db, runner.pid, name).unwrap_or_default();
                 if reported.get(shown) != Some(&value) {

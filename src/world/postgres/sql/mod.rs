@@ -15,7 +15,7 @@ mod statement;
 pub use analyze::{Analyzer, Context, Typed};
 pub use functions::{Builtin, Function};
 pub use names::{data_type, ident, is_serial, object_name};
-pub use parse::{Parsed, Parses};
+pub use parse::{Parsed, Parses, parse};
 pub use plan::{
     Aggregate, Body, CompareOp, Conflict, Cte, Delete, Expr, From, Insert, JoinKind, Lookup,
     OutColumn, Plan, Policy, Query, Relation, Scan, Select, SetOp, SortKey, Source, SubKind,

@@ -27,20 +27,23 @@ pub const NO_KEY: &str = "\u{1}no key";
 pub const KEY: &str = "\u{1}key";
 
 impl Parses {
-    pub fn get(&mut self, text: &str) -> Result<Parsed> {
-        if let Some(parsed) = self.known.get(text) {
-            return Ok(parsed.clone());
-        }
-        let parsed = parse(text)?;
+    pub const fn new() -> Parses {
+        Parses { known: BTreeMap::new() }
+    }
+
+    pub fn get(&self, text: &str) -> Option<Parsed> {
+        self.known.get(text).cloned()
+    }
+
+    pub fn keep(&mut self, text: &str, parsed: &Parsed) {
         if self.known.len() >= KNOWN_MAX {
             self.known.clear();
         }
         self.known.insert(text.into(), parsed.clone());
-        Ok(parsed)
     }
 }
 
-fn parse(text: &str) -> Result<Parsed> {
+pub fn parse(text: &str) -> Result<Parsed> {
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, text)
         .with_unescape(true)

@@ -240,7 +240,9 @@ impl Db {
     }
 
     fn restore(&mut self, pid: Pid, name: String, before: Option<String>) {
-        let parameters = &mut self.proc_mut(pid).parameters;
+        let proc = self.proc_mut(pid);
+        proc.parameters_version += 1;
+        let parameters = &mut proc.parameters;
         match before {
             Some(value) => parameters.insert(name, value),
             None => parameters.remove(&name),
