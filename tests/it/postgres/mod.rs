@@ -2,7 +2,6 @@
 
 mod blocking;
 mod driver;
-mod isolation;
 mod same;
 
 use std::net::SocketAddr;
