@@ -7,6 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use seedbed::backend::config::{Database, Model, PasswordCost, SeedUser};
 use seedbed::backend::{self, Config, StartError};
 use seedbed::env::{Clock, Env, Net, Spawn, Tokio};
+use seedbed::world::postgres::{self, Store, Watch};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -50,17 +51,35 @@ fn runtime() -> tokio::runtime::Runtime {
 /// Serves while `client` talks; both must end in time.
 fn while_serving<F: Future<Output = ()>>(client: impl FnOnce(Tokio, String) -> F) {
     let server = PgServer::start();
-    let config = config(server.addr());
-    let addr = config.listen.clone();
+    runtime().block_on(serving(Tokio::new(), server.addr(), client));
+}
+
+/// The same on the embedded store: the world's PostgreSQL on a real socket.
+fn while_serving_embedded<F: Future<Output = ()>>(client: impl FnOnce(Tokio, String) -> F) {
     runtime().block_on(async {
         let env = Tokio::new();
-        let theirs = env.clone();
-        let task = tokio::spawn(async move { backend::serve(theirs, config).await });
-        tokio::time::timeout(WITHIN, client(env.clone(), addr)).await.expect("ends in time");
-        assert_eq!(env.panicked(), 0);
-        assert!(!task.is_finished(), "the server serves on");
-        task.abort();
+        let listener = Net::bind(&env, "127.0.0.1:0").await.expect("a free port");
+        let database = listener.local_addr().expect("it is bound").to_string();
+        let store = postgres::serve_on(env.clone(), listener, Store::default(), Watch::none());
+        let store = tokio::spawn(store);
+        serving(env, database, client).await;
+        store.abort();
     });
+}
+
+async fn serving<F: Future<Output = ()>>(
+    env: Tokio,
+    database: String,
+    client: impl FnOnce(Tokio, String) -> F,
+) {
+    let config = config(database);
+    let addr = config.listen.clone();
+    let theirs = env.clone();
+    let task = tokio::spawn(async move { backend::serve(theirs, config).await });
+    tokio::time::timeout(WITHIN, client(env.clone(), addr)).await.expect("ends in time");
+    assert_eq!(env.panicked(), 0);
+    assert!(!task.is_finished(), "the server serves on");
+    task.abort();
 }
 
 /// Status and body of one request.
@@ -188,34 +207,41 @@ fn kinds(frames: &[Value]) -> Vec<&str> {
 
 #[test]
 fn a_user_logs_in_asks_and_sees_the_five_events_in_order() {
-    while_serving(async |env, addr| {
-        assert_eq!(get(&env, &addr, "/livez").await, 200);
-        let (mut client, _) = Client::connected(&env, &addr, "ana", json!([])).await;
-        assert_eq!(get(&env, &addr, "/readyz").await, 200);
-        let id = client.send("run.start", "k1", json!({ "text": "How is it going?" })).await;
-        let reply = client.reply(&id).await;
-        let frames = client.run(&reply["ok"]["run_id"]).await;
-        let expected = [
-            "agent_started",
-            "agent_thinking",
-            "tool_executing",
-            "tool_completed",
-            "tool_executing",
-            "tool_completed",
-            "agent_thinking",
-            "message_delta",
-            "agent_completed",
-        ];
-        assert_eq!(kinds(&frames), expected);
-        let durable: Vec<_> = frames.iter().filter_map(|frame| frame["seq"].as_i64()).collect();
-        assert_eq!(durable, (1..=8).collect::<Vec<_>>());
-        let deltas = frames.iter().filter(|frame| frame["type"] == "message_delta");
-        let told: String = deltas.filter_map(|frame| frame["data"]["text"].as_str()).collect();
-        let end = frames.last().expect("an end");
-        assert_eq!(end["data"]["outcome"], "success");
-        assert_eq!(end["data"]["message"], told.as_str());
-        assert!(told.contains("portfolio of ana"), "{told}");
-    });
+    while_serving(the_five_events);
+}
+
+#[test]
+fn the_five_events_come_from_the_embedded_store_too() {
+    while_serving_embedded(the_five_events);
+}
+
+async fn the_five_events(env: Tokio, addr: String) {
+    assert_eq!(get(&env, &addr, "/livez").await, 200);
+    let (mut client, _) = Client::connected(&env, &addr, "ana", json!([])).await;
+    assert_eq!(get(&env, &addr, "/readyz").await, 200);
+    let id = client.send("run.start", "k1", json!({ "text": "How is it going?" })).await;
+    let reply = client.reply(&id).await;
+    let frames = client.run(&reply["ok"]["run_id"]).await;
+    let expected = [
+        "agent_started",
+        "agent_thinking",
+        "tool_executing",
+        "tool_completed",
+        "tool_executing",
+        "tool_completed",
+        "agent_thinking",
+        "message_delta",
+        "agent_completed",
+    ];
+    assert_eq!(kinds(&frames), expected);
+    let durable: Vec<_> = frames.iter().filter_map(|frame| frame["seq"].as_i64()).collect();
+    assert_eq!(durable, (1..=8).collect::<Vec<_>>());
+    let deltas = frames.iter().filter(|frame| frame["type"] == "message_delta");
+    let told: String = deltas.filter_map(|frame| frame["data"]["text"].as_str()).collect();
+    let end = frames.last().expect("an end");
+    assert_eq!(end["data"]["outcome"], "success");
+    assert_eq!(end["data"]["message"], told.as_str());
+    assert!(told.contains("portfolio of ana"), "{told}");
 }
 
 #[test]
