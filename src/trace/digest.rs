@@ -28,11 +28,16 @@ impl fmt::Display for Digest {
 /// Builds a [`Digest`] as the trace is made. Lengths go before texts, so that no two field lists
 /// run into the same bytes.
 #[derive(Clone, Debug)]
-pub struct Hasher(SipHasher13);
+pub struct Hasher {
+    state: SipHasher13,
+    /// An event is gathered here first: the hash takes one long text faster than many short ones.
+    event: Vec<u8>,
+}
 
 impl Default for Hasher {
     fn default() -> Hasher {
-        Hasher(SipHasher13::new_with_keys(0x7365_6564, 0x6265_6421))
+        let state = SipHasher13::new_with_keys(0x7365_6564, 0x6265_6421);
+        Hasher { state, event: Vec::with_capacity(512) }
     }
 }
 
@@ -53,22 +58,24 @@ impl Hasher {
                 Value::Bool(flag) => self.number(u64::from(*flag)),
             }
         }
+        self.state.write(&self.event);
+        self.event.clear();
     }
 
     pub fn choice(&mut self, among: u64, chosen: u64) {
-        self.0.write_u64((among << 32) ^ chosen);
+        self.state.write_u64((among << 32) ^ chosen);
     }
 
     pub fn digest(&self) -> Digest {
-        Digest(self.0.finish128().as_u128())
+        Digest(self.state.finish128().as_u128())
     }
 
     fn number(&mut self, number: u64) {
-        self.0.write(&number.to_le_bytes());
+        self.event.extend_from_slice(&number.to_le_bytes());
     }
 
     fn text(&mut self, text: &str) {
         self.number(text.len() as u64);
-        self.0.write(text.as_bytes());
+        self.event.extend_from_slice(text.as_bytes());
     }
 }

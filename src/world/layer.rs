@@ -62,7 +62,8 @@ struct Fields(Vec<(&'static str, Value)>);
 
 impl Fields {
     fn push(&mut self, field: &Field, value: Value) {
-        self.0.push((field.name().trim_start_matches("r#"), value));
+        let name = field.name();
+        self.0.push((name.strip_prefix("r#").unwrap_or(name), value));
     }
 }
 

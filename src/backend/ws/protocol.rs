@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::ids::rfc3339;
@@ -139,52 +139,98 @@ impl Origin {
         Origin { tenant, user, thread, run, agent, attempt: 1, trace }
     }
 
-    fn frame(&self, kind: &str, epoch: &str) -> Value {
-        json!({
-            "v": VERSION,
-            "type": kind,
-            "stream": self.thread,
-            "epoch": epoch,
-            "tenant_id": self.tenant,
-            "user_id": self.user,
-            "thread_id": self.thread,
-            "run_id": self.run,
-            "agent_name": self.agent,
-            "attempt": self.attempt,
-            "trace": self.trace,
-        })
+    fn frame<'a, D: Serialize>(&'a self, kind: &'a str, epoch: &'a str, data: D) -> Frame<'a, D> {
+        Frame {
+            v: VERSION,
+            r#type: kind,
+            id: None,
+            stream: &self.thread,
+            epoch,
+            seq: None,
+            delta_seq: None,
+            ts: None,
+            tenant_id: &self.tenant,
+            user_id: &self.user,
+            thread_id: &self.thread,
+            run_id: &self.run,
+            agent_name: &self.agent,
+            attempt: self.attempt,
+            run_seq: None,
+            data,
+            trace: &self.trace,
+        }
     }
+}
+
+/// A frame of a run, in the order of the contract; what it has not is left out.
+#[derive(Serialize)]
+struct Frame<'a, D> {
+    v: u32,
+    r#type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    stream: &'a str,
+    epoch: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta_seq: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ts: Option<String>,
+    tenant_id: &'a str,
+    user_id: &'a str,
+    thread_id: &'a str,
+    run_id: &'a str,
+    agent_name: &'a str,
+    attempt: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_seq: Option<i64>,
+    data: D,
+    trace: &'a str,
+}
+
+impl<D: Serialize> Frame<'_, D> {
+    fn to_text(&self) -> String {
+        serde_json::to_string(self).expect("texts, numbers and JSON values are JSON")
+    }
+}
+
+#[derive(Serialize)]
+struct DeltaData<'a> {
+    text: &'a str,
+    pieces: i64,
+}
+
+#[derive(Serialize)]
+struct SnapshotData<'a> {
+    state: &'a str,
+    text: &'a str,
+    next_delta_seq: i64,
 }
 
 impl Event {
     pub fn to_text(&self) -> String {
-        let mut frame = self.origin.frame(&self.kind, &self.epoch);
-        frame["id"] = self.id.as_str().into();
-        frame["seq"] = self.seq.into();
-        frame["run_seq"] = self.run_seq.into();
-        frame["ts"] = rfc3339(self.ts_ms).into();
-        frame["data"] = self.data.clone();
-        frame.to_string()
+        let mut frame = self.origin.frame(&self.kind, &self.epoch, &self.data);
+        frame.id = Some(&self.id);
+        (frame.seq, frame.run_seq) = (Some(self.seq), Some(self.run_seq));
+        frame.ts = Some(rfc3339(self.ts_ms));
+        frame.to_text()
     }
 }
 
 impl Delta {
     pub fn to_text(&self) -> String {
-        let mut frame = self.origin.frame("message_delta", &self.epoch);
-        frame["delta_seq"] = self.delta_seq.into();
-        frame["data"] = json!({ "text": self.text, "pieces": self.pieces });
-        frame.to_string()
+        let data = DeltaData { text: &self.text, pieces: self.pieces };
+        let mut frame = self.origin.frame("message_delta", &self.epoch, data);
+        frame.delta_seq = Some(self.delta_seq);
+        frame.to_text()
     }
 }
 
 impl Snapshot {
     pub fn to_text(&self) -> String {
-        let mut frame = self.origin.frame("run_state", &self.epoch);
-        frame["data"] = json!({
-            "state": self.state,
-            "text": self.text,
-            "next_delta_seq": self.next_delta_seq,
-        });
-        frame.to_string()
+        let Snapshot { state, text, next_delta_seq, .. } = self;
+        let data = SnapshotData { state, text, next_delta_seq: *next_delta_seq };
+        self.origin.frame("run_state", &self.epoch, data).to_text()
     }
 }
