@@ -1,6 +1,8 @@
 //! TX1: a command becomes a run. Thread get-or-create, idempotency row, the thread's one active
 //! run, user message and run, all or nothing. Must never run outside one transaction.
 
+use futures_util::future::try_join;
+
 use super::error::{Class, TransactionError};
 use super::transaction::{Decide, Tx, Work, params};
 use super::{nodes, sql};
@@ -58,18 +60,20 @@ impl<E: Env> Work<E> for Accept {
     }
 
     async fn run(&self, tx: &Tx<E>) -> Result<Decide<Accepted>, TransactionError> {
-        nodes::check(tx, &self.node, self.life).await?;
-        let Some(thread) = self.thread(tx).await? else {
+        let check = nodes::check(tx, &self.node, self.life);
+        let ((), thread) = try_join(check, self.thread(tx)).await?;
+        let Some(thread) = thread else {
             return Ok(Decide::Rollback(Accepted::NoThread));
         };
         if !self.claim(tx, &thread).await? {
             return Ok(Decide::Rollback(self.earlier(tx).await?));
         }
         let params = params![&self.tenant, &thread, &self.run, 1];
-        if tx.execute("stream.activate", sql::STREAM_ACTIVATE, params).await? == 0 {
+        let activate = tx.execute("stream.activate", sql::STREAM_ACTIVATE, params);
+        let (activated, ()) = try_join(activate, self.write(tx, &thread)).await?;
+        if activated == 0 {
             return Ok(Decide::Rollback(Accepted::Busy));
         }
-        self.write(tx, &thread).await?;
         Ok(Decide::Commit(Accepted::New { thread }))
     }
 }
@@ -134,7 +138,7 @@ impl Accept {
             &self.text,
             self.now_ms,
         ];
-        tx.execute("message.create", sql::MESSAGE_CREATE, params).await?;
+        let message = tx.execute("message.create", sql::MESSAGE_CREATE, params);
         let params = params![
             &self.tenant,
             thread,
@@ -146,7 +150,7 @@ impl Accept {
             1,
             self.now_ms,
         ];
-        tx.execute("run.create", sql::RUN_CREATE, params).await?;
-        Ok(())
+        let run = tx.execute("run.create", sql::RUN_CREATE, params);
+        try_join(message, run).await.map(|_| ())
     }
 }

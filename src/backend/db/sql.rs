@@ -43,21 +43,63 @@ pub const STREAM_EPOCH: &str = "SELECT epoch FROM streams WHERE tenant_id = $1 A
 /// Gives the stream to a run, unless it has one.
 pub const STREAM_ACTIVATE: &str = "UPDATE streams SET run_id = $3, attempt = $4, run_seq = 0 \
      WHERE tenant_id = $1 AND thread_id = $2 AND run_id = ''";
-/// The next numbers, for as many events. Takes the row's lock; no row: the attempt is fenced.
-pub const STREAM_ADVANCE: &str = "UPDATE streams \
-     SET last_seq = last_seq + $5, run_seq = run_seq + $5 \
-     WHERE tenant_id = $1 AND thread_id = $2 AND run_id = $3 AND attempt = $4 \
-     RETURNING last_seq, run_seq, epoch";
-/// The same for the last events of the run, which gives the stream back.
-pub const STREAM_RELEASE: &str = "UPDATE streams \
-     SET last_seq = last_seq + $5, run_seq = run_seq + $5, run_id = '' \
-     WHERE tenant_id = $1 AND thread_id = $2 AND run_id = $3 AND attempt = $4 \
-     RETURNING last_seq, run_seq, epoch";
+
+/// Events in one statement: the stream gives their numbers, their rows are written, and the answer
+/// is the stream before them. No answer: the attempt is fenced. The stream's row stays locked until
+/// the transaction ends, so commit order is the order of `seq`. `$5` is an array of drafts.
+macro_rules! append {
+    (also: $also:literal, set: $set:literal, of: $of:literal, told: $told:literal) => {
+        concat!(
+            "WITH next AS (UPDATE streams SET last_seq = last_seq + jsonb_array_length($5), ",
+            $set,
+            " WHERE tenant_id = $1 AND thread_id = $2",
+            $of,
+            " RETURNING last_seq - jsonb_array_length($5) AS seq, ",
+            $told,
+            " AS run_seq, epoch), ",
+            $also,
+            "added AS (INSERT INTO events (tenant_id, thread_id, seq, event_id, run_id, run_seq, \
+             user_id, event_type, agent_name, attempt, ts_ms, payload) SELECT $1, $2, \
+             next.seq + d.place, d.draft->>'id', $3, next.run_seq + d.place, $6, \
+             d.draft->>'type', $7, $4, $8, d.draft->'data' \
+             FROM next, jsonb_array_elements($5) WITH ORDINALITY AS d (draft, place)) \
+             SELECT seq, run_seq, epoch FROM next"
+        )
+    };
+}
+
+/// The first events of a run, which is running from now on.
+pub const EVENTS_BEGIN: &str = append! {
+    also: "begun AS (UPDATE runs SET state = 'running', updated_ms = $8 \
+         WHERE tenant_id = $1 AND run_id = $3 AND outcome = '' \
+         AND EXISTS (SELECT 1 FROM next)), ",
+    set: "run_seq = run_seq + jsonb_array_length($5)",
+    of: " AND run_id = $3 AND attempt = $4",
+    told: "run_seq - jsonb_array_length($5)"
+};
+pub const EVENTS_APPEND: &str = append! {
+    also: "",
+    set: "run_seq = run_seq + jsonb_array_length($5)",
+    of: " AND run_id = $3 AND attempt = $4",
+    told: "run_seq - jsonb_array_length($5)"
+};
+/// The last events of the run, which gives the stream back.
+pub const EVENTS_END: &str = append! {
+    also: "",
+    set: "run_seq = run_seq + jsonb_array_length($5), run_id = ''",
+    of: " AND run_id = $3 AND attempt = $4",
+    told: "run_seq - jsonb_array_length($5)"
+};
+/// Planted hazards only: the last events of a run that does not have the stream.
+pub const EVENTS_FORCE: &str = append! {
+    also: "",
+    set: "run_seq = run_seq",
+    of: "",
+    told: "(SELECT count(*) FROM events WHERE tenant_id = $1 AND run_id = $3)"
+};
+
 pub const STREAM_LOCK: &str = "SELECT run_id FROM streams \
      WHERE tenant_id = $1 AND thread_id = $2 FOR UPDATE";
-/// Planted hazards only: numbers for a run that does not have the stream.
-pub const STREAM_FORCE: &str = "UPDATE streams SET last_seq = last_seq + $3 \
-     WHERE tenant_id = $1 AND thread_id = $2 RETURNING last_seq, epoch";
 
 pub const IDEM_CLAIM: &str = "INSERT INTO idempotency \
      (tenant_id, user_id, method, idem, params_hash, run_id, thread_id, created_ms) \
@@ -73,17 +115,12 @@ pub const MESSAGE_CREATE: &str = "INSERT INTO messages \
 pub const RUN_CREATE: &str = "INSERT INTO runs (tenant_id, thread_id, run_id, user_id, node, \
      agent_name, state, attempt, created_ms, updated_ms) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)";
-pub const RUN_STARTED: &str = "UPDATE runs SET state = 'running', updated_ms = $3 \
-     WHERE tenant_id = $1 AND run_id = $2 AND outcome = ''";
 pub const RUN_FINISH: &str = "UPDATE runs SET state = $3, outcome = $4, updated_ms = $5 \
      WHERE tenant_id = $1 AND run_id = $2 AND outcome = ''";
 pub const RUN_OUTCOME: &str = "SELECT outcome FROM runs WHERE tenant_id = $1 AND run_id = $2";
 pub const RUNS_ORPHANED: &str = "SELECT tenant_id, thread_id, run_id, user_id, agent_name, \
      attempt FROM runs WHERE node = $1 AND outcome = '' ORDER BY tenant_id, run_id";
 
-pub const EVENT_APPEND: &str = "INSERT INTO events (tenant_id, thread_id, seq, event_id, \
-     run_id, run_seq, user_id, event_type, agent_name, attempt, ts_ms, payload) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 pub const EVENTS_BETWEEN: &str = "SELECT seq, event_id, run_id, run_seq, event_type, \
      agent_name, attempt, ts_ms, payload FROM events \
      WHERE tenant_id = $1 AND thread_id = $2 AND seq > $3 AND seq <= $4 ORDER BY seq";

@@ -31,6 +31,11 @@ pub trait Work<E: Env>: Sync {
 
     fn name(&self) -> &'static str;
 
+    /// Whether it is a single statement, which is a transaction by itself.
+    fn is_one_statement(&self) -> bool {
+        false
+    }
+
     fn run(
         &self,
         tx: &Tx<E>,
@@ -179,6 +184,13 @@ impl<E: Env> Pool<E> {
     async fn attempt<W: Work<E>>(&self, work: &W) -> Result<W::Out, TransactionError> {
         let lent = self.get().await?;
         let tx = Tx { env: self.env().clone(), lent, statement_within: self.statement_within() };
+        if work.is_one_statement() {
+            // Its answer is that of its commit.
+            let decided = work.run(&tx).await.map_err(TransactionError::at_commit)?;
+            tx.lent.release().await;
+            let (Decide::Commit(out) | Decide::Rollback(out)) = decided;
+            return Ok(out);
+        }
         tx.batch("begin", sql::BEGIN).await?;
         let out = match work.run(&tx).await? {
             Decide::Commit(out) => {

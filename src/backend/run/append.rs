@@ -1,10 +1,10 @@
-//! Appending to the log: an event gets its numbers and its row in one transaction that also tests
+//! Appending to the log: an event gets its numbers and its row in one statement that also tests
 //! the run's fence; only then is it told. Must never tell what has not been committed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::db::transaction::params;
 use super::super::db::{Decide, Pool, TransactionError, Tx, Work, log, sql};
@@ -50,7 +50,7 @@ impl<E: Env> Log<E> {
         Draft { kind, id: EventId::draw(&self.env).0, data }
     }
 
-    /// Appends events of a run under way in one transaction, then tells them.
+    /// Appends events of a run under way, all or none, then tells them.
     pub async fn append(&self, record: &Record<E>, drafts: Vec<Draft>) -> Result<(), AppendError> {
         let (origin, ts_ms) = (record.origin.clone(), self.env.unix_ms());
         let mut append = Append { origin, drafts, ts_ms, resolving: false };
@@ -123,20 +123,22 @@ impl<E: Env> Work<E> for Append {
         "append.commit"
     }
 
+    /// An unclear try is resolved by looking first, which takes a transaction.
+    fn is_one_statement(&self) -> bool {
+        !self.resolving
+    }
+
     async fn run(&self, tx: &Tx<E>) -> Result<Decide<Appended>, TransactionError> {
         let (origin, drafts) = (&self.origin, &self.drafts);
         if self.resolving && is_there(tx, origin, &drafts[0].id).await? {
             return Ok(Decide::Rollback(Appended::Before));
         }
-        let Some(next) = advance(tx, origin, sql::STREAM_ADVANCE, drafts.len()).await? else {
-            return Ok(Decide::Rollback(Appended::Fenced));
-        };
-        if next.run_seq == 1 {
-            let params = params![&origin.tenant, &origin.run, millis(self.ts_ms)];
-            tx.execute("run.started", sql::RUN_STARTED, params).await?;
-        }
-        let events = write(tx, origin, next, drafts, self.ts_ms).await?;
-        Ok(Decide::Commit(Appended::New(events)))
+        let begins = drafts[0].kind == "agent_started";
+        let sql = if begins { sql::EVENTS_BEGIN } else { sql::EVENTS_APPEND };
+        Ok(match write(tx, origin, sql, drafts, self.ts_ms).await? {
+            Some(events) => Decide::Commit(Appended::New(events)),
+            None => Decide::Rollback(Appended::Fenced),
+        })
     }
 }
 
@@ -152,61 +154,36 @@ pub(super) async fn is_there<E: Env>(
     Ok(!rows.is_empty())
 }
 
-/// The numbers of the first event of several.
-#[derive(Clone, Debug)]
-pub(super) struct Numbers {
-    pub seq: i64,
-    pub run_seq: i64,
-    pub epoch: String,
-}
-
-/// Takes the stream's next `count` numbers; its row's lock makes commit order the order of `seq`.
-/// `None`: the run does not have the stream, so it has ended.
-pub(super) async fn advance<E: Env>(
-    tx: &Tx<E>,
-    origin: &Origin,
-    sql: &str,
-    count: usize,
-) -> Result<Option<Numbers>, TransactionError> {
-    let Origin { tenant, thread, run, attempt, .. } = origin;
-    let count = i64::try_from(count).unwrap_or(i64::MAX);
-    let params = params![tenant, thread, run, i64::from(*attempt), count];
-    let rows = tx.query("stream.advance", sql, params).await?;
-    Ok(rows.first().map(|row| {
-        let (seq, run_seq, epoch): (i64, i64, String) = (row.get(0), row.get(1), row.get(2));
-        Numbers { seq: seq - count + 1, run_seq: run_seq - count + 1, epoch }
-    }))
-}
-
-/// Writes the rows of `drafts` under the numbers taken for them.
+/// Writes `drafts` under the stream's next numbers. `None`: the run does not have the stream, so
+/// it has ended.
 pub(super) async fn write<E: Env>(
     tx: &Tx<E>,
     origin: &Arc<Origin>,
-    first: Numbers,
+    sql: &str,
     drafts: &[Draft],
     ts_ms: u64,
-) -> Result<Vec<Arc<Event>>, TransactionError> {
+) -> Result<Option<Vec<Arc<Event>>>, TransactionError> {
     let Origin { tenant, user, thread, run, agent, attempt, .. } = &**origin;
+    let draft = |draft: &Draft| json!({ "id": draft.id, "type": draft.kind, "data": draft.data });
+    let rows = Value::Array(drafts.iter().map(draft).collect());
     let (attempt, now) = (i64::from(*attempt), millis(ts_ms));
-    let mut events = Vec::with_capacity(drafts.len());
-    for (draft, place) in drafts.iter().zip(0..) {
-        let Draft { kind, id, data } = draft;
-        let (seq, run_seq) = (first.seq + place, first.run_seq + place);
-        let params =
-            params![tenant, thread, seq, id, run, run_seq, user, *kind, agent, attempt, now, data,];
-        tx.execute("event.append", sql::EVENT_APPEND, params).await?;
-        events.push(Arc::new(Event {
-            kind: (*kind).to_owned(),
-            id: id.clone(),
+    let params = params![tenant, thread, run, attempt, &rows, user, agent, now];
+    let answer = tx.query("events.append", sql, params).await?;
+    let Some(before) = answer.first() else { return Ok(None) };
+    let (seq, run_seq, epoch): (i64, i64, String) = (before.get(0), before.get(1), before.get(2));
+    let event = |(draft, place): (&Draft, i64)| {
+        Arc::new(Event {
+            kind: draft.kind.to_owned(),
+            id: draft.id.clone(),
             origin: origin.clone(),
-            epoch: first.epoch.clone(),
-            seq,
-            run_seq,
+            epoch: epoch.clone(),
+            seq: seq + place,
+            run_seq: run_seq + place,
             ts_ms,
-            data: data.clone(),
-        }));
-    }
-    Ok(events)
+            data: draft.data.clone(),
+        })
+    };
+    Ok(Some(drafts.iter().zip(1..).map(event).collect()))
 }
 
 pub(super) fn millis(unix_ms: u64) -> i64 {

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::try_join3;
 use serde_json::{Value, json};
 
 use super::super::db::transaction::params;
@@ -11,9 +12,7 @@ use super::super::db::{Decide, TransactionError, Tx, Work, log, sql};
 use super::super::ids::{EventId, MessageId};
 use super::super::model::tools::marker_of;
 use super::super::ws::protocol::{Event, Origin};
-use super::append::{
-    Draft, Log, Numbers, RESOLVE_PAUSE, advance, appended, is_there, millis, write,
-};
+use super::append::{Draft, Log, RESOLVE_PAUSE, appended, is_there, millis, write};
 use super::record::Record;
 use super::state::State;
 use crate::env::Env;
@@ -168,15 +167,15 @@ impl<E: Env> Work<E> for Finish<'_, E> {
 
     async fn run(&self, tx: &Tx<E>) -> Result<Decide<Finished>, TransactionError> {
         let drafts = self.drafts(tx).await?;
-        let numbers = match advance(tx, &self.origin, sql::STREAM_RELEASE, drafts.len()).await? {
-            Some(numbers) => numbers,
+        let events = match self.write(tx, sql::EVENTS_END, &drafts).await? {
+            Some(events) => events,
             None if is_there(tx, &self.origin, &self.id).await? => {
                 return Ok(Decide::Rollback(Finished::Before));
             }
             None if self.guards.fenced => return Ok(Decide::Rollback(Finished::Fenced)),
-            None => self.force(tx, drafts.len()).await?,
+            // Planted H22, H24: written although the run has ended.
+            None => self.write(tx, sql::EVENTS_FORCE, &drafts).await?.unwrap_or_default(),
         };
-        let events = write(tx, &self.origin, numbers, &drafts, self.ts_ms).await?;
         self.close(tx, events.last().map_or(0, |event| event.seq)).await?;
         if let Some(record) = self.record.filter(|_| !self.guards.commit_first) {
             // Planted H34: the end is told while its transaction may still fail.
@@ -215,35 +214,36 @@ impl<E: Env> Finish<'_, E> {
         Ok(drafts)
     }
 
-    /// Planted H22, H24: numbers although the run has ended.
-    async fn force(&self, tx: &Tx<E>, count: usize) -> Result<Numbers, TransactionError> {
-        let Origin { tenant, thread, run, .. } = &*self.origin;
-        let told = tx.query("events.of_run", sql::EVENTS_OF_RUN, params![tenant, run]).await?;
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        let params = params![tenant, thread, count];
-        let rows = tx.query("stream.force", sql::STREAM_FORCE, params).await?;
-        let last: i64 = rows.first().map_or(0, |row| row.get(0));
-        let epoch = rows.first().map(|row| row.get(1)).unwrap_or_default();
-        let run_seq = i64::try_from(told.len()).unwrap_or(i64::MAX) + 1;
-        Ok(Numbers { seq: last - count + 1, run_seq, epoch })
+    async fn write(
+        &self,
+        tx: &Tx<E>,
+        sql: &str,
+        drafts: &[Draft],
+    ) -> Result<Option<Vec<Arc<Event>>>, TransactionError> {
+        write(tx, &self.origin, sql, drafts, self.ts_ms).await
     }
 
+    /// The rows beside the events; none of them needs another's answer, so they are sent together.
     async fn close(&self, tx: &Tx<E>, seq: i64) -> Result<(), TransactionError> {
         let Origin { tenant, user, thread, run, .. } = &*self.origin;
         let (state, now) = (self.ending.state, millis(self.ts_ms));
-        if let Some(message) = &self.ending.message {
+        let message = async {
+            let Some(message) = &self.ending.message else { return Ok(0) };
             let id = &self.message_id;
             let params = params![tenant, id, thread, run, user, "assistant", message, now];
-            tx.execute("message.create", sql::MESSAGE_CREATE, params).await?;
-        }
+            tx.execute("message.create", sql::MESSAGE_CREATE, params).await
+        };
         let outcome = state.outcome().unwrap_or_default();
         let params = params![tenant, run, state.name(), outcome, now];
-        tx.execute("run.finish", sql::RUN_FINISH, params).await?;
-        if self.record.is_some() {
+        let finish = tx.execute("run.finish", sql::RUN_FINISH, params);
+        let outbox = async {
+            if self.record.is_none() {
+                return Ok(0);
+            }
             let params = params![tenant, thread, seq, run, "agent_completed", self.node, now];
-            tx.execute("outbox.add", sql::OUTBOX_ADD, params).await?;
-        }
-        Ok(())
+            tx.execute("outbox.add", sql::OUTBOX_ADD, params).await
+        };
+        try_join3(message, finish, outbox).await.map(|_| ())
     }
 }
 

@@ -408,6 +408,9 @@ impl Plan {
     }
 
     pub fn writes(&self) -> bool {
-        !matches!(self, Plan::Query(_))
+        match self {
+            Plan::Query(query) => query.ctes.iter().any(|cte| cte.plan.writes()),
+            Plan::Insert(_) | Plan::Update(_) | Plan::Delete(_) => true,
+        }
     }
 }
