@@ -46,15 +46,15 @@ pub const STREAM_ACTIVATE: &str = "UPDATE streams SET run_id = $3, attempt = $4,
 
 /// Events in one statement: the stream gives their numbers, their rows are written, and the answer
 /// is the stream before them. No answer: the attempt is fenced. The stream's row stays locked until
-/// the transaction ends, so commit order is the order of `seq`. `$5` is an array of drafts.
+/// the transaction ends, so commit order is the order of `seq`. `$5` is an array of `$9` drafts.
 macro_rules! append {
     (also: $also:literal, set: $set:literal, of: $of:literal, told: $told:literal) => {
         concat!(
-            "WITH next AS (UPDATE streams SET last_seq = last_seq + jsonb_array_length($5), ",
+            "WITH next AS (UPDATE streams SET last_seq = last_seq + $9, ",
             $set,
             " WHERE tenant_id = $1 AND thread_id = $2",
             $of,
-            " RETURNING last_seq - jsonb_array_length($5) AS seq, ",
+            " RETURNING last_seq - $9 AS seq, ",
             $told,
             " AS run_seq, epoch), ",
             $also,
@@ -73,22 +73,22 @@ pub const EVENTS_BEGIN: &str = append! {
     also: "begun AS (UPDATE runs SET state = 'running', updated_ms = $8 \
          WHERE tenant_id = $1 AND run_id = $3 AND outcome = '' \
          AND EXISTS (SELECT 1 FROM next)), ",
-    set: "run_seq = run_seq + jsonb_array_length($5)",
+    set: "run_seq = run_seq + $9",
     of: " AND run_id = $3 AND attempt = $4",
-    told: "run_seq - jsonb_array_length($5)"
+    told: "run_seq - $9"
 };
 pub const EVENTS_APPEND: &str = append! {
     also: "",
-    set: "run_seq = run_seq + jsonb_array_length($5)",
+    set: "run_seq = run_seq + $9",
     of: " AND run_id = $3 AND attempt = $4",
-    told: "run_seq - jsonb_array_length($5)"
+    told: "run_seq - $9"
 };
 /// The last events of the run, which gives the stream back.
 pub const EVENTS_END: &str = append! {
     also: "",
-    set: "run_seq = run_seq + jsonb_array_length($5), run_id = ''",
+    set: "run_seq = run_seq + $9, run_id = ''",
     of: " AND run_id = $3 AND attempt = $4",
-    told: "run_seq - jsonb_array_length($5)"
+    told: "run_seq - $9"
 };
 /// Planted hazards only: the last events of a run that does not have the stream.
 pub const EVENTS_FORCE: &str = append! {

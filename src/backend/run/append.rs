@@ -167,7 +167,8 @@ pub(super) async fn write<E: Env>(
     let draft = |draft: &Draft| json!({ "id": draft.id, "type": draft.kind, "data": draft.data });
     let rows = Value::Array(drafts.iter().map(draft).collect());
     let (attempt, now) = (i64::from(*attempt), millis(ts_ms));
-    let params = params![tenant, thread, run, attempt, &rows, user, agent, now];
+    let count = i64::try_from(drafts.len()).unwrap_or(i64::MAX);
+    let params = params![tenant, thread, run, attempt, &rows, user, agent, now, count];
     let answer = tx.query("events.append", sql, params).await?;
     let Some(before) = answer.first() else { return Ok(None) };
     let (seq, run_seq, epoch): (i64, i64, String) = (before.get(0), before.get(1), before.get(2));
