@@ -2,6 +2,7 @@
 
 mod blocking;
 mod driver;
+mod isolation;
 mod same;
 
 use std::net::SocketAddr;
