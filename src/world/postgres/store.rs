@@ -61,7 +61,7 @@ impl Inner {
 
     /// Remembers a plan, unless a table in it may yet vanish.
     pub fn keep_plan(&mut self, text: &str, at: usize, params: &[Ty], planned: &Arc<Planned>) {
-        if self.db.catalog.tables.values().any(|table| table.creator.is_some()) {
+        if self.db.catalog.tables.values().any(|t| t.creator.is_some() || t.dropper.is_some()) {
             return;
         }
         if self.plans.len() >= PLANS_MAX {

@@ -44,7 +44,7 @@ pub fn undo(cx: &mut Cx<'_>, undo: Undo) {
 pub fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<()> {
     let name = object_name(&create.name)?;
     refuse_rare(create)?;
-    if cx.db.catalog.is_taken(&name) {
+    if cx.db.catalog.is_taken(&name, cx.db.own(cx.pid)) {
         if create.if_not_exists {
             notice(cx, "42P07", format!("relation \"{name}\" already exists, skipping"));
             return Ok(());
@@ -60,6 +60,7 @@ pub fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<()> {
         checks: Vec::new(),
         foreign_keys: Vec::new(),
         creator,
+        dropper: None,
     };
     for definition in &create.columns {
         add_column(cx, &mut table, definition)?;
@@ -204,7 +205,7 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
         Some(name) => object_name(name)?,
         None => free_name(cx, &table, format!("{}_{}_idx", table.name, words.join("_"))),
     };
-    if cx.db.catalog.is_taken(&name) {
+    if cx.db.catalog.is_taken(&name, cx.db.own(cx.pid)) {
         if create.if_not_exists {
             notice(cx, "42P07", format!("relation \"{name}\" already exists, skipping"));
             return Ok(());
@@ -283,7 +284,7 @@ pub fn create_sequence(
     if_not_exists: bool,
 ) -> Step<()> {
     let name = object_name(name)?;
-    if cx.db.catalog.is_taken(&name) {
+    if cx.db.catalog.is_taken(&name, cx.db.own(cx.pid)) {
         if if_not_exists {
             notice(cx, "42P07", format!("relation \"{name}\" already exists, skipping"));
             return Ok(());

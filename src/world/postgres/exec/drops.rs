@@ -124,18 +124,9 @@ fn drop_table(cx: &mut Cx<'_>, table: &Arc<Table>, dropped: &[Oid], cascade: boo
         changed.foreign_keys.retain(|foreign| foreign.target != table.oid);
         alter(cx, &current, changed);
     }
-    cx.db.xid(cx.pid);
-    let sequences = cx.db.catalog.sequences.iter();
-    let owned: Vec<u32> =
-        sequences.filter(|(_, s)| s.owner == Some(table.oid)).map(|(oid, _)| *oid).collect();
-    for oid in owned {
-        if let Some(sequence) = cx.db.catalog.sequences.remove(&oid) {
-            undo(cx, Undo::DropSequence(oid, sequence));
-        }
-    }
-    let heap = cx.db.heaps.remove(&table.oid).unwrap_or_default();
-    cx.db.catalog.remove(table.oid);
-    undo(cx, Undo::DropTable(table.clone(), heap));
+    let by = Some(cx.db.xid(cx.pid));
+    cx.db.catalog.put(Arc::new(Table { dropper: by, ..(**table).clone() }));
+    undo(cx, Undo::DropTable(table.oid));
     Ok(())
 }
 

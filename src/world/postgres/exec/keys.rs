@@ -92,7 +92,7 @@ fn index_columns(table: &Table, columns: &[ast::IndexColumn]) -> Result<Vec<usiz
 /// A name that is free, made from `wanted` with a number if need be.
 pub fn free_name(cx: &Cx<'_>, table: &Table, wanted: String) -> String {
     let taken = |name: &str| {
-        cx.db.catalog.is_taken(name)
+        cx.db.catalog.is_taken(name, cx.db.own(cx.pid))
             || table.indexes.iter().any(|index| !index.dropped && *index.name == *name)
             || table.checks.iter().any(|check| *check.name == *name)
             || table.foreign_keys.iter().any(|key| *key.name == *name)

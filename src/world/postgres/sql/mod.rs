@@ -1,6 +1,7 @@
 //! From SQL text to a plan: parsing, name and type resolution. Must never read a row.
 
 mod analyze;
+mod conflict;
 mod expression;
 mod from;
 mod functions;

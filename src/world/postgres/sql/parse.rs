@@ -26,6 +26,10 @@ const KNOWN_MAX: usize = 4_096;
 pub const NO_KEY: &str = "\u{1}no key";
 pub const KEY: &str = "\u{1}key";
 
+/// Begins the one column of a conflict target that is more than columns; what follows is a query
+/// with the target's expressions and its condition.
+pub const TARGET: &str = "\u{1}target ";
+
 impl Parses {
     pub const fn new() -> Parses {
         Parses { known: BTreeMap::new() }
@@ -76,8 +80,46 @@ fn keyword(name: &str, span: sqlparser::tokenizer::Span) -> TokenWithSpan {
     TokenWithSpan { token: Token::make_keyword(name), span }
 }
 
+/// `ON CONFLICT (expressions) WHERE condition DO`: what stands between, as one marked column, and
+/// how many tokens it took. `None` if columns are all there is, which sqlparser knows.
+fn rewrite_target(rest: &[TokenWithSpan]) -> Option<(TokenWithSpan, usize)> {
+    let mut depth = 0;
+    let end = rest.iter().position(|token| {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            _ => {}
+        }
+        depth == 0 && word(&token.token) == Some(Keyword::DO)
+    })?;
+    let target = &rest[..end];
+    let plain = |t: &TokenWithSpan| matches!(t.token, Token::Word(_) | Token::Comma);
+    let columns = target.len() >= 2
+        && target[1..target.len() - 1].iter().all(plain)
+        && target.last().is_some_and(|t| t.token == Token::RParen);
+    if columns || target.first()?.token != Token::LParen {
+        return None;
+    }
+    let close = target.iter().enumerate().scan(0, |depth, (at, token)| {
+        match token.token {
+            Token::LParen => *depth += 1,
+            Token::RParen => *depth -= 1,
+            _ => {}
+        }
+        Some((at, *depth))
+    });
+    let close = close.into_iter().find(|(_, depth)| *depth == 0)?.0;
+    let text = |tokens: &[TokenWithSpan]| {
+        tokens.iter().map(|t| t.token.to_string()).collect::<Vec<String>>().join(" ")
+    };
+    let query =
+        format!("{TARGET}SELECT {} {}", text(&target[1..close]), text(&target[close + 1..]));
+    Some((marker(&query, target[0].span), end))
+}
+
 /// `FOR NO KEY UPDATE` and `FOR KEY SHARE` become `FOR UPDATE OF marker`, and lists after OF
-/// become dotted names, which is how far sqlparser's lock clause goes.
+/// become dotted names, which is how far sqlparser's lock clause goes; so does what a conflict
+/// target has beside columns.
 fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let tokens: Vec<TokenWithSpan> =
         tokens.into_iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect();
@@ -87,6 +129,17 @@ fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         let is = |n: usize, keyword: Keyword| {
             tokens.get(at + n).is_some_and(|t| word(&t.token) == Some(keyword))
         };
+        if is(0, Keyword::ON)
+            && is(1, Keyword::CONFLICT)
+            && let Some((target, used)) = rewrite_target(&tokens[at + 2..])
+        {
+            let span = target.span;
+            let paren = |token: Token| TokenWithSpan { token, span };
+            out.extend([tokens[at].clone(), tokens[at + 1].clone()]);
+            out.extend([paren(Token::LParen), target, paren(Token::RParen)]);
+            at += 2 + used;
+            continue;
+        }
         let (mark, verb, used) = if !is(0, Keyword::FOR) {
             (None, "", 0)
         } else if is(1, Keyword::NO) && is(2, Keyword::KEY) && is(3, Keyword::UPDATE) {

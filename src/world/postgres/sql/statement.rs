@@ -14,9 +14,9 @@ use super::plan::{
 };
 use super::query::{plain_query, split};
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
-use crate::world::postgres::error::{PgError, Result, common};
+use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::Db;
-use crate::world::postgres::storage::catalog::{Column, IndexPart, Table};
+use crate::world::postgres::storage::catalog::{Column, Table};
 use crate::world::postgres::storage::heap::Strength;
 use crate::world::postgres::storage::locks::Pid;
 use crate::world::postgres::types::Ty;
@@ -222,7 +222,7 @@ impl Analyzer<'_> {
     fn conflict(&self, on: &ast::OnConflict, table: &Arc<Table>, alias: &str) -> Result<Conflict> {
         let arbiters = match &on.conflict_target {
             None => Vec::new(),
-            Some(ast::ConflictTarget::Columns(names)) => arbiters(names, table)?,
+            Some(ast::ConflictTarget::Columns(names)) => self.arbiters(names, table)?,
             Some(ast::ConflictTarget::OnConstraint(name)) => {
                 let name = object_name(name)?;
                 let wanted = |index: &crate::world::postgres::storage::catalog::Index| {
@@ -443,38 +443,4 @@ fn default_of(column: &Column) -> Expr {
 fn is_default(expr: &ast::Expr) -> bool {
     matches!(expr, ast::Expr::Identifier(name) if name.quote_style.is_none()
         && name.value.eq_ignore_ascii_case("default"))
-}
-
-/// The unique indexes whose columns are exactly the conflict target's.
-fn arbiters(names: &[ast::Ident], table: &Table) -> Result<Vec<usize>> {
-    let mut wanted = Vec::with_capacity(names.len());
-    for name in names {
-        let name = ident(name);
-        wanted.push(table.column(&name).ok_or_else(|| common::no_column(&name))?);
-    }
-    wanted.sort_unstable();
-    let fits = |parts: &[IndexPart]| {
-        let columns = parts.iter().map(|part| match part {
-            IndexPart::Column(column) => Some(*column),
-            IndexPart::Expression(..) => None,
-        });
-        let Some(mut columns) = columns.collect::<Option<Vec<usize>>>() else { return false };
-        columns.sort_unstable();
-        columns == wanted
-    };
-    let found: Vec<usize> = table
-        .indexes
-        .iter()
-        .enumerate()
-        .filter(|(_, index)| index.unique && !index.dropped && index.predicate.is_none())
-        .filter(|(_, index)| fits(&index.parts))
-        .map(|(at, _)| at)
-        .collect();
-    if found.is_empty() {
-        return Err(PgError::new(
-            "42P10",
-            "there is no unique or exclusion constraint matching the ON CONFLICT specification",
-        ));
-    }
-    Ok(found)
 }

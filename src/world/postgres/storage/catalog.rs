@@ -92,9 +92,17 @@ pub struct Table {
     pub foreign_keys: Vec<ForeignKey>,
     /// The transaction that creates it, until it commits: nobody else finds it by name.
     pub creator: Option<Xid>,
+    /// The transaction that drops it, until it commits: only that one finds it no more.
+    pub dropper: Option<Xid>,
 }
 
 impl Table {
+    /// Whether a transaction with these ids finds it.
+    fn is_there(&self, own: &[Xid]) -> bool {
+        let created = self.creator.is_none_or(|creator| own.contains(&creator));
+        created && !self.dropper.is_some_and(|dropper| own.contains(&dropper))
+    }
+
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| !column.dropped && &*column.name == name)
     }
@@ -152,23 +160,31 @@ impl Catalog {
             .iter()
             .rev()
             .filter_map(|oid| self.tables.get(oid))
-            .find(|table| table.creator.is_none_or(|creator| own.contains(&creator)))
+            .find(|table| table.is_there(own))
     }
 
     pub fn sequence(&self, name: &str) -> Option<Oid> {
         self.sequences.iter().find(|(_, sequence)| &*sequence.name == name).map(|(oid, _)| *oid)
     }
 
-    /// Whether a table, index or sequence has this name.
-    pub fn is_taken(&self, name: &str) -> bool {
-        self.names.get(name).is_some_and(|oids| !oids.is_empty())
-            || self.sequence(name).is_some()
-            || self.index(name).is_some()
+    /// Whether a table, index or sequence has this name, but for those that `own` drops.
+    pub fn is_taken(&self, name: &str, own: &[Xid]) -> bool {
+        let stays = |oid: &Oid| {
+            let dropper = self.tables.get(oid).and_then(|table| table.dropper);
+            !dropper.is_some_and(|dropper| own.contains(&dropper))
+        };
+        let sequence = || {
+            let oid = self.sequence(name)?;
+            self.sequences[&oid].owner.is_none_or(|owner| stays(&owner)).then_some(())
+        };
+        self.names.get(name).is_some_and(|oids| oids.iter().any(stays))
+            || sequence().is_some()
+            || self.index(name).is_some_and(|(oid, _)| stays(&oid))
     }
 
     /// The table and position of an index.
     pub fn index(&self, name: &str) -> Option<(Oid, usize)> {
-        self.tables.values().find_map(|table| {
+        self.tables.values().rev().find_map(|table| {
             let at = table.indexes.iter().position(|i| !i.dropped && &*i.name == name)?;
             Some((table.oid, at))
         })
@@ -198,6 +214,7 @@ impl Catalog {
     }
 
     /// Foreign keys that point at a table: the pointing table and the constraint's position.
+    /// A table that is about to vanish points at nothing.
     pub fn referrers(&self, target: Oid) -> Vec<(Arc<Table>, usize)> {
         let pointing = |table: &Arc<Table>| -> Vec<(Arc<Table>, usize)> {
             let keys = table.foreign_keys.iter().enumerate();
@@ -205,6 +222,6 @@ impl Catalog {
                 .map(|(at, _)| (table.clone(), at))
                 .collect()
         };
-        self.tables.values().flat_map(pointing).collect()
+        self.tables.values().filter(|table| table.dropper.is_none()).flat_map(pointing).collect()
     }
 }

@@ -39,7 +39,7 @@ pub enum Undo {
     CreateTable(Oid),
     /// The definition before a change.
     AlterTable(Arc<Table>),
-    DropTable(Arc<Table>, Heap),
+    DropTable(Oid),
     Truncate(Oid, Heap),
     CreateSequence(Oid),
     DropSequence(Oid, Sequence),
@@ -222,9 +222,11 @@ impl Db {
                 self.heaps.remove(&oid);
             }
             Undo::AlterTable(table) => self.catalog.put(table),
-            Undo::DropTable(table, heap) => {
-                self.heaps.insert(table.oid, heap);
-                self.catalog.put(table);
+            Undo::DropTable(oid) => {
+                if let Some(table) = self.catalog.tables.get(&oid) {
+                    let kept = Table { dropper: None, ..(**table).clone() };
+                    self.catalog.put(Arc::new(kept));
+                }
             }
             Undo::Truncate(oid, heap) => {
                 self.heaps.insert(oid, heap);
@@ -274,6 +276,11 @@ impl Db {
                 if let Some(mark) = heap.and_then(|version| version.writer(&self.xacts)) {
                     self.dead.push_back((mark.xid, oid, tid));
                 }
+            }
+            Undo::DropTable(oid) => {
+                self.catalog.remove(oid);
+                self.catalog.sequences.retain(|_, sequence| sequence.owner != Some(oid));
+                self.heaps.remove(&oid);
             }
             Undo::CreateTable(oid) => {
                 if let Some(table) = self.catalog.tables.get(&oid) {

@@ -1,0 +1,105 @@
+//! Which unique indexes an ON CONFLICT target means (PostgreSQL 15, INSERT).
+//! Must never choose one whose predicate the target does not repeat.
+
+use sqlparser::ast;
+
+use super::analyze::Analyzer;
+use super::names::ident;
+use super::parse::{TARGET, parse};
+use super::plan::Expr;
+use crate::world::postgres::error::{PgError, Result, common};
+use crate::world::postgres::storage::catalog::{Index, IndexPart, Table};
+
+/// What a target asks for. Expressions are compared as they are analysed, by their text.
+#[derive(Default)]
+struct Wanted {
+    columns: Vec<usize>,
+    expressions: Vec<String>,
+    condition: Option<Expr>,
+}
+
+impl Wanted {
+    fn fits(&self, index: &Index) -> bool {
+        let mut columns: Vec<usize> = Vec::new();
+        let mut expressions: Vec<String> = Vec::new();
+        for part in &index.parts {
+            match part {
+                IndexPart::Column(column) => columns.push(*column),
+                IndexPart::Expression(expr, ..) => expressions.push(format!("{expr:?}")),
+            }
+        }
+        columns.sort_unstable();
+        expressions.sort_unstable();
+        let implied = index.predicate.as_ref().is_none_or(|predicate| {
+            self.condition.as_ref().is_some_and(|condition| implies(condition, predicate))
+        });
+        index.unique
+            && !index.dropped
+            && implied
+            && columns == self.columns
+            && expressions == self.expressions
+    }
+}
+
+/// Whether the condition is the predicate, or has it among what it joins by AND.
+fn implies(condition: &Expr, predicate: &Expr) -> bool {
+    if format!("{condition:?}") == format!("{predicate:?}") {
+        return true;
+    }
+    matches!(condition, Expr::And(all) if all.iter().any(|part| implies(part, predicate)))
+}
+
+impl Analyzer<'_> {
+    /// Positions of the indexes that the target of ON CONFLICT names.
+    pub fn arbiters(&self, names: &[ast::Ident], table: &Table) -> Result<Vec<usize>> {
+        let mut wanted = match names {
+            [one] if one.value.starts_with(TARGET) => {
+                self.wanted(&one.value[TARGET.len()..], table)?
+            }
+            names => {
+                let column = |name: &ast::Ident| {
+                    let name = ident(name);
+                    table.column(&name).ok_or_else(|| common::no_column(&name))
+                };
+                let columns = names.iter().map(column).collect::<Result<Vec<usize>>>()?;
+                Wanted { columns, ..Wanted::default() }
+            }
+        };
+        wanted.columns.sort_unstable();
+        wanted.expressions.sort_unstable();
+        let indexes = table.indexes.iter().enumerate();
+        let found: Vec<usize> =
+            indexes.filter(|(_, index)| wanted.fits(index)).map(|(at, _)| at).collect();
+        if found.is_empty() {
+            let message = "there is no unique or exclusion constraint matching the ON CONFLICT \
+                           specification";
+            return Err(PgError::new("42P10", message));
+        }
+        Ok(found)
+    }
+
+    /// A target that is more than columns, as the query that the parser made of it.
+    fn wanted(&self, query: &str, table: &Table) -> Result<Wanted> {
+        let parsed = parse(query)?;
+        let select = match parsed.first().map(|statement| &**statement) {
+            Some(ast::Statement::Query(query)) => query.body.as_select(),
+            _ => None,
+        };
+        let select = select.ok_or_else(|| PgError::unsupported("this conflict target"))?;
+        let mut wanted = Wanted::default();
+        for item in &select.projection {
+            let ast::SelectItem::UnnamedExpr(expr) = item else {
+                return Err(PgError::unsupported("this conflict target"));
+            };
+            match self.settle(self.table_expr(expr, table)?)?.expr {
+                Expr::Column { depth: 0, index } => wanted.columns.push(index),
+                other => wanted.expressions.push(format!("{other:?}")),
+            }
+        }
+        if let Some(condition) = &select.selection {
+            let typed = self.table_expr(condition, table)?;
+            wanted.condition = Some(self.condition(typed, "WHERE")?);
+        }
+        Ok(wanted)
+    }
+}
