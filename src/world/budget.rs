@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Reason;
 
 /// Steps between two looks at the real clock.
-const WALL_CHECK_STEPS: u64 = 1024;
+const WALL_CHECK_STEPS: u64 = 256;
 
 pub struct Budget {
     steps_max: u64,
