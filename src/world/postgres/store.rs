@@ -28,8 +28,18 @@ impl Default for Settings {
     }
 }
 
-/// Plans by text, the statement's place in it, and the types of its parameters.
-type Plans = BTreeMap<Arc<str>, Vec<(usize, Vec<Ty>, Arc<Planned>)>>;
+/// Plans by text.
+type Plans = BTreeMap<Arc<str>, Vec<(Key, Arc<Planned>)>>;
+
+/// What a plan depends on beside the text and the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Key {
+    /// The statement's place in the text.
+    at: usize,
+    params: Vec<Ty>,
+    /// Whose privileges and policies it has; superusers are all alike.
+    role: Option<Arc<str>>,
+}
 
 #[derive(Default)]
 pub struct Inner {
@@ -50,27 +60,50 @@ impl Inner {
         Ok(parsed)
     }
 
-    /// A plan that is still good for the catalogue.
-    pub fn plan(&self, text: &str, at: usize, params: &[Ty]) -> Option<Arc<Planned>> {
+    /// A plan that is still good for the catalogue and the session's role.
+    pub fn plan(&self, pid: Pid, text: &str, at: usize, params: &[Ty]) -> Option<Arc<Planned>> {
         let known = self.plans.get(text)?;
-        let found = known.iter().find(|(place, types, planned)| {
-            *place == at && types == params && planned.version == self.db.catalog.version
+        let proc = self.db.proc(pid);
+        let role = self.restricted(pid);
+        if role.is_some() && proc.parameter("row_security") == "off" {
+            return None;
+        }
+        let found = known.iter().find(|(key, planned)| {
+            key.at == at
+                && key.params == params
+                && key.role.as_deref() == role
+                && planned.version == self.db.catalog.version
         });
-        found.map(|(.., planned)| planned.clone())
+        found.map(|(_, planned)| planned.clone())
+    }
+
+    /// The session's role, unless it may do everything.
+    fn restricted(&self, pid: Pid) -> Option<&str> {
+        let role = self.db.proc(pid).role();
+        (!self.db.catalog.roles.is_superuser(role)).then_some(role)
     }
 
     /// Remembers a plan, unless a table in it may yet vanish.
-    pub fn keep_plan(&mut self, text: &str, at: usize, params: &[Ty], planned: &Arc<Planned>) {
-        if self.db.catalog.tables.values().any(|t| t.creator.is_some() || t.dropper.is_some()) {
+    pub fn keep_plan(
+        &mut self,
+        pid: Pid,
+        text: &str,
+        at: usize,
+        params: &[Ty],
+        planned: &Arc<Planned>,
+    ) {
+        let mut tables = self.db.catalog.tables.values();
+        if tables.any(|table| table.creator.is_some() || table.dropper.is_some()) {
             return;
         }
         if self.plans.len() >= PLANS_MAX {
             self.plans.clear();
         }
         let version = self.db.catalog.version;
+        let role = self.restricted(pid).map(Into::into);
         let known = self.plans.entry(text.into()).or_default();
-        known.retain(|(.., old)| old.version == version);
-        known.push((at, params.to_vec(), planned.clone()));
+        known.retain(|(_, old)| old.version == version);
+        known.push((Key { at, params: params.to_vec(), role }, planned.clone()));
     }
 }
 

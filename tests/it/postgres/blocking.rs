@@ -243,3 +243,35 @@ fn table_locks_queue_behind_each_other() {
          2: COMMIT",
     );
 }
+
+#[test]
+fn a_dropped_table_is_there_for_the_others_until_the_commit() {
+    same(
+        "1: CREATE TABLE d (id int); CREATE TABLE p (id int PRIMARY KEY)
+         1: CREATE TABLE c (id int REFERENCES p); INSERT INTO p VALUES (1)
+         1: BEGIN; DROP TABLE d
+         1: SELECT * FROM d
+         2: SELECT * FROM d
+         1: ROLLBACK
+         1: SELECT * FROM d
+         1: BEGIN; DROP TABLE c
+         2: DELETE FROM p
+         1: COMMIT
+         1: BEGIN; DROP TABLE d
+         2: SELECT * FROM d
+         1: CREATE TABLE d (other int)
+         1: COMMIT
+         2: SELECT * FROM d",
+    );
+}
+
+#[test]
+fn a_query_within_an_expression_locks_its_tables() {
+    same(
+        "1: CREATE TABLE a (id int); CREATE TABLE b (id int)
+         1: BEGIN; LOCK TABLE b IN ACCESS EXCLUSIVE MODE
+         2: SELECT 1 WHERE EXISTS (SELECT 1 FROM b)
+         3: UPDATE a SET id = (SELECT max(id) FROM b)
+         1: COMMIT",
+    );
+}

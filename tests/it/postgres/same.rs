@@ -39,6 +39,11 @@ fn types_and_functions_answer_as_postgresql_does() {
 }
 
 #[test]
+fn roles_and_row_policies_answer_as_postgresql_does() {
+    same(include_str!("same/rows.sql"));
+}
+
+#[test]
 fn transactions_answer_as_postgresql_does() {
     same(include_str!("same/transactions.sql"));
 }

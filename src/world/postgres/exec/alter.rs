@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation};
 
 use super::ddl::{self, build_index};
-use super::{Cx, Frame, eval, keys};
+use super::{Cx, Frame, eval, keys, roles};
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::sql::{ident, object_name};
 use crate::world::postgres::storage::catalog::Table;
@@ -16,9 +16,12 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
     let name = object_name(&parsed.name)?;
     let found = cx.db.table(&name, cx.pid);
     if found.is_err() && parsed.if_exists {
+        ddl::notice(cx, "00000", format!("relation \"{name}\" does not exist, skipping"));
         return Ok(());
     }
-    let oid = found?.oid;
+    let found = found?;
+    roles::require_owner(cx, &found)?;
+    let oid = found.oid;
     cx.lock_table(oid, Mode::AccessExclusive)?;
     for operation in &parsed.operations {
         let table = cx.db.table_by_oid(oid)?;
@@ -67,7 +70,7 @@ fn apply(
             build_new(cx, table, changed)
         }
         AlterTableOperation::DropConstraint { name, if_exists, .. } => {
-            drop_constraint(changed, &ident(name), *if_exists)
+            drop_constraint(cx, changed, &ident(name), *if_exists)
         }
         AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
             let old = ident(old_column_name);
@@ -86,7 +89,17 @@ fn apply(
             let at = table.column(&name).ok_or_else(|| no_column(table, &name))?;
             alter_column(cx, changed, at, op)
         }
-        AlterTableOperation::OwnerTo { .. } => Ok(()),
+        AlterTableOperation::OwnerTo { new_owner } => Ok(roles::give(cx, changed, new_owner)?),
+        AlterTableOperation::EnableRowLevelSecurity
+        | AlterTableOperation::DisableRowLevelSecurity => {
+            changed.security.enabled = *operation == AlterTableOperation::EnableRowLevelSecurity;
+            Ok(())
+        }
+        AlterTableOperation::ForceRowLevelSecurity
+        | AlterTableOperation::NoForceRowLevelSecurity => {
+            changed.security.forced = *operation == AlterTableOperation::ForceRowLevelSecurity;
+            Ok(())
+        }
         other => Err(PgError::unsupported(format_args!("ALTER TABLE {other}")).into()),
     }
 }
@@ -161,7 +174,7 @@ fn drop_column(changed: &mut Table, at: usize) {
     changed.foreign_keys.retain(|key| !key.columns.contains(&at));
 }
 
-fn drop_constraint(changed: &mut Table, name: &str, if_exists: bool) -> Step<()> {
+fn drop_constraint(cx: &mut Cx<'_>, changed: &mut Table, name: &str, if_exists: bool) -> Step<()> {
     let before = (changed.checks.len(), changed.foreign_keys.len());
     changed.checks.retain(|check| *check.name != *name);
     changed.foreign_keys.retain(|key| *key.name != *name);
@@ -171,11 +184,15 @@ fn drop_constraint(changed: &mut Table, name: &str, if_exists: bool) -> Step<()>
             (index.dropped, found) = (true, true);
         }
     }
-    if found || if_exists {
+    if found {
         return Ok(());
     }
     let relation = &changed.name;
     let message = format!("constraint \"{name}\" of relation \"{relation}\" does not exist");
+    if if_exists {
+        ddl::notice(cx, "00000", format!("{message}, skipping"));
+        return Ok(());
+    }
     Err(PgError::new("42704", message).into())
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Cx, Frame, eval, is_true};
 use crate::world::postgres::error::{PgError, Step};
+use crate::world::postgres::sql::RowCheck;
 use crate::world::postgres::storage::catalog::{Index, IndexPart, Table};
 use crate::world::postgres::storage::heap::Tid;
 use crate::world::postgres::types::{Datum, Row, to_text};
@@ -16,6 +17,30 @@ fn row_text(table: &Table, row: &[Datum]) -> String {
         datum => to_text(datum, column.ty),
     });
     texts.collect::<Vec<String>>().join(", ")
+}
+
+/// Row-level security: 42501 for a row that no policy lets in.
+pub fn check_policies(
+    cx: &mut Cx<'_>,
+    table: &Table,
+    checks: &[RowCheck],
+    existing: bool,
+    row: &Row,
+) -> Step<()> {
+    for check in checks.iter().filter(|check| check.existing == existing) {
+        if is_true(&check.expr, cx, &Frame::of(row))? {
+            continue;
+        }
+        let policy = check.policy.as_ref().map(|name| format!(" \"{name}\""));
+        let which = if existing { " (USING expression)" } else { "" };
+        let message = format!(
+            "new row violates row-level security policy{}{which} for table \"{}\"",
+            policy.unwrap_or_default(),
+            table.name
+        );
+        return Err(PgError::new("42501", message).into());
+    }
+    Ok(())
 }
 
 pub fn check_row(cx: &mut Cx<'_>, table: &Table, row: &[Datum]) -> Step<()> {

@@ -7,7 +7,7 @@ use sqlparser::ast::{self, ColumnOption};
 
 use super::constraint::{index_key, unique_violation};
 use super::keys::{column_constraints, free_name, table_constraint};
-use super::{Cx, State};
+use super::{Cx, State, roles};
 use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::sql::{
     Analyzer, Context, Expr, data_type, ident, is_serial, object_name,
@@ -15,21 +15,14 @@ use crate::world::postgres::sql::{
 use crate::world::postgres::storage::catalog::{Column, Index, IndexPart, Sequence, Table};
 use crate::world::postgres::storage::heap::{Heap, Tid};
 use crate::world::postgres::storage::locks::{Mode, Pid};
+use crate::world::postgres::storage::roles::{Acl, Security};
 use crate::world::postgres::storage::xact::Fate;
 use crate::world::postgres::storage::{Db, Undo};
 use crate::world::postgres::types::{Row, Ty};
 
 /// An analysis outside any query, for defaults and checks.
 pub fn analyzer(db: &Db, pid: Pid) -> Analyzer<'_> {
-    Analyzer {
-        db,
-        pid,
-        text: "",
-        params: Vec::new().into(),
-        slots: 0.into(),
-        caches: 0.into(),
-        ctes: Vec::new().into(),
-    }
+    Analyzer::new(db, pid, "", &[])
 }
 
 pub fn notice(cx: &mut Cx<'_>, code: &'static str, message: String) {
@@ -51,6 +44,7 @@ pub fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<()> {
         }
         return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")).into());
     }
+    roles::require_create(cx)?;
     let creator = Some(cx.db.xid(cx.pid));
     let mut table = Table {
         oid: cx.db.catalog.new_oid(),
@@ -59,6 +53,7 @@ pub fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<()> {
         indexes: Vec::new(),
         checks: Vec::new(),
         foreign_keys: Vec::new(),
+        security: Security::owned_by(cx.db.proc(cx.pid).role()),
         creator,
         dropper: None,
     };
@@ -99,6 +94,10 @@ fn refuse_rare(create: &ast::CreateTable) -> Result<()> {
 /// Adds a column without its constraints, which may name columns that come later.
 pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDef) -> Result<()> {
     let name = ident(&definition.name);
+    if table.column(&name).is_some() && !cx.db.catalog.tables.contains_key(&table.oid) {
+        let message = format!("column \"{name}\" specified more than once");
+        return Err(PgError::new("42701", message));
+    }
     if table.column(&name).is_some() {
         let relation = &table.name;
         let message = format!("column \"{name}\" of relation \"{relation}\" already exists");
@@ -163,6 +162,8 @@ fn own_sequence(cx: &mut Cx<'_>, table: &Table, column: &str, ty: Ty) -> Result<
         cycle: false,
         called: false,
         owner: Some(table.oid),
+        role: table.security.owner.clone(),
+        acl: Acl::default(),
     };
     cx.db.catalog.sequences.insert(oid, sequence);
     undo(cx, Undo::CreateSequence(oid));
@@ -177,6 +178,7 @@ fn own_sequence(cx: &mut Cx<'_>, table: &Table, column: &str, ty: Ty) -> Result<
 
 pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
     let table = cx.db.table(&object_name(&create.table_name)?, cx.pid)?;
+    roles::require_owner(cx, &table)?;
     cx.lock_table(table.oid, Mode::Share)?;
     let table = cx.db.table_by_oid(table.oid)?;
     let mut parts = Vec::with_capacity(create.columns.len());
@@ -300,6 +302,8 @@ pub fn create_sequence(
         cycle: false,
         called: false,
         owner: None,
+        role: cx.db.proc(cx.pid).role().into(),
+        acl: Acl::default(),
     };
     for option in options {
         match option {

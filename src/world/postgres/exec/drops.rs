@@ -4,19 +4,22 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self};
 
-use super::Cx;
 use super::ddl::{alter, notice, undo};
+use super::{Cx, roles};
 use crate::world::postgres::error::{PgError, Result, Step};
-use crate::world::postgres::sql::object_name;
+use crate::world::postgres::sql::{Analyzer, object_name};
 use crate::world::postgres::storage::Undo;
 use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::storage::heap::Heap;
 use crate::world::postgres::storage::locks::{Mode, Oid};
+use crate::world::postgres::storage::roles::Privileges;
 
 pub fn truncate(cx: &mut Cx<'_>, truncate: &ast::Truncate) -> Step<()> {
     let mut oids: Vec<Oid> = Vec::new();
     for target in &truncate.table_names {
-        oids.push(cx.db.table(&object_name(&target.name)?, cx.pid)?.oid);
+        let table = cx.db.table(&object_name(&target.name)?, cx.pid)?;
+        Analyzer::new(cx.db, cx.pid, "", &[]).guard(&table, Privileges::TRUNCATE)?;
+        oids.push(table.oid);
     }
     let cascade = truncate.cascade == Some(ast::CascadeOption::Cascade);
     let mut at = 0;
@@ -62,6 +65,9 @@ pub fn drop_objects(
         match object {
             ast::ObjectType::Index => drop_index(cx, &name, if_exists)?,
             ast::ObjectType::Sequence => drop_sequence(cx, &name, if_exists)?,
+            ast::ObjectType::Role | ast::ObjectType::User => {
+                roles::drop_role(cx, &name, if_exists)?;
+            }
             other => return Err(PgError::unsupported(format_args!("DROP {other}")).into()),
         }
     }
@@ -78,7 +84,11 @@ fn drop_tables(
     let names = names.iter().map(object_name).collect::<Result<Vec<String>>>()?;
     for name in &names {
         if let Ok(table) = cx.db.table(name, cx.pid) {
+            roles::require_owner(cx, &table)?;
             cx.lock_table(table.oid, Mode::AccessExclusive)?;
+            for key in &table.foreign_keys {
+                cx.lock_table(key.target, Mode::AccessExclusive)?;
+            }
         }
     }
     let mut tables = Vec::with_capacity(names.len());
@@ -118,6 +128,9 @@ fn drop_table(cx: &mut Cx<'_>, table: &Arc<Table>, dropped: &[Oid], cascade: boo
         let hint = "Use DROP ... CASCADE to drop the dependent objects too.";
         return Err(PgError::new("2BP01", message).detail(lines.join("\n")).hint(hint).into());
     }
+    if cascade {
+        tell_cascade(cx, &pointing);
+    }
     for (child, _) in pointing {
         let current = cx.db.table_by_oid(child.oid)?;
         let mut changed = (*current).clone();
@@ -128,6 +141,22 @@ fn drop_table(cx: &mut Cx<'_>, table: &Arc<Table>, dropped: &[Oid], cascade: boo
     cx.db.catalog.put(Arc::new(Table { dropper: by, ..(**table).clone() }));
     undo(cx, Undo::DropTable(table.oid));
     Ok(())
+}
+
+/// PostgreSQL says what else goes.
+fn tell_cascade(cx: &mut Cx<'_>, pointing: &[(Arc<Table>, usize)]) {
+    let line = |(child, key): &(Arc<Table>, usize)| {
+        let constraint = &child.foreign_keys[*key].name;
+        format!("drop cascades to constraint {constraint} on table {}", child.name)
+    };
+    let lines: Vec<String> = pointing.iter().map(line).collect();
+    let told = match lines.as_slice() {
+        [] => return,
+        [only] => PgError::new("00000", only),
+        all => PgError::new("00000", format!("drop cascades to {} other objects", all.len()))
+            .detail(all.join("\n")),
+    };
+    cx.db.proc_mut(cx.pid).notices.push(told.severity("NOTICE"));
 }
 
 fn drop_index(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {

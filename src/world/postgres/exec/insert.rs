@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::constraint::{check_row, check_unique, find_conflict, index_keys};
+use super::constraint::{check_policies, check_row, check_unique, find_conflict, index_keys};
 use super::foreign;
 use super::modify::{Change, put_version, replace};
 use super::query::{CteRun, QueryRun, project};
@@ -75,6 +75,7 @@ impl<'p> InsertRun<'p> {
         let Some(row) = &self.source_row else { return Ok(false) };
         let proposed = project(&self.insert.values, cx, &Frame::of(row))?;
         self.source_row = None;
+        check_policies(cx, &self.insert.table, &self.insert.checks, false, &proposed)?;
         check_row(cx, &self.insert.table, &proposed)?;
         self.stage = Stage::Proposed(proposed);
         Ok(true)
@@ -146,6 +147,7 @@ impl<'p> InsertRun<'p> {
             if written_by_command(cx, table, tid) {
                 return Err(twice().into());
             }
+            check_policies(cx, table, &conflict.checks, true, &current)?;
             let both: Vec<Datum> = current.iter().chain(row.iter()).cloned().collect();
             if let Some(condition) = condition
                 && !is_true(condition, cx, &Frame::of(&both))?
@@ -158,7 +160,9 @@ impl<'p> InsertRun<'p> {
             for target in targets {
                 new[target.column] = eval(&target.value, cx, &Frame::of(&both))?;
             }
-            Box::new(Change::new(tid, new.into()))
+            let new: Row = new.into();
+            check_policies(cx, table, &conflict.checks, false, &new)?;
+            Box::new(Change::new(tid, new))
         };
         let done = replace(cx, table, &mut change);
         if done.is_err() {

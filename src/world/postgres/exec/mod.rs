@@ -15,6 +15,7 @@ mod insert;
 mod keys;
 mod modify;
 mod query;
+pub mod roles;
 mod scan;
 pub mod setting;
 mod tuple;
@@ -146,7 +147,9 @@ impl<'p> StatementRun<'p> {
     pub fn step(&mut self, db: &mut Db, pid: Pid, params: &[Datum]) -> Step<()> {
         let mut cx = Cx { db, pid, params, state: &mut self.state };
         if !self.locked {
-            lock_tables(&mut cx, &self.planned.plan)?;
+            for (oid, mode) in &self.planned.tables {
+                cx.lock_table(*oid, *mode)?;
+            }
             self.locked = true;
         }
         while !self.done {
@@ -180,14 +183,4 @@ impl<'p> StatementRun<'p> {
     pub fn columns(&self) -> Option<&'p [OutColumn]> {
         self.planned.plan.columns()
     }
-}
-
-/// The table locks a plan needs, taken before it runs.
-fn lock_tables(cx: &mut Cx<'_>, plan: &Plan) -> Step<()> {
-    let mut wanted = Vec::new();
-    scan::tables(plan, &mut wanted);
-    for (oid, mode) in wanted {
-        cx.lock_table(oid, mode)?;
-    }
-    Ok(())
 }

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use super::query::QueryRun;
 use super::{Cx, Frame, eval, is_true};
 use crate::world::postgres::error::Step;
-use crate::world::postgres::sql::{
-    Body, From, JoinKind, Lookup, Plan, Query, Relation, Scan, Select, Source,
-};
+use crate::world::postgres::sql::{From, JoinKind, Lookup, Relation, Scan, Select, Source};
 use crate::world::postgres::storage::heap::Tid;
-use crate::world::postgres::storage::locks::{Mode, Oid};
+use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::types::{Datum, Row};
 
 /// A query's row as it is put together, and which version each part came from.
@@ -454,65 +452,6 @@ impl Node<'_> {
                 run.left.fill(tuple, from);
                 run.right.fill(tuple, from);
             }
-        }
-    }
-}
-
-/// The tables a plan touches and the mode of lock each needs.
-pub fn tables(plan: &Plan, wanted: &mut Vec<(Oid, Mode)>) {
-    let (ctes, own) = match plan {
-        Plan::Query(query) => return query_tables(query, wanted),
-        Plan::Insert(insert) => {
-            query_tables(&insert.source, wanted);
-            (&insert.ctes, insert.table.oid)
-        }
-        Plan::Update(update) => {
-            select_tables(&update.source, wanted);
-            (&update.ctes, update.table.oid)
-        }
-        Plan::Delete(delete) => {
-            select_tables(&delete.source, wanted);
-            (&delete.ctes, delete.table.oid)
-        }
-    };
-    for cte in ctes {
-        tables(&cte.plan, wanted);
-    }
-    wanted.retain(|(oid, mode)| *oid != own || *mode != Mode::AccessShare);
-    wanted.push((own, Mode::RowExclusive));
-}
-
-fn select_tables(select: &Select, wanted: &mut Vec<(Oid, Mode)>) {
-    for relation in &select.relations {
-        match &relation.source {
-            Source::Table(table) => {
-                let entry = (table.oid, Mode::AccessShare);
-                if !wanted.contains(&entry) {
-                    wanted.push(entry);
-                }
-            }
-            Source::Query(query) => query_tables(query, wanted),
-            Source::Cte(_) | Source::Function { .. } => {}
-        }
-    }
-}
-
-fn query_tables(query: &Query, wanted: &mut Vec<(Oid, Mode)>) {
-    query.ctes.iter().for_each(|cte| tables(&cte.plan, wanted));
-    match &query.body {
-        Body::Select(select) => {
-            select_tables(select, wanted);
-            for lock in &query.locks {
-                if let Source::Table(table) = &select.relations[lock.relation].source {
-                    wanted.retain(|(oid, mode)| *oid != table.oid || *mode != Mode::AccessShare);
-                    wanted.push((table.oid, Mode::RowShare));
-                }
-            }
-        }
-        Body::Values(_) => {}
-        Body::Set { left, right, .. } => {
-            query_tables(left, wanted);
-            query_tables(right, wanted);
         }
     }
 }

@@ -8,33 +8,34 @@ use crate::world::postgres::storage::{Db, Isolation, Undo};
 const KNOWN: &[(&str, &str, Kind)] = &[
     ("application_name", "", Kind::Text),
     ("bytea_output", "hex", Kind::Text),
-    ("check_function_bodies", "on", Kind::Text),
+    ("check_function_bodies", "on", Kind::Flag),
     ("client_encoding", "UTF8", Kind::Text),
     ("client_min_messages", "notice", Kind::Text),
     ("datestyle", "ISO, MDY", Kind::Text),
     ("deadlock_timeout", "1000", Kind::Millis),
     ("default_transaction_isolation", "read committed", Kind::Isolation),
-    ("default_transaction_read_only", "off", Kind::Text),
-    ("enable_bitmapscan", "on", Kind::Text),
-    ("enable_indexonlyscan", "on", Kind::Text),
-    ("enable_indexscan", "on", Kind::Text),
-    ("enable_seqscan", "on", Kind::Text),
+    ("default_transaction_read_only", "off", Kind::Flag),
+    ("enable_bitmapscan", "on", Kind::Flag),
+    ("enable_indexonlyscan", "on", Kind::Flag),
+    ("enable_indexscan", "on", Kind::Flag),
+    ("enable_seqscan", "on", Kind::Flag),
     ("extra_float_digits", "1", Kind::Text),
     ("idle_in_transaction_session_timeout", "0", Kind::Millis),
     ("in_hot_standby", "off", Kind::Text),
     ("integer_datetimes", "on", Kind::Text),
     ("intervalstyle", "postgres", Kind::Text),
     ("is_superuser", "on", Kind::Text),
-    ("jit", "off", Kind::Text),
+    ("jit", "off", Kind::Flag),
     ("lock_timeout", "0", Kind::Millis),
     ("max_connections", "100", Kind::Text),
-    ("row_security", "on", Kind::Text),
+    ("role", "none", Kind::Text),
+    ("row_security", "on", Kind::Flag),
     ("search_path", "\"$user\", public", Kind::Text),
     ("server_encoding", "UTF8", Kind::Text),
     ("server_version", "15.0", Kind::Text),
     ("server_version_num", "150000", Kind::Text),
     ("session_authorization", "postgres", Kind::Text),
-    ("standard_conforming_strings", "on", Kind::Text),
+    ("standard_conforming_strings", "on", Kind::Flag),
     ("statement_timeout", "0", Kind::Millis),
     ("synchronous_commit", "on", Kind::Text),
     ("timezone", "UTC", Kind::Text),
@@ -65,7 +66,12 @@ enum Kind {
     Text,
     Millis,
     Isolation,
+    /// `on` or `off`.
+    Flag,
 }
+
+/// Words of `DateStyle` that dates are read and written by.
+const ISO_STYLES: &[&str] = &["ISO", "MDY", "US", "NONEURO"];
 
 fn unrecognized(name: &str) -> PgError {
     PgError::new("42704", format!("unrecognized configuration parameter \"{name}\""))
@@ -137,6 +143,22 @@ fn parse_millis(name: &str, value: &str) -> Result<String> {
     Ok((number * factor).to_string())
 }
 
+/// A boolean as PostgreSQL reads it: any unique beginning of its words.
+fn flag(name: &str, value: &str) -> Result<&'static str> {
+    let lower = value.to_lowercase();
+    let begins = |word: &str| !lower.is_empty() && word.starts_with(&lower);
+    match lower.as_str() {
+        "on" | "1" => Ok("on"),
+        "of" | "off" | "0" => Ok("off"),
+        _ if begins("true") || begins("yes") => Ok("on"),
+        _ if begins("false") || begins("no") => Ok("off"),
+        _ => {
+            let message = format!("parameter \"{name}\" requires a Boolean value");
+            Err(PgError::new("22023", message))
+        }
+    }
+}
+
 /// The isolation level by its name; SERIALIZABLE is refused.
 pub fn isolation(text: &str) -> Result<Isolation> {
     match text.to_lowercase().as_str() {
@@ -162,6 +184,7 @@ pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) 
             Kind::Text => value.to_owned(),
             Kind::Millis => parse_millis(&lower, value)?,
             Kind::Isolation => isolation(value)?.name().to_owned(),
+            Kind::Flag => flag(&lower, value)?.to_owned(),
         },
     };
     if lower == "transaction_isolation" {
@@ -169,6 +192,9 @@ pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) 
         return Ok(());
     }
     check(&lower, &value)?;
+    if lower == "role" && value != "none" {
+        check_role(db, pid, &value)?;
+    }
     let proc = db.proc_mut(pid);
     proc.parameters_version += 1;
     let before = proc.parameters.insert(lower.clone(), value);
@@ -176,6 +202,17 @@ pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) 
         txn.undo.push(Undo::Parameter(lower, before, local));
     }
     Ok(())
+}
+
+/// Whether the session's user may act as the role.
+fn check_role(db: &Db, pid: Pid, role: &str) -> Result<()> {
+    if !db.knows_role(role) {
+        return Err(PgError::new("22023", format!("role \"{role}\" does not exist")));
+    }
+    if db.catalog.roles.is_member(&db.proc(pid).user, role) {
+        return Ok(());
+    }
+    Err(PgError::new("42501", format!("permission denied to set role \"{role}\"")))
 }
 
 fn check(name: &str, value: &str) -> Result<()> {
@@ -190,6 +227,15 @@ fn check(name: &str, value: &str) -> Result<()> {
             if !matches!(upper.as_str(), "UTF8" | "UTF-8" | "UNICODE" | "SQL_ASCII") =>
         {
             Err(PgError::unsupported(format_args!("the client encoding {value}")))
+        }
+        "datestyle" if upper.split(',').map(str::trim).any(|part| !ISO_STYLES.contains(&part)) => {
+            Err(PgError::unsupported(format_args!("the date style {value}")))
+        }
+        "intervalstyle" if upper != "POSTGRES" => {
+            Err(PgError::unsupported(format_args!("the interval style {value}")))
+        }
+        "bytea_output" if upper != "HEX" => {
+            Err(PgError::unsupported(format_args!("the bytea output {value}")))
         }
         "server_version" | "server_encoding" | "integer_datetimes" | "is_superuser" => {
             Err(PgError::new("55P02", format!("parameter \"{name}\" cannot be changed")))

@@ -38,13 +38,13 @@ pub struct Runner<E> {
 }
 
 fn planned(inner: &mut Inner, pid: Pid, prepared: &Prepared) -> Result<Arc<Planned>> {
-    if let Some(known) = inner.plan(&prepared.text, prepared.at, &prepared.given) {
+    if let Some(known) = inner.plan(pid, &prepared.text, prepared.at, &prepared.given) {
         return Ok(known);
     }
     let statement = prepared.statement.as_ref().expect("only statements are planned");
     let plan = plan_statement(&inner.db, pid, &prepared.text, statement, &prepared.given)?;
     let plan = Arc::new(plan);
-    inner.keep_plan(&prepared.text, prepared.at, &prepared.given, &plan);
+    inner.keep_plan(pid, &prepared.text, prepared.at, &prepared.given, &plan);
     Ok(plan)
 }
 
@@ -159,13 +159,11 @@ impl<E: Env> Runner<E> {
         loop {
             let plan = self.with(|inner| {
                 let plan = planned(inner, self.pid, prepared)?;
-                if plan.plan.writes() && inner.db.txn(self.pid).read_only {
-                    let tag = statement.to_string();
-                    let word = tag.split_whitespace().next().unwrap_or_default();
-                    let message = format!("cannot execute {word} in a read-only transaction");
-                    return Err(PgError::new("25006", message));
+                let read_only = inner.db.txn(self.pid).read_only;
+                match plan.plan.refused_as().filter(|_| read_only) {
+                    Some(command) => Err(utility::refused_read_only(command)),
+                    None => Ok(plan),
                 }
-                Ok(plan)
             })?;
             if let Some(answer) = self.run(&plan, params, began, prepared).await? {
                 return Ok(answer);

@@ -392,26 +392,25 @@ impl<E: Env> Session<E> {
                     let message = format!("prepared statement \"{name}\" already exists");
                     return Err(PgError::new("42P05", message));
                 }
-                let inner: Arc<str> = statement.to_string().into();
                 let statement = Arc::new((**statement).clone());
-                let prepared = self.runner.prepare(&inner, 0, Some(statement), types)?;
+                let prepared = self.runner.prepare(text, at, Some(statement), types)?;
                 self.statements.insert(name, Arc::new(prepared));
                 Ok(Answer::tag("PREPARE"))
             }
             Statement::Execute { name: Some(name), parameters, .. } => {
                 let name = crate::world::postgres::sql::object_name(name)?;
                 let prepared = self.prepared(&name)?;
-                let params = argument_values(parameters, &prepared)?;
+                let params = argument_values(&name, parameters, &prepared)?;
                 self.runner.execute(&prepared, &params).await
             }
             Statement::Deallocate { name, .. } => {
                 let name = crate::world::postgres::sql::ident(name);
                 if name == "all" {
                     self.statements.clear();
-                } else {
-                    self.prepared(&name)?;
-                    self.statements.remove(&name);
+                    return Ok(Answer::tag("DEALLOCATE ALL"));
                 }
+                self.prepared(&name)?;
+                self.statements.remove(&name);
                 Ok(Answer::tag("DEALLOCATE"))
             }
             _ => {
@@ -557,10 +556,16 @@ impl<E: Env> Session<E> {
 }
 
 /// The arguments of SQL's EXECUTE: constants.
-fn argument_values(parameters: &[sqlparser::ast::Expr], prepared: &Prepared) -> Result<Vec<Datum>> {
-    if parameters.len() != prepared.params.len() {
-        let message = "wrong number of parameters for prepared statement";
-        return Err(PgError::new("42601", message));
+fn argument_values(
+    name: &str,
+    parameters: &[sqlparser::ast::Expr],
+    prepared: &Prepared,
+) -> Result<Vec<Datum>> {
+    let (given, wanted) = (parameters.len(), prepared.params.len());
+    if given != wanted {
+        let message = format!("wrong number of parameters for prepared statement \"{name}\"");
+        let detail = format!("Expected {wanted} parameters but got {given}.");
+        return Err(PgError::new("42601", message).detail(detail));
     }
     let mut values = Vec::with_capacity(parameters.len());
     for (parameter, ty) in parameters.iter().zip(&prepared.params) {

@@ -27,7 +27,7 @@ pub fn ends_failure(statement: &Statement) -> bool {
     matches!(statement, Statement::Commit { .. } | Statement::Rollback { .. })
 }
 
-fn warn(db: &mut Db, pid: Pid, code: &'static str, message: &str) {
+pub fn warn(db: &mut Db, pid: Pid, code: &'static str, message: &str) {
     let warning = PgError::new(code, message).severity("WARNING");
     db.proc_mut(pid).notices.push(warning);
 }

@@ -7,7 +7,7 @@ use sqlparser::ast::{self, Statement};
 
 use super::transaction;
 use crate::world::postgres::error::{PgError, Result, Step};
-use crate::world::postgres::exec::{Cx, alter, ddl, drops, setting};
+use crate::world::postgres::exec::{Cx, alter, ddl, drops, roles, setting};
 use crate::world::postgres::sql::{OutColumn, ident, object_name};
 use crate::world::postgres::storage::Notification;
 use crate::world::postgres::storage::locks::{Mode, Tag};
@@ -35,6 +35,30 @@ pub fn is_utility(statement: &Statement) -> bool {
     )
 }
 
+pub fn refused_read_only(command: &str) -> PgError {
+    let message = format!("cannot execute {command} in a read-only transaction");
+    PgError::new("25006", message)
+}
+
+/// What a read-only transaction refuses a definition as.
+fn definition(statement: &Statement) -> Option<String> {
+    Some(match statement {
+        Statement::CreateTable(_) => "CREATE TABLE".to_owned(),
+        Statement::CreateIndex(_) => "CREATE INDEX".to_owned(),
+        Statement::CreateSequence { .. } => "CREATE SEQUENCE".to_owned(),
+        Statement::AlterTable(_) => "ALTER TABLE".to_owned(),
+        Statement::Drop { object_type, .. } => format!("DROP {object_type}"),
+        Statement::Truncate(_) => "TRUNCATE TABLE".to_owned(),
+        Statement::CreateRole(_) => "CREATE ROLE".to_owned(),
+        Statement::Grant(_) => "GRANT".to_owned(),
+        Statement::Revoke(_) => "REVOKE".to_owned(),
+        Statement::CreatePolicy(_) => "CREATE POLICY".to_owned(),
+        Statement::AlterPolicy(_) => "ALTER POLICY".to_owned(),
+        Statement::DropPolicy(_) => "DROP POLICY".to_owned(),
+        _ => return None,
+    })
+}
+
 /// The columns it will give back, for Describe.
 pub fn columns(statement: &Statement) -> Option<Arc<[OutColumn]>> {
     match statement {
@@ -44,6 +68,9 @@ pub fn columns(statement: &Statement) -> Option<Arc<[OutColumn]>> {
 }
 
 fn show_columns(name: &str) -> Arc<[OutColumn]> {
+    let lower = name.to_lowercase();
+    let reported = setting::REPORTED.iter().find(|(known, _)| *known == lower);
+    let name = reported.map_or(lower.as_str(), |(_, shown)| shown);
     [OutColumn { name: name.into(), ty: Ty::TEXT, typmod: -1, origin: None }].into()
 }
 
@@ -57,6 +84,11 @@ fn show_name(variable: &[ast::Ident]) -> String {
 }
 
 pub fn run(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
+    if cx.db.txn(cx.pid).read_only
+        && let Some(command) = definition(statement)
+    {
+        return Err(refused_read_only(&command).into());
+    }
     match statement {
         Statement::CreateTable(create) => {
             ddl::create_table(cx, create)?;
@@ -83,6 +115,32 @@ pub fn run(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
             Ok(Answer::tag("TRUNCATE TABLE"))
         }
         Statement::Lock(lock) => lock_tables(cx, lock),
+        Statement::CreateRole(create) => {
+            roles::create_role(cx, create)?;
+            Ok(Answer::tag("CREATE ROLE"))
+        }
+        Statement::Grant(grant) => {
+            let (privileges, objects) = (&grant.privileges, grant.objects.as_ref());
+            roles::grant(cx, privileges, objects, &grant.grantees, false)?;
+            Ok(Answer::tag(if objects.is_some() { "GRANT" } else { "GRANT ROLE" }))
+        }
+        Statement::Revoke(revoke) => {
+            let (privileges, objects) = (&revoke.privileges, revoke.objects.as_ref());
+            roles::grant(cx, privileges, objects, &revoke.grantees, true)?;
+            Ok(Answer::tag(if objects.is_some() { "REVOKE" } else { "REVOKE ROLE" }))
+        }
+        Statement::CreatePolicy(create) => {
+            roles::create_policy(cx, create)?;
+            Ok(Answer::tag("CREATE POLICY"))
+        }
+        Statement::AlterPolicy(parsed) => {
+            roles::alter_policy(cx, parsed)?;
+            Ok(Answer::tag("ALTER POLICY"))
+        }
+        Statement::DropPolicy(parsed) => {
+            roles::drop_policy(cx, parsed)?;
+            Ok(Answer::tag("DROP POLICY"))
+        }
         other => session_statement(cx, other),
     }
 }
@@ -167,12 +225,23 @@ fn set_parameter(cx: &mut Cx<'_>, set: &ast::Set) -> Result<()> {
             }
             Ok(())
         }
-        ast::Set::SetTransaction { modes, .. } => transaction::apply_modes(cx.db, cx.pid, modes),
+        ast::Set::SetTransaction { modes, .. } => {
+            if !cx.db.txn(cx.pid).block {
+                let message = "SET TRANSACTION can only be used in transaction blocks";
+                transaction::warn(cx.db, cx.pid, "25P01", message);
+            }
+            transaction::apply_modes(cx.db, cx.pid, modes)
+        }
         ast::Set::SetNames { charset_name, .. } => {
             setting::set(cx.db, cx.pid, "client_encoding", Some(&charset_name.value), false)
         }
-        ast::Set::SetRole { .. } | ast::Set::SetSessionAuthorization(_) => {
-            Err(PgError::unsupported("SET ROLE"))
+        ast::Set::SetRole { context_modifier, role_name } => {
+            let name = role_name.as_ref().map(ident);
+            let local = *context_modifier == Some(ast::ContextModifier::Local);
+            setting::set(cx.db, cx.pid, "role", name.as_deref(), local)
+        }
+        ast::Set::SetSessionAuthorization(_) => {
+            Err(PgError::unsupported("SET SESSION AUTHORIZATION"))
         }
         other => Err(PgError::unsupported(format_args!("{other}"))),
     }

@@ -4,10 +4,12 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
+use sqlparser::tokenizer::{Location, Span};
+
 use super::plan::{Expr, OutColumn};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::Db;
-use crate::world::postgres::storage::locks::Pid;
+use crate::world::postgres::storage::locks::{Mode, Oid, Pid};
 use crate::world::postgres::types::{Base, Datum, Ty, from_text};
 
 /// An expression with its type.
@@ -16,11 +18,19 @@ pub struct Typed {
     pub expr: Expr,
     pub ty: Ty,
     pub typmod: i32,
+    /// Where it stands in the text, if an error may have to point at it.
+    pub place: Option<Location>,
 }
 
 impl Typed {
     pub fn new(expr: Expr, ty: Ty) -> Typed {
-        Typed { expr, ty, typmod: -1 }
+        Typed { expr, ty, typmod: -1, place: None }
+    }
+
+    #[must_use]
+    pub fn at(mut self, span: Span) -> Typed {
+        self.place = Some(span.start);
+        self
     }
 }
 
@@ -51,10 +61,55 @@ pub struct Analyzer<'a> {
     pub slots: Cell<usize>,
     pub caches: Cell<usize>,
     pub ctes: RefCell<Vec<CteScope>>,
+    /// Tables it names, in the order they are locked, and how.
+    pub tables: RefCell<Vec<(Oid, Mode)>>,
+    /// Tables whose policies are being analysed.
+    pub guarding: RefCell<Vec<Oid>>,
+    /// How many queries are around the place of the analysis.
+    pub depth: Cell<usize>,
+}
+
+impl<'a> Analyzer<'a> {
+    pub fn new(db: &'a Db, pid: Pid, text: &'a str, params: &[Ty]) -> Analyzer<'a> {
+        Analyzer {
+            db,
+            pid,
+            text,
+            params: params.to_vec().into(),
+            slots: 0.into(),
+            caches: 0.into(),
+            ctes: Vec::new().into(),
+            tables: Vec::new().into(),
+            guarding: Vec::new().into(),
+            depth: 0.into(),
+        }
+    }
+
+    /// Notes a table that must be locked before the statement runs.
+    pub fn uses(&self, table: Oid, mode: Mode) {
+        let mut tables = self.tables.borrow_mut();
+        if !tables.contains(&(table, mode)) {
+            tables.push((table, mode));
+        }
+    }
+
+    /// A table that was noted to be read has rows locked.
+    pub fn locks_rows_of(&self, table: Oid) {
+        let mut tables = self.tables.borrow_mut();
+        match tables.iter().rposition(|known| *known == (table, Mode::AccessShare)) {
+            Some(at) => tables[at].1 = Mode::RowShare,
+            None => tables.push((table, Mode::RowShare)),
+        }
+    }
 }
 
 impl Analyzer<'_> {
     pub fn coerce(&self, typed: Typed, to: Ty, typmod: i32, context: Context) -> Result<Expr> {
+        let place = typed.place;
+        self.converted(typed, to, typmod, context).map_err(|error| error.at(self.placed(place)))
+    }
+
+    fn converted(&self, typed: Typed, to: Ty, typmod: i32, context: Context) -> Result<Expr> {
         let from = typed.ty;
         if from == Ty::UNKNOWN && to != Ty::UNKNOWN {
             return self.coerce_unknown(typed.expr, to, typmod, context);
@@ -105,7 +160,7 @@ impl Analyzer<'_> {
         if typed.ty != Ty::BOOL && typed.ty != Ty::UNKNOWN {
             let name = typed.ty.name();
             let message = format!("argument of {place} must be type boolean, not type {name}");
-            return Err(PgError::new("42804", message));
+            return Err(PgError::new("42804", message).at(self.placed(typed.place)));
         }
         self.coerce(typed, Ty::BOOL, -1, Context::Implicit)
     }
@@ -119,7 +174,7 @@ impl Analyzer<'_> {
                 typed.ty.name()
             );
             let hint = "You will need to rewrite or cast the expression.";
-            return Err(PgError::new("42804", message).hint(hint));
+            return Err(PgError::new("42804", message).hint(hint).at(self.placed(typed.place)));
         }
         self.coerce(typed, ty, typmod, Context::Assignment)
     }
@@ -138,7 +193,9 @@ impl Analyzer<'_> {
     /// Unknown literals in the output are texts.
     pub fn settle(&self, typed: Typed) -> Result<Typed> {
         if typed.ty == Ty::UNKNOWN {
-            return Ok(Typed::new(self.coerce(typed, Ty::TEXT, -1, Context::Implicit)?, Ty::TEXT));
+            let place = typed.place;
+            let expr = self.coerce(typed, Ty::TEXT, -1, Context::Implicit)?;
+            return Ok(Typed { place, ..Typed::new(expr, Ty::TEXT) });
         }
         Ok(typed)
     }
@@ -170,8 +227,13 @@ impl Analyzer<'_> {
     }
 
     /// Where an identifier stands in the text: characters, from 1.
-    pub fn position(&self, span: sqlparser::tokenizer::Span) -> Option<usize> {
-        super::parse::offset(self.text, span.start)
+    pub fn position(&self, span: Span) -> Option<usize> {
+        self.placed(Some(span.start))
+    }
+
+    /// The same, of a place that may not be known.
+    pub fn placed(&self, place: Option<Location>) -> Option<usize> {
+        super::parse::offset(self.text, place?)
     }
 }
 

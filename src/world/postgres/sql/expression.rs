@@ -34,18 +34,18 @@ impl Analyzer<'_> {
         {
             let (_, _, ty, typmod) = &group.keys[at];
             let expr = Expr::Column { depth: 0, index: at };
-            return Ok(Typed { expr, ty: *ty, typmod: *typmod });
+            return Ok(Typed { typmod: *typmod, ..Typed::new(expr, *ty) });
         }
         match parsed {
             ast::Expr::Nested(inner) => self.expr(inner, scope),
             ast::Expr::Identifier(name) => self.column(None, name, scope),
             ast::Expr::CompoundIdentifier(parts) => self.compound(parts, scope),
-            ast::Expr::Value(value) => self.value(&value.value),
+            ast::Expr::Value(value) => Ok(self.value(&value.value)?.at(value.span)),
             ast::Expr::TypedString(typed) => {
                 let (ty, typmod) = data_type(&typed.data_type)?;
-                let literal = self.value(&typed.value.value)?;
+                let literal = self.value(&typed.value.value)?.at(typed.value.span);
                 let expr = self.coerce(literal, ty, typmod, Context::Explicit)?;
-                Ok(Typed { expr, ty, typmod })
+                Ok(Typed { typmod, ..Typed::new(expr, ty) })
             }
             ast::Expr::Interval(interval) => self.interval(interval, scope),
             ast::Expr::BinaryOp { left, op, right } => self.binary(left, op, right, scope),
@@ -59,7 +59,7 @@ impl Analyzer<'_> {
                 let (ty, typmod) = data_type(ty)?;
                 let inner = self.expr(expr, scope)?;
                 let expr = self.coerce(inner, ty, typmod, Context::Explicit)?;
-                Ok(Typed { expr, ty, typmod })
+                Ok(Typed { typmod, ..Typed::new(expr, ty) })
             }
             ast::Expr::Function(function) => self.function(function, scope),
             ast::Expr::Case { operand, conditions, else_result, .. } => {
@@ -198,22 +198,23 @@ impl Analyzer<'_> {
 
     fn column(
         &self,
-        qualifier: Option<&str>,
+        qualifier: Option<&ast::Ident>,
         name: &ast::Ident,
         scope: &Scope<'_>,
     ) -> Result<Typed> {
         let wanted = ident(name);
+        let place = qualifier.unwrap_or(name).span;
+        let qualifier = qualifier.map(ident);
+        let qualifier = qualifier.as_deref();
         let found = match scope.find(qualifier, &wanted) {
             Ok(found) => found,
             Err(error) if qualifier.is_none() && error.code() == "42703" => {
                 return match whole_row(&wanted, scope) {
                     Some(row) => Ok(row),
-                    None => {
-                        self.bare_word(&wanted).ok_or_else(|| error.at(self.position(name.span)))
-                    }
+                    None => self.bare_word(&wanted).ok_or_else(|| error.at(self.position(place))),
                 };
             }
-            Err(error) => return Err(error.at(self.position(name.span))),
+            Err(error) => return Err(error.at(self.position(place))),
         };
         let (ty, typmod) = (found.column.ty, found.column.typmod);
         let mut index = found.column.index;
@@ -234,10 +235,11 @@ impl Analyzer<'_> {
                          or be used in an aggregate function"
                     ),
                 )
-                .at(self.position(name.span))
+                .at(self.position(place))
             })?;
         }
-        Ok(Typed { expr: Expr::Column { depth: found.depth, index }, ty, typmod })
+        let expr = Expr::Column { depth: found.depth, index };
+        Ok(Typed { typmod, ..Typed::new(expr, ty).at(place) })
     }
 
     /// Words that are functions without parentheses.
@@ -254,9 +256,9 @@ impl Analyzer<'_> {
 
     fn compound(&self, parts: &[ast::Ident], scope: &Scope<'_>) -> Result<Typed> {
         match parts {
-            [qualifier, name] => self.column(Some(&ident(qualifier)), name, scope),
+            [qualifier, name] => self.column(Some(qualifier), name, scope),
             [schema, qualifier, name] if ident(schema) == "public" => {
-                self.column(Some(&ident(qualifier)), name, scope)
+                self.column(Some(qualifier), name, scope)
             }
             _ => Err(PgError::unsupported("a column name of this many parts")),
         }

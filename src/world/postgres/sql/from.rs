@@ -11,8 +11,11 @@ use super::names::{ident, object_name};
 use super::plan::{CompareOp, Expr, From, JoinKind, Lookup, OutColumn, Relation, Scan, Source};
 use super::query::{rename, split};
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
+use super::security::filter_scan;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::catalog::Table;
+use crate::world::postgres::storage::locks::Mode;
+use crate::world::postgres::storage::roles::Privileges;
 use crate::world::postgres::types::Ty;
 
 impl Analyzer<'_> {
@@ -59,7 +62,9 @@ impl Analyzer<'_> {
                     }
                 }
                 ast::JoinConstraint::Natural => {
-                    return Err(PgError::unsupported("NATURAL JOIN"));
+                    for name in common_names(&scope.relations, left_end) {
+                        on.push(self.using(&name, left_end, scope)?);
+                    }
                 }
             }
             if kind == JoinKind::Inner {
@@ -94,6 +99,7 @@ impl Analyzer<'_> {
             expr: Expr::Column { depth: 0, index: c.index },
             ty: c.ty,
             typmod: c.typmod,
+            place: None,
         };
         Ok(Arc::new(self.compare(CompareOp::Eq, side(left), side(right))?))
     }
@@ -119,8 +125,19 @@ impl Analyzer<'_> {
             }
             ast::TableFactor::Function { name, args, alias, with_ordinality, .. } => self
                 .function_relation(name, args, alias.as_ref(), *with_ordinality, scope, relations),
+            ast::TableFactor::Table { sample: Some(_), .. } => {
+                Err(PgError::unsupported("TABLESAMPLE"))
+            }
             ast::TableFactor::Table { name, alias, .. } => {
                 self.named(name, alias.as_ref(), scope, relations)
+            }
+            ast::TableFactor::Derived { subquery, alias: None, .. } => {
+                let values = matches!(*subquery.body, ast::SetExpr::Values(_));
+                let (what, form) =
+                    if values { ("VALUES", "VALUES ...") } else { ("subquery", "SELECT ...") };
+                let message = format!("{what} in FROM must have an alias");
+                let hint = format!("For example, FROM ({form}) [AS] foo.");
+                Err(PgError::new("42601", message).hint(hint))
             }
             ast::TableFactor::Derived { lateral, subquery, alias, .. } => {
                 let query = if *lateral {
@@ -175,10 +192,17 @@ impl Analyzer<'_> {
             .db
             .table(&name_text, self.pid)
             .map_err(|error| error.at(position.and_then(|ident| self.position(ident.span))))?;
+        self.uses(table.oid, Mode::AccessShare);
+        self.guard(&table, Privileges::SELECT)?;
         let mut columns = table_columns(&table);
         rename(&mut columns, alias);
         let alias = alias_of(alias, &name_text);
-        Ok(add_table(table, &alias, columns, scope, relations))
+        let mut from = add_table(table.clone(), &alias, columns, scope, relations);
+        let at = relations.len() - 1;
+        let command = ast::CreatePolicyCommand::Select;
+        let filter = self.row_filter(&table, &alias, relations[at].offset, command)?;
+        filter_scan(&mut from, at, &filter);
+        Ok(from)
     }
 
     fn function_relation(
@@ -224,6 +248,16 @@ impl Analyzer<'_> {
         let source = Source::Function { function, args, types, ordinality };
         Ok(add(source, &alias_name, columns, scope, relations))
     }
+}
+
+/// The column names that both sides of a join have, in the order of the left one.
+fn common_names(relations: &[ScopeRelation], left_end: usize) -> Vec<Arc<str>> {
+    let names = |side: &[ScopeRelation]| -> Vec<Arc<str>> {
+        let columns = side.iter().flat_map(|relation| &relation.columns);
+        columns.filter(|column| !column.hidden).map(|column| column.name.clone()).collect()
+    };
+    let right = names(&relations[left_end..]);
+    names(&relations[..left_end]).into_iter().filter(|name| right.contains(name)).collect()
 }
 
 /// Tests each condition as early as its columns are there, and finds rows by index.

@@ -219,7 +219,8 @@ impl Analyzer<'_> {
         let kept = a.expr.clone();
         let same = self.compare(super::plan::CompareOp::Eq, a, b)?;
         let whens = vec![(same, Expr::NULL)];
-        Ok(Typed { expr: Expr::Case { whens, otherwise: Box::new(kept) }, ty, typmod })
+        let expr = Expr::Case { whens, otherwise: Box::new(kept) };
+        Ok(Typed { typmod, ..Typed::new(expr, ty) })
     }
 
     fn aggregate(

@@ -11,6 +11,7 @@ mod parse;
 mod plan;
 mod query;
 mod scope;
+mod security;
 mod statement;
 
 pub use analyze::{Analyzer, Context, Typed};
@@ -19,8 +20,9 @@ pub use names::{data_type, ident, is_serial, object_name};
 pub use parse::{Parsed, Parses, parse};
 pub use plan::{
     Aggregate, Body, CompareOp, Conflict, Cte, Delete, Expr, From, Insert, JoinKind, Lookup,
-    OutColumn, Plan, Policy, Query, Relation, Scan, Select, SetOp, SortKey, Source, SubKind,
-    Update,
+    OutColumn, Plan, Policy, Query, Relation, RowCheck, Scan, Select, SetOp, SortKey, Source,
+    SubKind, Update,
 };
 pub use scope::Scope;
+pub use security::table_scope;
 pub use statement::{Planned, plan_statement};

@@ -347,12 +347,23 @@ pub struct Target {
     pub value: Expr,
 }
 
+/// What a policy demands of a row that is written.
+#[derive(Clone, Debug)]
+pub struct RowCheck {
+    /// A restrictive policy is named when it refuses a row.
+    pub policy: Option<Arc<str>>,
+    pub expr: Arc<Expr>,
+    /// It is about the row that ON CONFLICT found, not about the new one.
+    pub existing: bool,
+}
+
 #[derive(Clone, Debug)]
 pub struct Conflict {
     /// Indexes that arbitrate; empty for all.
     pub arbiters: Vec<usize>,
     /// `DO UPDATE`: over the existing row followed by the proposed one.
     pub update: Option<(Vec<Target>, Option<Expr>)>,
+    pub checks: Vec<RowCheck>,
 }
 
 #[derive(Clone, Debug)]
@@ -364,6 +375,7 @@ pub struct Insert {
     /// Over the source's row; all columns of the table in order.
     pub values: Vec<Expr>,
     pub conflict: Option<Conflict>,
+    pub checks: Vec<RowCheck>,
     pub returning: Option<(Vec<Expr>, Vec<OutColumn>)>,
 }
 
@@ -374,6 +386,7 @@ pub struct Update {
     /// Relation 0 is the table.
     pub source: Select,
     pub targets: Vec<Target>,
+    pub checks: Vec<RowCheck>,
     pub returning: Option<(Vec<Expr>, Vec<OutColumn>)>,
     /// A key column may change.
     pub strength: Strength,
@@ -407,10 +420,29 @@ impl Plan {
         returning.as_ref().map(|(_, columns)| columns.as_slice())
     }
 
+    /// Whether it or a WITH query of it writes rows.
     pub fn writes(&self) -> bool {
         match self {
             Plan::Query(query) => query.ctes.iter().any(|cte| cte.plan.writes()),
             Plan::Insert(_) | Plan::Update(_) | Plan::Delete(_) => true,
+        }
+    }
+
+    /// What a read-only transaction refuses it as; `None` if it may run there.
+    pub fn refused_as(&self) -> Option<&'static str> {
+        match self {
+            Plan::Query(query) => match query.locks.first() {
+                Some(lock) => Some(match lock.strength {
+                    Strength::KeyShare => "SELECT FOR KEY SHARE",
+                    Strength::Share => "SELECT FOR SHARE",
+                    Strength::NoKeyUpdate => "SELECT FOR NO KEY UPDATE",
+                    Strength::Update => "SELECT FOR UPDATE",
+                }),
+                None => self.writes().then_some("SELECT"),
+            },
+            Plan::Insert(_) => Some("INSERT"),
+            Plan::Update(_) => Some("UPDATE"),
+            Plan::Delete(_) => Some("DELETE"),
         }
     }
 }

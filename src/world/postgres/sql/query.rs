@@ -15,8 +15,10 @@ use super::plan::{
     Source,
 };
 use super::scope::{Group, Scope};
+use super::security::filter_scan;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::heap::Strength;
+use crate::world::postgres::storage::roles::Privileges;
 use crate::world::postgres::types::{Datum, Ty};
 
 impl Analyzer<'_> {
@@ -36,6 +38,7 @@ impl Analyzer<'_> {
             return Err(PgError::unsupported("FETCH FIRST"));
         }
         let visible = self.ctes.borrow().len();
+        self.depth.set(self.depth.get() + 1);
         let ctes = match &query.with {
             Some(with) => self.with(with, scope.parent)?,
             None => Vec::new(),
@@ -45,6 +48,7 @@ impl Analyzer<'_> {
             other => self.set_query(other, query, scope)?,
         };
         self.limits(query, &mut plan, scope)?;
+        self.depth.set(self.depth.get() - 1);
         self.ctes.borrow_mut().truncate(visible);
         plan.ctes = ctes;
         Ok(plan)
@@ -74,7 +78,14 @@ impl Analyzer<'_> {
         match &*query.body {
             ast::SetExpr::Insert(statement)
             | ast::SetExpr::Update(statement)
-            | ast::SetExpr::Delete(statement) => self.statement(statement),
+            | ast::SetExpr::Delete(statement) => {
+                if self.depth.get() > 1 {
+                    let message = "WITH clause containing a data-modifying statement must be at \
+                                   the top level";
+                    return Err(PgError::new("0A000", message));
+                }
+                self.statement(statement)
+            }
             _ => Ok(Plan::Query(Arc::new(self.query_within(query, parent)?.0))),
         }
     }
@@ -254,7 +265,26 @@ impl Analyzer<'_> {
         let mut plan = self.select_parts(select, order_by(query)?, &sort, scope)?;
         plan.sort = sort.into_inner();
         plan.locks = locks(query, &plan, scope)?;
+        self.guard_locks(&mut plan)?;
         Ok(plan)
+    }
+
+    /// Locking rows takes the privilege to update them, and shows those only that may be updated.
+    fn guard_locks(&self, plan: &mut Query) -> Result<()> {
+        let Body::Select(select) = &mut plan.body else { return Ok(()) };
+        for lock in &plan.locks {
+            let relation = &select.relations[lock.relation];
+            let Source::Table(table) = &relation.source else { continue };
+            self.locks_rows_of(table.oid);
+            self.guard(table, Privileges::UPDATE)?;
+            let (alias, offset) = (&relation.alias, relation.offset);
+            let filter = self.row_filter(table, alias, offset, ast::CreatePolicyCommand::Update)?;
+            filter_scan(&mut select.from, lock.relation, &filter);
+            select.quals.extend(filter);
+            let command = ast::CreatePolicyCommand::Select;
+            select.quals.extend(self.row_filter(table, alias, offset, command)?);
+        }
+        Ok(())
     }
 
     fn select_parts(

@@ -1,9 +1,8 @@
 //! INSERT, UPDATE, DELETE and queries: from the syntax tree to a plan. Must never read a row.
 
-use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use sqlparser::ast::{self, Statement};
+use sqlparser::ast::{self, CreatePolicyCommand as Command, Statement};
 
 use super::analyze::{Analyzer, Typed};
 use super::from::{add_table, place, table_columns};
@@ -13,12 +12,14 @@ use super::plan::{
     Select, Target, Update,
 };
 use super::query::{plain_query, split};
-use super::scope::{Scope, ScopeColumn, ScopeRelation};
+use super::scope::Scope;
+use super::security::{command_privilege, filter_scan, reads, table_scope};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::Db;
 use crate::world::postgres::storage::catalog::{Column, Table};
 use crate::world::postgres::storage::heap::Strength;
-use crate::world::postgres::storage::locks::Pid;
+use crate::world::postgres::storage::locks::{Mode, Oid, Pid};
+use crate::world::postgres::storage::roles::Privileges;
 use crate::world::postgres::types::Ty;
 
 /// A plan, the types of its parameters, and how many places its run needs for WITH queries and
@@ -29,6 +30,8 @@ pub struct Planned {
     pub params: Vec<Ty>,
     pub slots: usize,
     pub caches: usize,
+    /// The tables to lock before it runs, and how.
+    pub tables: Vec<(Oid, Mode)>,
     /// Of the catalogue it was made for.
     pub version: u64,
 }
@@ -41,15 +44,7 @@ pub fn plan_statement(
     statement: &Statement,
     params: &[Ty],
 ) -> Result<Planned> {
-    let analyzer = Analyzer {
-        db,
-        pid,
-        text,
-        params: RefCell::new(params.to_vec()),
-        slots: Cell::new(0),
-        caches: Cell::new(0),
-        ctes: RefCell::new(Vec::new()),
-    };
+    let analyzer = Analyzer::new(db, pid, text, params);
     let plan = analyzer.statement(statement)?;
     let params = analyzer.params.into_inner();
     if let Some(at) = params.iter().position(|ty| *ty == Ty::UNKNOWN) {
@@ -57,7 +52,8 @@ pub fn plan_statement(
         return Err(PgError::new("42P18", message));
     }
     let (slots, caches) = (analyzer.slots.get(), analyzer.caches.get());
-    Ok(Planned { plan, params, slots, caches, version: db.catalog.version })
+    let tables = analyzer.tables.into_inner();
+    Ok(Planned { plan, params, slots, caches, tables, version: db.catalog.version })
 }
 
 type Returning = Option<(Vec<Expr>, Vec<OutColumn>)>;
@@ -99,7 +95,8 @@ impl Analyzer<'_> {
         let ast::TableObject::TableName(name) = &insert.table else {
             return Err(PgError::unsupported("INSERT into anything but a table"));
         };
-        let table = self.db.table(&object_name(name)?, self.pid)?;
+        let table = self.target(name)?;
+        self.guard(&table, Privileges::INSERT)?;
         let columns = self.insert_columns(&insert.columns, &table)?;
         let source = match &insert.source {
             Some(query) => self.insert_source(query, &columns, &table)?,
@@ -134,7 +131,15 @@ impl Analyzer<'_> {
         let mut scope = Scope::default();
         add_table(table.clone(), &alias, table_columns(&table), &mut scope, &mut Vec::new());
         let returning = self.returning(insert.returning.as_deref(), &scope)?;
+        let mut checks = self.row_checks(&table, Command::Insert, false)?;
+        let reads = returning.is_some()
+            || conflict.as_ref().is_some_and(|c| c.update.is_some() || !c.arbiters.is_empty());
+        if reads {
+            self.guard(&table, Privileges::SELECT)?;
+            checks.extend(self.row_checks(&table, Command::Select, false)?);
+        }
         Ok(Insert {
+            checks,
             ctes: Vec::new(),
             table,
             source: Arc::new(source),
@@ -142,6 +147,35 @@ impl Analyzer<'_> {
             conflict,
             returning,
         })
+    }
+
+    /// The table that a statement writes.
+    fn target(&self, name: &ast::ObjectName) -> Result<Arc<Table>> {
+        let span = name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.span);
+        let found = self.db.table(&object_name(name)?, self.pid);
+        let table = found.map_err(|error| error.at(span.and_then(|span| self.position(span))))?;
+        self.uses(table.oid, Mode::RowExclusive);
+        Ok(table)
+    }
+
+    /// Privileges on the rows that an UPDATE or DELETE finds, and the policies that hide some.
+    fn guard_target(
+        &self,
+        table: &Table,
+        command: Command,
+        reads_row: bool,
+        source: &mut Select,
+    ) -> Result<()> {
+        self.guard(table, command_privilege(command))?;
+        let alias = source.relations[0].alias.clone();
+        let mut filter = self.row_filter(table, &alias, 0, command)?;
+        if reads_row {
+            self.guard(table, Privileges::SELECT)?;
+            filter.extend(self.row_filter(table, &alias, 0, Command::Select)?);
+        }
+        filter_scan(&mut source.from, 0, &filter);
+        source.quals.splice(0..0, filter);
+        Ok(())
     }
 
     fn insert_columns(&self, names: &[ast::ObjectName], table: &Table) -> Result<Vec<usize>> {
@@ -257,10 +291,18 @@ impl Analyzer<'_> {
                     }
                     None => None,
                 };
+                self.guard(table, Privileges::UPDATE)?;
                 Some((targets, condition))
             }
         };
-        Ok(Conflict { arbiters, update })
+        let mut checks = Vec::new();
+        if update.is_some() {
+            for command in [Command::Update, Command::Select] {
+                checks.extend(self.row_checks(table, command, true)?);
+                checks.extend(self.row_checks(table, command, false)?);
+            }
+        }
+        Ok(Conflict { arbiters, update, checks })
     }
 
     fn targets(
@@ -323,7 +365,17 @@ impl Analyzer<'_> {
         let keys = table.key_columns();
         let touches_key = targets.iter().any(|target| keys.contains(&target.column));
         let strength = if touches_key { Strength::Update } else { Strength::NoKeyUpdate };
-        Ok(Update { ctes: Vec::new(), table, source, targets, returning, strength })
+        let width = table.columns.len();
+        let reads_row = update.selection.is_some() && source.quals.iter().any(|q| reads(q, width))
+            || returning.is_some()
+            || targets.iter().any(|target| reads(&target.value, width));
+        let mut source = source;
+        self.guard_target(&table, Command::Update, reads_row, &mut source)?;
+        let mut checks = self.row_checks(&table, Command::Update, false)?;
+        if reads_row {
+            checks.extend(self.row_checks(&table, Command::Select, false)?);
+        }
+        Ok(Update { ctes: Vec::new(), table, source, targets, checks, returning, strength })
     }
 
     fn delete(&self, delete: &ast::Delete) -> Result<Delete> {
@@ -345,6 +397,10 @@ impl Analyzer<'_> {
         let (table, source) =
             self.target_source(name, alias.as_ref(), using, delete.selection.as_ref(), &mut scope)?;
         let returning = self.returning(delete.returning.as_deref(), &scope)?;
+        let width = table.columns.len();
+        let reads_row = returning.is_some() || source.quals.iter().any(|q| reads(q, width));
+        let mut source = source;
+        self.guard_target(&table, Command::Delete, reads_row, &mut source)?;
         Ok(Delete { ctes: Vec::new(), table, source, returning })
     }
 
@@ -358,11 +414,7 @@ impl Analyzer<'_> {
         scope: &mut Scope<'_>,
     ) -> Result<(Arc<Table>, Select)> {
         let text = object_name(name)?;
-        let span = name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.span);
-        let table = self
-            .db
-            .table(&text, self.pid)
-            .map_err(|error| error.at(span.and_then(|span| self.position(span))))?;
+        let table = self.target(name)?;
         let alias = alias.map_or_else(|| text.clone(), |alias| ident(&alias.name));
         let mut relations: Vec<Relation> = Vec::new();
         let mut quals = Vec::new();
@@ -415,19 +467,7 @@ impl Analyzer<'_> {
 
     /// An expression over one table's row, for checks, index predicates and policies.
     pub fn table_expr(&self, parsed: &ast::Expr, table: &Table) -> Result<Typed> {
-        let mut scope = Scope::default();
-        let place = |(at, column): (usize, &Column)| ScopeColumn {
-            name: column.name.clone(),
-            ty: column.ty,
-            typmod: column.typmod,
-            index: at,
-            origin: None,
-            hidden: column.dropped,
-        };
-        let columns = table.columns.iter().enumerate().map(place).collect();
-        let alias = table.name.clone();
-        scope.relations.push(ScopeRelation { alias, columns, qualified_only: false });
-        self.expr(parsed, &scope)
+        self.expr(parsed, &table_scope(table, &table.name, 0))
     }
 }
 

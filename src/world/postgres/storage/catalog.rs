@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::locks::Oid;
+use super::roles::{Acl, Roles, Security};
 use super::xact::Xid;
 use crate::world::postgres::sql::Expr;
 use crate::world::postgres::types::Ty;
@@ -90,6 +91,7 @@ pub struct Table {
     pub indexes: Vec<Index>,
     pub checks: Vec<Check>,
     pub foreign_keys: Vec<ForeignKey>,
+    pub security: Security,
     /// The transaction that creates it, until it commits: nobody else finds it by name.
     pub creator: Option<Xid>,
     /// The transaction that drops it, until it commits: only that one finds it no more.
@@ -135,12 +137,16 @@ pub struct Sequence {
     pub called: bool,
     /// Goes with the table.
     pub owner: Option<Oid>,
+    /// The role whose it is.
+    pub role: Arc<str>,
+    pub acl: Acl,
 }
 
 #[derive(Debug, Default)]
 pub struct Catalog {
     pub tables: BTreeMap<Oid, Arc<Table>>,
     pub sequences: BTreeMap<Oid, Sequence>,
+    pub roles: Roles,
     names: BTreeMap<Arc<str>, Vec<Oid>>,
     next: Oid,
     /// Changes with every definition; plans made before are stale.

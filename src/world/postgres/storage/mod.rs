@@ -6,6 +6,7 @@ pub mod deadlock;
 pub mod heap;
 pub mod locks;
 mod proc;
+pub mod roles;
 mod txn;
 pub mod xact;
 
@@ -91,6 +92,12 @@ impl Db {
     pub fn table(&self, name: &str, pid: Pid) -> Result<Arc<Table>> {
         let found = self.catalog.table(name, self.own(pid));
         found.cloned().ok_or_else(|| common::no_relation(name))
+    }
+
+    /// Whether a role of this name was created or logged in.
+    pub fn knows_role(&self, name: &str) -> bool {
+        self.catalog.roles.known.contains_key(name)
+            || self.procs.values().any(|proc| proc.user == name)
     }
 
     pub fn table_by_oid(&self, oid: Oid) -> Result<Arc<Table>> {

@@ -82,6 +82,14 @@ impl Proc {
         self.parameters.get(name).map_or("", String::as_str)
     }
 
+    /// The role whose privileges the session has: its user, unless SET ROLE gave it another.
+    pub fn role(&self) -> &str {
+        match self.parameter("role") {
+            "" | "none" => &self.user,
+            role => role,
+        }
+    }
+
     /// A time-out parameter in milliseconds; 0 is none.
     pub fn timeout_ms(&self, name: &str) -> u64 {
         self.parameter(name).parse().unwrap_or(0)

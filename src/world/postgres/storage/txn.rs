@@ -8,6 +8,7 @@ use super::catalog::{Sequence, Table};
 use super::heap::{Heap, Tid};
 use super::locks::{Oid, Owner, Pid, Tag};
 use super::proc::Notification;
+use super::roles::{Acl, Roles};
 use super::xact::{Cid, Fate, Snapshot, Xid};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::Deferred;
@@ -40,6 +41,8 @@ pub enum Undo {
     /// The definition before a change.
     AlterTable(Arc<Table>),
     DropTable(Oid),
+    Roles(Box<Roles>),
+    SequenceAcl(Oid, Acl),
     Truncate(Oid, Heap),
     CreateSequence(Oid),
     DropSequence(Oid, Sequence),
@@ -228,6 +231,15 @@ impl Db {
                     self.catalog.put(Arc::new(kept));
                 }
             }
+            Undo::Roles(roles) => {
+                self.catalog.roles = *roles;
+                self.catalog.version += 1;
+            }
+            Undo::SequenceAcl(oid, acl) => {
+                if let Some(sequence) = self.catalog.sequences.get_mut(&oid) {
+                    sequence.acl = acl;
+                }
+            }
             Undo::Truncate(oid, heap) => {
                 self.heaps.insert(oid, heap);
             }
@@ -247,6 +259,8 @@ impl Db {
         let parameters = &mut proc.parameters;
         match before {
             Some(value) => parameters.insert(name, value),
+            // A parameter that only the session knows is empty from then on.
+            None if name.contains('.') => parameters.insert(name, String::new()),
             None => parameters.remove(&name),
         };
     }

@@ -8,6 +8,7 @@ use crate::world::postgres::exec::setting;
 use crate::world::postgres::sql::{Builtin, Function};
 use crate::world::postgres::storage::Notification;
 use crate::world::postgres::storage::locks::{Mode, Owner, Tag};
+use crate::world::postgres::storage::roles::Privileges;
 use crate::world::postgres::types::{Base, Datum, Ty};
 
 const fn f(name: &'static str, args: &'static [Ty], ret: Ty, run: Builtin) -> Function {
@@ -56,7 +57,7 @@ pub const TABLE: &[Function] = &[
     f("set_config", &[Ty::TEXT, Ty::TEXT, Ty::BOOL], Ty::TEXT, set_config),
     f("version", &[], Ty::TEXT, version),
     f("current_user", &[], Ty::NAME, current_user),
-    f("session_user", &[], Ty::NAME, current_user),
+    f("session_user", &[], Ty::NAME, session_user),
     f("user", &[], Ty::NAME, current_user),
     f("current_role", &[], Ty::NAME, current_user),
     f("current_database", &[], Ty::NAME, current_database),
@@ -214,8 +215,30 @@ fn sequence_of(cx: &Cx<'_>, arg: &Datum) -> Result<u32> {
     }
 }
 
+/// 42501 unless the role may use the sequence in one of these ways.
+fn guard_sequence(cx: &Cx<'_>, oid: u32, wanted: Privileges) -> Result<()> {
+    let Some(sequence) = cx.db.catalog.sequences.get(&oid) else { return Ok(()) };
+    let (roles, role) = (&cx.db.catalog.roles, cx.db.proc(cx.pid).role());
+    let members = roles.memberships(role, true);
+    if roles.owns(role, &sequence.role) || sequence.acl.of(&members).meets(wanted) {
+        return Ok(());
+    }
+    Err(PgError::new("42501", format!("permission denied for sequence {}", sequence.name)))
+}
+
+/// Sequences move, whatever becomes of the transaction: a read-only one may not.
+fn refuse_read_only(cx: &Cx<'_>, name: &str) -> Result<()> {
+    if !cx.db.txn(cx.pid).read_only {
+        return Ok(());
+    }
+    let message = format!("cannot execute {name}() in a read-only transaction");
+    Err(PgError::new("25006", message))
+}
+
 fn nextval(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let oid = sequence_of(cx, &args[0])?;
+    guard_sequence(cx, oid, Privileges::USAGE.with(Privileges::UPDATE))?;
+    refuse_read_only(cx, "nextval")?;
     let Some(sequence) = cx.db.catalog.sequences.get_mut(&oid) else {
         return Err(PgError::new("42809", "not a sequence").into());
     };
@@ -247,6 +270,7 @@ fn nextval(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 
 fn currval(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let oid = sequence_of(cx, &args[0])?;
+    guard_sequence(cx, oid, Privileges::USAGE.with(Privileges::SELECT))?;
     let known = cx.db.proc(cx.pid).currvals.get(&oid).copied();
     let name = cx.db.catalog.sequences.get(&oid).map(|s| s.name.to_string()).unwrap_or_default();
     known.map(Datum::Int).ok_or_else(|| {
@@ -301,6 +325,10 @@ fn version(_: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
 }
 
 fn current_user(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(Datum::text(cx.db.proc(cx.pid).role()))
+}
+
+fn session_user(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
     Ok(Datum::text(&cx.db.proc(cx.pid).user))
 }
 

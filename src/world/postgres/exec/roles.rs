@@ -1,0 +1,408 @@
+//! CREATE ROLE, GRANT, REVOKE and policies. Must never look at a row.
+
+use std::sync::Arc;
+
+use sqlparser::ast;
+
+use super::Cx;
+use super::ddl::{alter, notice, undo};
+use crate::world::postgres::error::{PgError, Result, Step};
+use crate::world::postgres::sql::{Analyzer, ident, object_name, table_scope};
+use crate::world::postgres::storage::Undo;
+use crate::world::postgres::storage::catalog::Table;
+use crate::world::postgres::storage::locks::Mode;
+use crate::world::postgres::storage::roles::{
+    Acl, PUBLIC, Privileges, Role, Roles, RowPolicy, Security,
+};
+
+/// 42501 unless the role owns the table.
+pub fn require_owner(cx: &Cx<'_>, table: &Table) -> Result<()> {
+    let role = cx.db.proc(cx.pid).role();
+    if cx.db.catalog.roles.owns(role, &table.security.owner) {
+        return Ok(());
+    }
+    Err(PgError::new("42501", format!("must be owner of table {}", table.name)))
+}
+
+/// 42501 unless the role may create things in the schema.
+pub fn require_create(cx: &Cx<'_>) -> Result<()> {
+    let (role, roles) = (cx.db.proc(cx.pid).role(), &cx.db.catalog.roles);
+    let members = roles.memberships(role, true);
+    if roles.is_superuser(role) || roles.schema.of(&members).holds(Privileges::CREATE) {
+        return Ok(());
+    }
+    Err(PgError::new("42501", "permission denied for schema public"))
+}
+
+fn change_roles(cx: &mut Cx<'_>, change: impl FnOnce(&mut Roles)) {
+    let before = cx.db.catalog.roles.clone();
+    change(&mut cx.db.catalog.roles);
+    cx.db.catalog.version += 1;
+    undo(cx, Undo::Roles(Box::new(before)));
+}
+
+fn require_superuser(cx: &Cx<'_>, what: &str) -> Result<()> {
+    if cx.db.catalog.roles.is_superuser(cx.db.proc(cx.pid).role()) {
+        return Ok(());
+    }
+    Err(PgError::new("42501", format!("permission denied to {what} role")))
+}
+
+fn no_role(name: &str) -> PgError {
+    PgError::new("42704", format!("role \"{name}\" does not exist"))
+}
+
+pub fn create_role(cx: &mut Cx<'_>, create: &ast::CreateRole) -> Step<()> {
+    require_superuser(cx, "create")?;
+    let set = |flag: Option<bool>| flag == Some(true);
+    let groups = create.in_role.iter().chain(&create.in_group).map(|name| ident(name).into());
+    let role = Role {
+        superuser: set(create.superuser),
+        bypasses: set(create.bypassrls),
+        login: set(create.login),
+        inherit: create.inherit != Some(false),
+        member_of: groups.collect(),
+    };
+    for name in &create.names {
+        let name = object_name(name)?;
+        if cx.db.knows_role(&name) {
+            let message = format!("role \"{name}\" already exists");
+            return Err(PgError::new("42710", message).into());
+        }
+        let role = role.clone();
+        change_roles(cx, |roles| {
+            roles.known.insert(name.into(), role);
+        });
+    }
+    Ok(())
+}
+
+pub fn drop_role(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
+    require_superuser(cx, "drop")?;
+    if !cx.db.catalog.roles.known.contains_key(name) {
+        if if_exists {
+            notice(cx, "00000", format!("role \"{name}\" does not exist, skipping"));
+            return Ok(());
+        }
+        return Err(no_role(name).into());
+    }
+    let mut why = Vec::new();
+    for table in cx.db.catalog.tables.values() {
+        let (security, relation) = (&table.security, &table.name);
+        if *security.owner == *name {
+            why.push(format!("owner of table {relation}"));
+        }
+        if security.acl.names(name) {
+            why.push(format!("privileges for table {relation}"));
+        }
+        let own = |policy: &&Arc<RowPolicy>| policy.roles.iter().any(|role| **role == *name);
+        let policies = security.policies.iter().filter(own);
+        why.extend(policies.map(|p| format!("target of policy {} on table {relation}", p.name)));
+    }
+    if !why.is_empty() {
+        let message =
+            format!("role \"{name}\" cannot be dropped because some objects depend on it");
+        return Err(PgError::new("2BP01", message).detail(why.join("\n")).into());
+    }
+    change_roles(cx, |roles| {
+        roles.known.remove(name);
+        roles.known.values_mut().for_each(|role| role.member_of.retain(|one| **one != *name));
+    });
+    Ok(())
+}
+
+/// GRANT, or REVOKE if `revoke`.
+pub fn grant(
+    cx: &mut Cx<'_>,
+    privileges: &ast::Privileges,
+    objects: Option<&ast::GrantObjects>,
+    grantees: &[ast::Grantee],
+    revoke: bool,
+) -> Step<()> {
+    let names = grantees.iter().map(|one| grantee(cx, one)).collect::<Result<Vec<String>>>()?;
+    let Some(objects) = objects else { return membership(cx, privileges, &names, revoke) };
+    let privileges = privilege_set(privileges)?;
+    let change = |acl: &mut Acl| {
+        for name in &names {
+            if revoke { acl.revoke(name, privileges) } else { acl.grant(name, privileges) }
+        }
+    };
+    match objects {
+        ast::GrantObjects::Tables(tables) => {
+            for name in tables {
+                grant_table(cx, &object_name(name)?, &change)?;
+            }
+        }
+        ast::GrantObjects::AllTablesInSchema { .. } => {
+            let tables: Vec<String> =
+                cx.db.catalog.tables.values().map(|table| table.name.to_string()).collect();
+            for name in tables {
+                grant_table(cx, &name, &change)?;
+            }
+        }
+        ast::GrantObjects::Sequences(sequences) => {
+            for name in sequences {
+                let name = object_name(name)?;
+                let found = cx.db.catalog.sequence(&name);
+                grant_sequence(cx, found.ok_or_else(|| no_relation(&name))?, &change);
+            }
+        }
+        ast::GrantObjects::AllSequencesInSchema { .. } => {
+            let oids: Vec<u32> = cx.db.catalog.sequences.keys().copied().collect();
+            for oid in oids {
+                grant_sequence(cx, oid, &change);
+            }
+        }
+        ast::GrantObjects::Schemas(schemas) => {
+            for schema in schemas {
+                let name = schema.to_string();
+                if !name.eq_ignore_ascii_case("public") {
+                    let message = format!("schema \"{name}\" does not exist");
+                    return Err(PgError::new("3F000", message).into());
+                }
+            }
+            change_roles(cx, |roles| change(&mut roles.schema));
+        }
+        other => return Err(PgError::unsupported(format_args!("GRANT on {other}")).into()),
+    }
+    Ok(())
+}
+
+fn no_relation(name: &str) -> PgError {
+    crate::world::postgres::error::common::no_relation(name)
+}
+
+fn grant_table(cx: &mut Cx<'_>, name: &str, change: &dyn Fn(&mut Acl)) -> Step<()> {
+    let Ok(table) = cx.db.table(name, cx.pid) else {
+        let oid = cx.db.catalog.sequence(name).ok_or_else(|| no_relation(name))?;
+        grant_sequence(cx, oid, change);
+        return Ok(());
+    };
+    require_owner(cx, &table).map_err(|_| {
+        PgError::new("42501", format!("permission denied for table {}", table.name))
+    })?;
+    let mut changed = (*table).clone();
+    change(&mut changed.security.acl);
+    alter(cx, &table, changed);
+    Ok(())
+}
+
+fn grant_sequence(cx: &mut Cx<'_>, oid: u32, change: &dyn Fn(&mut Acl)) {
+    let Some(sequence) = cx.db.catalog.sequences.get_mut(&oid) else { return };
+    let before = sequence.acl.clone();
+    change(&mut sequence.acl);
+    undo(cx, Undo::SequenceAcl(oid, before));
+}
+
+/// GRANT role TO role.
+fn membership(
+    cx: &mut Cx<'_>,
+    groups: &ast::Privileges,
+    names: &[String],
+    revoke: bool,
+) -> Step<()> {
+    require_superuser(cx, "grant")?;
+    let ast::Privileges::Actions(groups) = groups else {
+        return Err(PgError::new("42601", "syntax error at or near \"ALL\"").into());
+    };
+    for group in groups {
+        let group = match group {
+            ast::Action::Role { role } => object_name(role)?,
+            other => other.to_string().to_lowercase(),
+        };
+        if !cx.db.knows_role(&group) {
+            return Err(no_role(&group).into());
+        }
+        for name in names {
+            let (name, group): (&str, Arc<str>) = (name, group.as_str().into());
+            change_roles(cx, |roles| {
+                let Some(role) = roles.known.get_mut(name) else { return };
+                role.member_of.retain(|one| *one != group);
+                if !revoke {
+                    role.member_of.push(group);
+                }
+            });
+        }
+    }
+    Ok(())
+}
+
+fn grantee(cx: &Cx<'_>, grantee: &ast::Grantee) -> Result<String> {
+    if grantee.grantee_type == ast::GranteesType::Public {
+        return Ok(PUBLIC.to_owned());
+    }
+    let name = match &grantee.name {
+        Some(ast::GranteeName::ObjectName(name)) => object_name(name)?,
+        _ => return Err(PgError::unsupported(format_args!("GRANT to {grantee}"))),
+    };
+    match name.as_str() {
+        PUBLIC => Ok(name),
+        "current_user" | "current_role" => Ok(cx.db.proc(cx.pid).role().to_owned()),
+        "session_user" => Ok(cx.db.proc(cx.pid).user.clone()),
+        _ if cx.db.knows_role(&name) => Ok(name),
+        _ => Err(no_role(&name)),
+    }
+}
+
+fn privilege_set(parsed: &ast::Privileges) -> Result<Privileges> {
+    let ast::Privileges::Actions(actions) = parsed else { return Ok(Privileges::ALL) };
+    let mut all = Privileges::NONE;
+    for action in actions {
+        all = all.with(match action {
+            ast::Action::Select { columns: None } => Privileges::SELECT,
+            ast::Action::Insert { columns: None } => Privileges::INSERT,
+            ast::Action::Update { columns: None } => Privileges::UPDATE,
+            ast::Action::References { columns: None } => Privileges::REFERENCES,
+            ast::Action::Delete => Privileges::DELETE,
+            ast::Action::Truncate => Privileges::TRUNCATE,
+            ast::Action::Trigger => Privileges::TRIGGER,
+            ast::Action::Usage => Privileges::USAGE,
+            ast::Action::Create { obj_type: None } => Privileges::CREATE,
+            other => return Err(PgError::unsupported(format_args!("the privilege {other}"))),
+        });
+    }
+    Ok(all)
+}
+
+fn policy_roles(cx: &Cx<'_>, owners: &[ast::Owner]) -> Result<Vec<Arc<str>>> {
+    let mut roles: Vec<Arc<str>> = Vec::new();
+    for owner in owners {
+        match owner_name(cx, owner)?.as_str() {
+            PUBLIC => return Ok(Vec::new()),
+            name => roles.push(name.into()),
+        }
+    }
+    Ok(roles)
+}
+
+fn owner_name(cx: &Cx<'_>, owner: &ast::Owner) -> Result<String> {
+    let proc = cx.db.proc(cx.pid);
+    match owner {
+        ast::Owner::Ident(name) => {
+            let name = ident(name);
+            if name != PUBLIC && !cx.db.knows_role(&name) {
+                return Err(no_role(&name));
+            }
+            Ok(name)
+        }
+        ast::Owner::CurrentRole | ast::Owner::CurrentUser => Ok(proc.role().to_owned()),
+        ast::Owner::SessionUser => Ok(proc.user.clone()),
+    }
+}
+
+/// ALTER TABLE … OWNER TO.
+pub fn give(cx: &mut Cx<'_>, changed: &mut Table, owner: &ast::Owner) -> Result<()> {
+    let name = owner_name(cx, owner)?;
+    changed.security.owner = name.as_str().into();
+    for sequence in cx.db.catalog.sequences.values_mut() {
+        if sequence.owner == Some(changed.oid) {
+            sequence.role = name.as_str().into();
+        }
+    }
+    Ok(())
+}
+
+/// The expression must fit the table before it is kept.
+fn kept(cx: &Cx<'_>, table: &Table, parsed: Option<&ast::Expr>) -> Result<Option<Arc<ast::Expr>>> {
+    let Some(parsed) = parsed else { return Ok(None) };
+    let analyzer = Analyzer::new(cx.db, cx.pid, "", &[]);
+    let typed = analyzer.expr(parsed, &table_scope(table, &table.name, 0))?;
+    analyzer.condition(typed, "POLICY")?;
+    Ok(Some(Arc::new(parsed.clone())))
+}
+
+fn change_policies(
+    cx: &mut Cx<'_>,
+    name: &ast::ObjectName,
+    change: impl FnOnce(&mut Cx<'_>, &Table, &mut Security) -> Result<()>,
+) -> Step<()> {
+    let oid = cx.db.table(&object_name(name)?, cx.pid)?.oid;
+    cx.lock_table(oid, Mode::AccessExclusive)?;
+    let table = cx.db.table_by_oid(oid)?;
+    require_owner(cx, &table)?;
+    let mut changed = (*table).clone();
+    change(cx, &table, &mut changed.security)?;
+    alter(cx, &table, changed);
+    Ok(())
+}
+
+fn no_policy(name: &str, table: &Table) -> PgError {
+    let message = format!("policy \"{name}\" for table \"{}\" does not exist", table.name);
+    PgError::new("42704", message)
+}
+
+pub fn create_policy(cx: &mut Cx<'_>, create: &ast::CreatePolicy) -> Step<()> {
+    use ast::CreatePolicyCommand as Command;
+    let name = ident(&create.name);
+    let command = create.command.unwrap_or(Command::All);
+    if create.using.is_some() && command == Command::Insert {
+        let message = "only WITH CHECK expression allowed for INSERT";
+        return Err(PgError::new("42601", message).into());
+    }
+    if create.with_check.is_some() && matches!(command, Command::Select | Command::Delete) {
+        let message = "WITH CHECK cannot be applied to SELECT or DELETE";
+        return Err(PgError::new("42601", message).into());
+    }
+    change_policies(cx, &create.table_name, |cx, table, security| {
+        if security.policies.iter().any(|policy| *policy.name == *name) {
+            let message = format!("policy \"{name}\" for table \"{}\" already exists", table.name);
+            return Err(PgError::new("42710", message));
+        }
+        let policy = RowPolicy {
+            name: name.into(),
+            permissive: create.policy_type != Some(ast::CreatePolicyType::Restrictive),
+            command,
+            roles: policy_roles(cx, create.to.as_deref().unwrap_or_default())?,
+            using: kept(cx, table, create.using.as_ref())?,
+            with_check: kept(cx, table, create.with_check.as_ref())?,
+        };
+        security.policies.push(Arc::new(policy));
+        security.policies.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(())
+    })
+}
+
+pub fn alter_policy(cx: &mut Cx<'_>, parsed: &ast::AlterPolicy) -> Step<()> {
+    let name = ident(&parsed.name);
+    change_policies(cx, &parsed.table_name, |cx, table, security| {
+        let found = security.policies.iter().position(|policy| *policy.name == *name);
+        let at = found.ok_or_else(|| no_policy(&name, table))?;
+        let mut policy = (*security.policies[at]).clone();
+        match &parsed.operation {
+            ast::AlterPolicyOperation::Rename { new_name } => policy.name = ident(new_name).into(),
+            ast::AlterPolicyOperation::Apply { to, using, with_check } => {
+                if let Some(to) = to {
+                    policy.roles = policy_roles(cx, to)?;
+                }
+                if let Some(using) = kept(cx, table, using.as_ref())? {
+                    policy.using = Some(using);
+                }
+                if let Some(check) = kept(cx, table, with_check.as_ref())? {
+                    policy.with_check = Some(check);
+                }
+            }
+        }
+        security.policies[at] = Arc::new(policy);
+        security.policies.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(())
+    })
+}
+
+pub fn drop_policy(cx: &mut Cx<'_>, parsed: &ast::DropPolicy) -> Step<()> {
+    let name = ident(&parsed.name);
+    change_policies(cx, &parsed.table_name, |cx, table, security| {
+        let before = security.policies.len();
+        security.policies.retain(|policy| *policy.name != *name);
+        if security.policies.len() < before {
+            return Ok(());
+        }
+        if parsed.if_exists {
+            let relation = &table.name;
+            let message =
+                format!("policy \"{name}\" for relation \"{relation}\" does not exist, skipping");
+            notice(cx, "00000", message);
+            return Ok(());
+        }
+        Err(no_policy(&name, table))
+    })
+}

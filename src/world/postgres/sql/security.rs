@@ -1,0 +1,237 @@
+//! Privileges and row-level security: what a statement's role may do with which rows
+//! (PostgreSQL 15, chapter 5.8 and "CREATE POLICY"). Must never read a row.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{self, CreatePolicyCommand};
+
+use super::analyze::Analyzer;
+use super::plan::{Expr, From, RowCheck};
+use super::scope::{Scope, ScopeColumn, ScopeRelation};
+use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::storage::catalog::{Column, Table};
+use crate::world::postgres::storage::roles::{Privileges, RowPolicy};
+
+/// Which half of a policy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Half {
+    Using,
+    Check,
+}
+
+pub fn denied(table: &str) -> PgError {
+    PgError::new("42501", format!("permission denied for table {table}"))
+}
+
+impl Analyzer<'_> {
+    /// 42501 unless the role has every one of these privileges on the table.
+    pub fn guard(&self, table: &Table, wanted: Privileges) -> Result<()> {
+        let roles = &self.db.catalog.roles;
+        let role = self.db.proc(self.pid).role();
+        if roles.is_superuser(role) {
+            return Ok(());
+        }
+        let members = roles.memberships(role, true);
+        let security = &table.security;
+        if members.contains(&security.owner) || security.acl.of(&members).holds(wanted) {
+            return Ok(());
+        }
+        Err(denied(&table.name))
+    }
+
+    /// Whether policies bind the role; an error if `row_security` is off and they would.
+    fn is_bound(&self, table: &Table) -> Result<bool> {
+        let (roles, security) = (&self.db.catalog.roles, &table.security);
+        let role = self.db.proc(self.pid).role();
+        if !security.enabled
+            || roles.bypasses(role)
+            || (!security.forced && roles.owns(role, &security.owner))
+        {
+            return Ok(false);
+        }
+        if self.db.proc(self.pid).parameter("row_security") == "off" {
+            let message = format!(
+                "query would be affected by row-level security policy for table \"{}\"",
+                table.name
+            );
+            return Err(PgError::new("42501", message));
+        }
+        Ok(true)
+    }
+
+    /// Conditions that rows must meet for the role to touch them with this command.
+    pub fn row_filter(
+        &self,
+        table: &Table,
+        alias: &str,
+        offset: usize,
+        command: CreatePolicyCommand,
+    ) -> Result<Vec<Arc<Expr>>> {
+        if !self.is_bound(table)? {
+            return Ok(Vec::new());
+        }
+        self.within(table, || {
+            let (open, strict) = self.policies(table, command);
+            let analyze = |policy: &RowPolicy| self.half(policy, Half::Using, table, alias, offset);
+            let mut filter = Vec::new();
+            for policy in strict {
+                filter.extend(analyze(&policy)?.map(Arc::new));
+            }
+            let mut any = Vec::new();
+            for policy in &open {
+                match analyze(policy)? {
+                    Some(expr) => any.push(expr),
+                    // A policy without an expression lets every row through.
+                    None => return Ok(filter),
+                }
+            }
+            filter.push(Arc::new(any_of(any)));
+            Ok(filter)
+        })
+    }
+
+    /// What a new row must meet; `existing`: what a row in the way must meet to be updated.
+    pub fn row_checks(
+        &self,
+        table: &Table,
+        command: CreatePolicyCommand,
+        existing: bool,
+    ) -> Result<Vec<RowCheck>> {
+        if !self.is_bound(table)? {
+            return Ok(Vec::new());
+        }
+        let half = match command {
+            _ if existing => Half::Using,
+            CreatePolicyCommand::Select => Half::Using,
+            _ => Half::Check,
+        };
+        self.within(table, || {
+            let (open, strict) = self.policies(table, command);
+            let analyze = |policy: &RowPolicy| self.half(policy, half, table, &table.name, 0);
+            let mut any = Vec::new();
+            let mut free = false;
+            for policy in &open {
+                match analyze(policy)? {
+                    Some(expr) => any.push(expr),
+                    None => free = true,
+                }
+            }
+            let mut checks = Vec::new();
+            if !free {
+                let expr = Arc::new(any_of(any));
+                checks.push(RowCheck { policy: None, expr, existing });
+            }
+            for policy in strict {
+                if let Some(expr) = analyze(&policy)? {
+                    let name = Some(policy.name.clone());
+                    checks.push(RowCheck { policy: name, expr: Arc::new(expr), existing });
+                }
+            }
+            Ok(checks)
+        })
+    }
+
+    /// The table's permissive and restrictive policies for the role and the command.
+    fn policies(
+        &self,
+        table: &Table,
+        command: CreatePolicyCommand,
+    ) -> (Vec<Arc<RowPolicy>>, Vec<Arc<RowPolicy>>) {
+        let role = self.db.proc(self.pid).role();
+        let members = self.db.catalog.roles.memberships(role, true);
+        let fits = |policy: &&Arc<RowPolicy>| {
+            (policy.command == CreatePolicyCommand::All || policy.command == command)
+                && (policy.roles.is_empty() || policy.roles.iter().any(|r| members.contains(r)))
+        };
+        let fitting = table.security.policies.iter().filter(fits).cloned();
+        fitting.partition(|policy| policy.permissive)
+    }
+
+    /// One half of a policy over the table's row; USING stands in for a missing WITH CHECK.
+    fn half(
+        &self,
+        policy: &RowPolicy,
+        half: Half,
+        table: &Table,
+        alias: &str,
+        offset: usize,
+    ) -> Result<Option<Expr>> {
+        let parsed = match half {
+            Half::Using => policy.using.as_ref(),
+            Half::Check => policy.with_check.as_ref().or(policy.using.as_ref()),
+        };
+        let Some(parsed) = parsed else { return Ok(None) };
+        let scope = table_scope(table, alias, offset);
+        let hidden = std::mem::take(&mut *self.ctes.borrow_mut());
+        let analyzed = self.expr(parsed, &scope).and_then(|typed| self.condition(typed, "POLICY"));
+        *self.ctes.borrow_mut() = hidden;
+        analyzed.map(Some)
+    }
+
+    /// Policies that read their own table never come to an end.
+    fn within<T>(&self, table: &Table, analyze: impl FnOnce() -> Result<T>) -> Result<T> {
+        if self.guarding.borrow().contains(&table.oid) {
+            let message =
+                format!("infinite recursion detected in policy for relation \"{}\"", table.name);
+            return Err(PgError::new("42P17", message));
+        }
+        self.guarding.borrow_mut().push(table.oid);
+        let analyzed = analyze();
+        self.guarding.borrow_mut().pop();
+        analyzed
+    }
+}
+
+/// Nothing is let through where no policy lets it.
+fn any_of(mut any: Vec<Expr>) -> Expr {
+    use crate::world::postgres::types::Datum;
+    match any.len() {
+        0 => Expr::Const(Datum::Bool(false)),
+        1 => any.remove(0),
+        _ => Expr::Or(any),
+    }
+}
+
+/// The names of one table's columns, at their places in a row.
+pub fn table_scope(table: &Table, alias: &str, offset: usize) -> Scope<'static> {
+    let place = |(at, column): (usize, &Column)| ScopeColumn {
+        name: column.name.clone(),
+        ty: column.ty,
+        typmod: column.typmod,
+        index: offset + at,
+        origin: None,
+        hidden: column.dropped,
+    };
+    let columns = table.columns.iter().enumerate().map(place).collect();
+    let relation = ScopeRelation { alias: alias.into(), columns, qualified_only: false };
+    Scope { relations: vec![relation], ..Scope::default() }
+}
+
+/// Has a scan test these conditions before any other.
+pub fn filter_scan(from: &mut From, relation: usize, filter: &[Arc<Expr>]) {
+    match from {
+        From::Scan(scan) if scan.relation == relation => {
+            scan.filter.splice(0..0, filter.iter().cloned());
+        }
+        From::Nothing | From::Scan(_) => {}
+        From::Join { left, right, .. } => {
+            filter_scan(left, relation, filter);
+            filter_scan(right, relation, filter);
+        }
+    }
+}
+
+/// Whether an expression reads a column of the first relation of the row.
+pub fn reads(expr: &Expr, width: usize) -> bool {
+    expr.columns().is_none_or(|columns| columns.iter().any(|column| *column < width))
+}
+
+/// The privilege that a policy's command asks for.
+pub fn command_privilege(command: ast::CreatePolicyCommand) -> Privileges {
+    match command {
+        CreatePolicyCommand::Insert => Privileges::INSERT,
+        CreatePolicyCommand::Update => Privileges::UPDATE,
+        CreatePolicyCommand::Delete => Privileges::DELETE,
+        CreatePolicyCommand::All | CreatePolicyCommand::Select => Privileges::SELECT,
+    }
+}
