@@ -103,6 +103,13 @@ pub enum Fault {
     Pause { host: String, for_: Duration },
     /// The host's wall clock jumps by so many milliseconds.
     ClockJump { host: String, ms: i64 },
+    /// The next statement on a database whose text holds `matching` takes `slow` longer and then
+    /// fails if there is an SQLSTATE.
+    Statement { host: String, matching: String, slow: Duration, sqlstate: Option<String> },
+    /// The next COMMIT on a database loses its connection, applied or not.
+    Commit { host: String, applied: bool },
+    /// A database lets no more than so many connections in.
+    Connections { host: String, most: usize, for_: Duration },
 }
 
 impl Fault {
@@ -117,6 +124,9 @@ impl Fault {
             Fault::Stall { .. } => "stall",
             Fault::Pause { .. } => "pause",
             Fault::ClockJump { .. } => "clock_jump",
+            Fault::Statement { .. } => "statement",
+            Fault::Commit { .. } => "commit",
+            Fault::Connections { .. } => "connections",
         }
     }
 }

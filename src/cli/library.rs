@@ -16,6 +16,7 @@ const SHIPPED: &[(&str, &str)] = &[
     ("scenarios/cold_start.toml", include_str!("../../scenarios/cold_start.toml")),
     ("scenarios/concurrent_users.toml", include_str!("../../scenarios/concurrent_users.toml")),
     ("scenarios/golden_path.toml", include_str!("../../scenarios/golden_path.toml")),
+    ("scenarios/lost_commit.toml", include_str!("../../scenarios/lost_commit.toml")),
 ];
 
 /// A scenario file, not yet parsed.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Engine, Fault, FaultPlan, NetworkPlan, Plan, Setting, StepPlan, Strategy, UserPlan};
-use crate::scenario::{Between, FaultKind, FaultSpec, NetworkSpec, Scenario, Undrawn};
+use crate::scenario::{Between, FaultKind, FaultSpec, Lost, NetworkSpec, Scenario, Undrawn};
 use crate::seed::{Seed, Stream};
 
 /// What the command line fixes instead of leaving it to the seed. It enters the token.
@@ -162,6 +162,25 @@ fn fault(spec: &FaultSpec, stream: &mut Stream) -> FaultPlan {
         FaultKind::ClockJump { hosts, by_ms } => {
             Fault::ClockJump { host: one(hosts, stream), ms: int(*by_ms, stream) }
         }
+        FaultKind::Statement { hosts, matching, slow, sqlstate } => Fault::Statement {
+            host: one(hosts, stream),
+            matching: matching.clone(),
+            slow: slow.map_or(Duration::ZERO, |range| duration(range, stream)),
+            sqlstate: sqlstate.clone(),
+        },
+        FaultKind::Commit { hosts, lost } => Fault::Commit {
+            host: one(hosts, stream),
+            applied: match lost {
+                Lost::Before => false,
+                Lost::After => true,
+                Lost::Either => stream.chance_ppm(500_000),
+            },
+        },
+        FaultKind::Connections { hosts, most, for_ } => Fault::Connections {
+            host: one(hosts, stream),
+            most: usize::try_from(int(*most, stream)).expect("the loader lets no less than 0 pass"),
+            for_: duration(*for_, stream),
+        },
     };
     FaultPlan { at, what }
 }

@@ -119,6 +119,20 @@ impl fmt::Display for Fault {
             }
             Fault::Pause { host, for_ } => write!(f, "pause {host} for {}", show(*for_)),
             Fault::ClockJump { host, ms } => write!(f, "clock of {host} jumps by {ms}ms"),
+            Fault::Statement { host, matching, slow, sqlstate } => {
+                write!(f, "statement like {matching:?} on {host}")?;
+                if !slow.is_zero() {
+                    write!(f, ", slower by {}", show(*slow))?;
+                }
+                sqlstate.as_ref().map_or(Ok(()), |sqlstate| write!(f, ", fails with {sqlstate}"))
+            }
+            Fault::Commit { host, applied } => {
+                let applied = if *applied { "applied" } else { "not applied" };
+                write!(f, "connection of a COMMIT on {host} lost, {applied}")
+            }
+            Fault::Connections { host, most, for_ } => {
+                write!(f, "no more than {most} connections to {host} for {}", show(*for_))
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use super::paint::Mark;
 use crate::scenario::{FaultKind, FaultSpec, Scenario};
 use crate::trace::{Event, EventIndex, Trace};
 use crate::world::events;
+use crate::world::postgres::STRUCK;
 
 /// One mark for each line whose fault struck up to `last`, with what it did and when.
 pub fn struck(scenario: &Scenario, trace: &Trace, last: EventIndex) -> Vec<Mark> {
@@ -33,6 +34,7 @@ fn fault(event: &Event) -> Option<(&Event, &str, &str)> {
         events::NET_RESET => ("reset", "host"),
         events::NET_STALLED => ("stall", "host"),
         events::CLOCK_JUMPED => ("clock_jump", "host"),
+        STRUCK => (event.text("fault")?, "host"),
         _ => return None,
     };
     Some((event, word, event.text(host)?))
@@ -46,7 +48,10 @@ fn hits(what: &FaultKind, host: &str) -> bool {
         | FaultKind::Reset { hosts }
         | FaultKind::Stall { hosts, .. }
         | FaultKind::Pause { hosts, .. }
-        | FaultKind::ClockJump { hosts, .. } => hosts.iter().any(|named| named == host),
+        | FaultKind::ClockJump { hosts, .. }
+        | FaultKind::Statement { hosts, .. }
+        | FaultKind::Commit { hosts, .. }
+        | FaultKind::Connections { hosts, .. } => hosts.iter().any(|named| named == host),
         FaultKind::Partition { from, to, .. } => from.iter().chain(to).any(|named| named == host),
     }
 }

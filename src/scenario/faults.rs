@@ -6,13 +6,27 @@ use toml::de::DeTable;
 
 use super::diagnostic::Diagnostic;
 use super::load::{LATER, later};
-use super::model::{Between, FaultKind, FaultSpec, Scenario, Span, UserSpec};
+use super::model::{Between, FaultKind, FaultSpec, Lost, Scenario, Span, UserSpec};
 use super::reader::{Node, Reader};
 use super::vocabulary::Vocabulary;
 use super::words;
 
-const WORDS: &[&str] =
-    &["crash", "power_loss", "stop", "partition", "reset", "stall", "pause", "clock_jump"];
+const WORDS: &[&str] = &[
+    "crash",
+    "power_loss",
+    "stop",
+    "partition",
+    "reset",
+    "stall",
+    "pause",
+    "clock_jump",
+    "statement",
+    "commit",
+    "connections",
+];
+
+/// When the connection of a COMMIT is lost.
+const LOST: &[&str] = &["before", "after", "either"];
 
 /// Any user, where a host is asked for.
 const ANY_USER: &str = "user";
@@ -66,6 +80,9 @@ impl<'t, 'i> Fault<'_, '_, 't, 'i> {
             "partition" => &["at", "from", "to", "one_way", "for"],
             "reset" => &["at", "host"],
             "stall" | "pause" => &["at", "host", "for"],
+            "statement" => &["at", "host", "matching", "slow", "error"],
+            "commit" => &["at", "host", "lost"],
+            "connections" => &["at", "host", "most", "for"],
             _ => &["at", "host", "by"],
         };
         self.reader.only(self.table, own, &format!("the fault `{}`", self.word));
@@ -86,6 +103,13 @@ impl<'t, 'i> Fault<'_, '_, 't, 'i> {
             "reset" => FaultKind::Reset { hosts: self.hosts("host")? },
             "stall" => FaultKind::Stall { hosts: self.hosts("host")?, for_: self.lasting()? },
             "pause" => FaultKind::Pause { hosts: self.hosts("host")?, for_: self.lasting()? },
+            "statement" => self.statement()?,
+            "commit" => FaultKind::Commit { hosts: self.hosts("host")?, lost: self.lost()? },
+            "connections" => FaultKind::Connections {
+                hosts: self.hosts("host")?,
+                most: self.most()?,
+                for_: self.lasting()?,
+            },
             _ => FaultKind::ClockJump { hosts: self.hosts("host")?, by_ms: self.jump()? },
         })
     }
@@ -102,6 +126,58 @@ impl<'t, 'i> Fault<'_, '_, 't, 'i> {
         let for_ = self.lasting();
         let one_way = one_way.unwrap_or(false);
         Some(FaultKind::Partition { from: from?, to: to?, one_way, for_: for_? })
+    }
+
+    fn statement(&mut self) -> Option<FaultKind> {
+        let hosts = self.hosts("host")?;
+        let node = self.node("matching")?;
+        let matching = self.reader.text(node)?.to_owned();
+        let slow = match self.table.get("slow") {
+            Some(node) => Some(self.reader.durations(node)?),
+            None => None,
+        };
+        let sqlstate = match self.table.get("error") {
+            Some(node) => Some(self.sqlstate(node)?),
+            None => None,
+        };
+        if slow.is_none() && sqlstate.is_none() {
+            let message = "a statement that is neither slow nor fails";
+            let diagnostic = Diagnostic::new("missing-key", self.at.clone(), message);
+            self.reader.report(diagnostic.help("write `slow`, `error` or both"));
+            return None;
+        }
+        Some(FaultKind::Statement { hosts, matching, slow, sqlstate })
+    }
+
+    /// Five digits or capitals (PostgreSQL 15, appendix A).
+    fn sqlstate(&mut self, node: &Node) -> Option<String> {
+        let text = self.reader.text(node)?;
+        let plain = |c: char| c.is_ascii_digit() || c.is_ascii_uppercase();
+        if text.len() == 5 && text.chars().all(plain) {
+            return Some(text.to_owned());
+        }
+        let message = format!("`{text}` is no SQLSTATE");
+        let diagnostic = Diagnostic::new("bad-value", node.span(), message);
+        self.reader.report(diagnostic.help("expected five digits or capitals, as \"40001\""));
+        None
+    }
+
+    fn lost(&mut self) -> Option<Lost> {
+        let node = self.node("lost")?;
+        match self.reader.text(node)? {
+            "before" => Some(Lost::Before),
+            "after" => Some(Lost::After),
+            "either" => Some(Lost::Either),
+            other => {
+                self.reader.unknown("unknown-value", "moment", other, LOST, node.span());
+                None
+            }
+        }
+    }
+
+    fn most(&mut self) -> Option<Between<i64>> {
+        let node = self.node("most")?;
+        self.reader.ints(node, 0, 1_000_000)
     }
 
     fn node(&mut self, key: &str) -> Option<&'t Node<'i>> {

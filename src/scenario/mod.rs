@@ -18,9 +18,9 @@ pub use diagnostic::{Diagnostic, nearest, render};
 pub use grammar::Grammar;
 pub use load::parse;
 pub use model::{
-    Between, Claim, Expect, FaultKind, FaultSpec, ForEach, Literal, Matches, NetworkSpec, Pattern,
-    Reconnect, Run, Scenario, Scope, Span, StepSpec, Strategy, Test, Undrawn, UserSpec, Waiver,
-    Where,
+    Between, Claim, Expect, FaultKind, FaultSpec, ForEach, Literal, Lost, Matches, NetworkSpec,
+    Pattern, Reconnect, Run, Scenario, Scope, Span, StepSpec, Strategy, Test, Undrawn, UserSpec,
+    Waiver, Where,
 };
 pub use order::{Atom, ExprError, Op, Order};
 pub use vocabulary::{Kind, ParamWord, Setting, SettingWord, StepWord, Vocabulary, Word};

@@ -162,17 +162,68 @@ pub struct FaultSpec {
     pub what: FaultKind,
 }
 
+/// When a COMMIT loses its connection: before it is applied, after, or either by the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    Before,
+    After,
+    Either,
+}
+
 /// What goes wrong. Where there are several hosts, one of them is drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaultKind {
-    Crash { hosts: Vec<String>, restart_after: Option<Between<Duration>> },
-    PowerLoss { hosts: Vec<String>, restart_after: Option<Between<Duration>> },
-    Stop { hosts: Vec<String>, restart_after: Option<Between<Duration>> },
-    Partition { from: Vec<String>, to: Vec<String>, one_way: bool, for_: Between<Duration> },
-    Reset { hosts: Vec<String> },
-    Stall { hosts: Vec<String>, for_: Between<Duration> },
-    Pause { hosts: Vec<String>, for_: Between<Duration> },
-    ClockJump { hosts: Vec<String>, by_ms: Between<i64> },
+    Crash {
+        hosts: Vec<String>,
+        restart_after: Option<Between<Duration>>,
+    },
+    PowerLoss {
+        hosts: Vec<String>,
+        restart_after: Option<Between<Duration>>,
+    },
+    Stop {
+        hosts: Vec<String>,
+        restart_after: Option<Between<Duration>>,
+    },
+    Partition {
+        from: Vec<String>,
+        to: Vec<String>,
+        one_way: bool,
+        for_: Between<Duration>,
+    },
+    Reset {
+        hosts: Vec<String>,
+    },
+    Stall {
+        hosts: Vec<String>,
+        for_: Between<Duration>,
+    },
+    Pause {
+        hosts: Vec<String>,
+        for_: Between<Duration>,
+    },
+    ClockJump {
+        hosts: Vec<String>,
+        by_ms: Between<i64>,
+    },
+    /// The next statement whose text holds `matching` is slow, and fails with the SQLSTATE.
+    Statement {
+        hosts: Vec<String>,
+        matching: String,
+        slow: Option<Between<Duration>>,
+        sqlstate: Option<String>,
+    },
+    /// The next COMMIT loses its connection.
+    Commit {
+        hosts: Vec<String>,
+        lost: Lost,
+    },
+    /// Only so many connections are let in.
+    Connections {
+        hosts: Vec<String>,
+        most: Between<i64>,
+        for_: Between<Duration>,
+    },
 }
 
 impl FaultKind {
@@ -187,6 +238,9 @@ impl FaultKind {
             FaultKind::Stall { .. } => "stall",
             FaultKind::Pause { .. } => "pause",
             FaultKind::ClockJump { .. } => "clock_jump",
+            FaultKind::Statement { .. } => "statement",
+            FaultKind::Commit { .. } => "commit",
+            FaultKind::Connections { .. } => "connections",
         }
     }
 }

@@ -317,6 +317,13 @@ fn names_stand_once() {
     let both = "[[fault]]\nreset = { host = \"db\" }\npause = { host = \"db\", for = \"1s\" }";
     check(both, "duplicate: a fault has one word; write a second [[fault]]");
     check("[[fault]]\nchance = 1", "missing-key: a fault needs its word");
+    let statement = "[[fault]]\nstatement = { host = \"db\", matching = \"a\"";
+    let idle = "missing-key: a statement that is neither slow nor fails";
+    check(&format!("{statement} }}"), idle);
+    let state = "bad-value: `4000` is no SQLSTATE";
+    check(&format!("{statement}, error = \"4000\" }}"), state);
+    let commit = "[[fault]]\ncommit = { host = \"db\", lost = \"aft\" }";
+    check(commit, "unknown-value: unknown moment: `aft`");
     check("[[user]]\nname = \"u\"\nsteps = [{}]", "missing-key: a step needs its word");
 }
 

@@ -62,6 +62,16 @@ fn concurrent_users_are_held() {
     holds("concurrent_users", Engine::Native, 12);
 }
 
+#[test]
+fn lost_commits_are_held() {
+    holds("lost_commit", Engine::Native, 30);
+}
+
+#[test]
+fn both_engines_agree_on_lost_commits() {
+    holds("lost_commit", Engine::Turmoil, 20);
+}
+
 /// An independent model of the network must come to the same verdicts.
 #[test]
 fn both_engines_agree_on_a_cold_start() {

@@ -1,6 +1,7 @@
 //! What a client is told when something fails: SQLSTATE, message and the fields drivers read.
 //! Must never decide whether to fail.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// An error or notice as the protocol carries it.
@@ -11,8 +12,8 @@ pub struct PgError(Box<Fields>);
 pub struct Fields {
     /// `ERROR`, `FATAL`, `WARNING`, `NOTICE`.
     pub severity: &'static str,
-    /// Five characters.
-    pub code: &'static str,
+    /// Five characters; none for a connection that is cut without a word.
+    pub code: Cow<'static, str>,
     pub message: String,
     pub detail: Option<String>,
     pub hint: Option<String>,
@@ -24,8 +25,8 @@ pub struct Fields {
 }
 
 impl PgError {
-    pub fn new(code: &'static str, message: impl Into<String>) -> PgError {
-        let message = message.into();
+    pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> PgError {
+        let (code, message) = (code.into(), message.into());
         PgError(Box::new(Fields { severity: "ERROR", code, message, ..Fields::default() }))
     }
 
@@ -84,8 +85,17 @@ impl PgError {
         &self.0
     }
 
-    pub fn code(&self) -> &'static str {
-        self.0.code
+    pub fn code(&self) -> &str {
+        &self.0.code
+    }
+
+    /// The connection is cut: the client hears nothing more.
+    pub fn severed() -> PgError {
+        PgError::fatal("", "")
+    }
+
+    pub fn is_severed(&self) -> bool {
+        self.0.code.is_empty()
     }
 
     pub fn is_fatal(&self) -> bool {

@@ -12,6 +12,7 @@
 
 mod error;
 mod exec;
+mod injection;
 mod protocol;
 mod serve;
 mod sql;
@@ -21,7 +22,8 @@ mod types;
 mod watch;
 
 pub use error::PgError;
+pub use injection::{Injected, Injection};
 pub use serve::{serve, serve_on};
 pub use storage::Isolation;
 pub use store::{Settings, Store};
-pub use watch::{Change, Op, Watch, Written};
+pub use watch::{Change, Op, STRUCK, Watch, Written};

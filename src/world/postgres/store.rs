@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::error::{PgError, Result};
+use super::injection::{Injection, Injections};
 use super::sql::{Parsed, Parses, Planned, parse};
 use super::storage::locks::Pid;
 use super::storage::{Db, Isolation};
@@ -143,6 +144,11 @@ impl Store {
     pub fn new(settings: Settings) -> Store {
         let inner = Inner { db: Db::new(settings), ..Inner::default() };
         Store { inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    /// Has these faults happen.
+    pub fn inject(&self, faults: Vec<Injection>) {
+        self.with(|inner| inner.db.injections = Injections::new(faults));
     }
 
     /// The host is gone: open transactions are rolled back, what was committed stays.

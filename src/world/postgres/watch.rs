@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use super::storage::locks::Pid;
 
+/// What a system that watches calls the event of an injected fault, with `host` and `fault`.
+pub const STRUCK: &str = "db.struck";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     Insert,
@@ -30,7 +33,7 @@ impl Written {
 
 /// Sessions are named by their process number.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum Change<'a> {
     Begin {
         pid: Pid,
     },
@@ -53,16 +56,23 @@ pub enum Change {
         victim: Pid,
         cycle: Vec<Pid>,
     },
+    /// An injected fault happened; `sqlstate` is empty where the client hears of none, and the
+    /// process number 0 where there is no session yet.
+    Injected {
+        pid: Pid,
+        fault: &'static str,
+        sqlstate: &'a str,
+    },
 }
 
 /// An observer, or none. It runs within the cluster's step and must not call the cluster.
 #[derive(Clone, Default)]
 pub struct Watch(Option<Observer>);
 
-type Observer = Arc<dyn Fn(&Change) + Send + Sync>;
+type Observer = Arc<dyn Fn(&Change<'_>) + Send + Sync>;
 
 impl Watch {
-    pub fn new(observer: impl Fn(&Change) + Send + Sync + 'static) -> Watch {
+    pub fn new(observer: impl Fn(&Change<'_>) + Send + Sync + 'static) -> Watch {
         Watch(Some(Arc::new(observer)))
     }
 
@@ -75,7 +85,7 @@ impl Watch {
         self.0.is_some()
     }
 
-    pub fn tell(&self, change: &Change) {
+    pub fn tell(&self, change: &Change<'_>) {
         if let Some(observer) = &self.0 {
             observer(change);
         }

@@ -2,6 +2,7 @@
 
 mod blocking;
 mod driver;
+mod faults;
 mod isolation;
 mod same;
 
@@ -26,12 +27,16 @@ pub async fn ours(settings: Settings, watch: Watch) -> (String, Store) {
 }
 
 pub async fn client(addr: &str) -> Client {
+    try_client(addr).await.expect("start-up")
+}
+
+pub async fn try_client(addr: &str) -> Result<Client, tokio_postgres::Error> {
     let stream = connect(&Tokio::new(), addr).await;
     let mut config = tokio_postgres::Config::new();
     config.user(pg_server::USER).dbname(pg_server::DATABASE);
-    let (client, connection) = config.connect_raw(stream, NoTls).await.expect("start-up");
+    let (client, connection) = config.connect_raw(stream, NoTls).await?;
     tokio::spawn(connection);
-    client
+    Ok(client)
 }
 
 async fn connect<E: Env>(env: &E, addr: &str) -> E::Stream {

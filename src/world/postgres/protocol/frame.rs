@@ -318,7 +318,7 @@ impl Out {
             let all = [
                 (b'S', Some(fields.severity)),
                 (b'V', Some(fields.severity)),
-                (b'C', Some(fields.code)),
+                (b'C', Some(&*fields.code)),
                 (b'M', Some(fields.message.as_str())),
                 (b'D', fields.detail.as_deref()),
                 (b'H', fields.hint.as_deref()),

@@ -10,10 +10,12 @@ use super::wait::wait;
 use crate::env::{Env, Moment};
 use crate::world::postgres::error::{PgError, Result, Step, Stop};
 use crate::world::postgres::exec::{Cx, StatementRun, ddl};
+use crate::world::postgres::injection::{self, Injected};
 use crate::world::postgres::sql::{OutColumn, Planned, plan_statement};
 use crate::world::postgres::storage::locks::Pid;
 use crate::world::postgres::store::{Inner, Store, gone};
 use crate::world::postgres::types::{Datum, EPOCH_DAYS, MICROS_PER_DAY, Ty};
+use crate::world::postgres::watch::Change;
 
 /// A statement with what is known of it.
 #[derive(Clone, Debug)]
@@ -46,6 +48,28 @@ fn planned(inner: &mut Inner, pid: Pid, prepared: &Prepared) -> Result<Arc<Plann
     let plan = Arc::new(plan);
     inner.keep_plan(pid, &prepared.text, prepared.at, &prepared.given, &plan);
     Ok(plan)
+}
+
+/// The fault that happens at this statement, told to who watches.
+fn injected(inner: &mut Inner, pid: Pid, statement: &Statement) -> Option<Injected> {
+    if inner.db.injections.is_empty() {
+        return None;
+    }
+    let now = inner.db.proc(pid).now;
+    let wrote = inner.db.txn(pid).top().is_some() && !inner.db.txn(pid).failed;
+    let injections = &mut inner.db.injections;
+    let found = match statement {
+        Statement::Commit { .. } if wrote => injections.at_commit(now),
+        _ => None,
+    };
+    let found = found.or_else(|| injections.at_statement(now, &statement.to_string()))?;
+    let sqlstate = match &found {
+        Injected::Statement { sqlstate: Some(sqlstate), .. } => sqlstate,
+        _ => "",
+    };
+    let fault = found.word();
+    inner.db.proc(pid).watch.tell(&Change::Injected { pid, fault, sqlstate });
+    Some(found)
 }
 
 impl<E: Env> Runner<E> {
@@ -140,6 +164,10 @@ impl<E: Env> Runner<E> {
         self.arrive()?;
         let began = self.env.now();
         self.with(|inner| self.refuse_failed(inner, statement))?;
+        let injected = self.with(|inner| Ok(injected(inner, self.pid, statement)))?;
+        if let Some(injected) = injected {
+            self.suffer(injected, began, statement).await?;
+        }
         if transaction::is_control(statement) {
             return self
                 .repeat(began, |inner| transaction::control(&mut inner.db, self.pid, statement))
@@ -168,6 +196,36 @@ impl<E: Env> Runner<E> {
             if let Some(answer) = self.run(&plan, params, began, prepared).await? {
                 return Ok(answer);
             }
+        }
+    }
+
+    /// An injected fault happens; an error if the statement ends with it.
+    async fn suffer(&self, what: Injected, began: Moment, statement: &Statement) -> Result<()> {
+        match what {
+            Injected::Statement { slow, sqlstate, .. } => {
+                if !slow.is_zero() {
+                    self.with(|inner| {
+                        inner.db.proc_mut(self.pid).sleep_until = Some(began + slow);
+                        Ok(())
+                    })?;
+                    wait(&self.env, &self.store, self.pid, began).await?;
+                    self.with(|inner| {
+                        inner.db.proc_mut(self.pid).sleep_until = None;
+                        Ok(())
+                    })?;
+                }
+                sqlstate.map_or(Ok(()), |sqlstate| Err(injection::error(&sqlstate)))
+            }
+            Injected::Commit { applied } => {
+                if applied {
+                    let pid = self.pid;
+                    let commit =
+                        |inner: &mut Inner| transaction::control(&mut inner.db, pid, statement);
+                    self.repeat(began, commit).await?;
+                }
+                Err(PgError::severed())
+            }
+            Injected::Connections { .. } => Ok(()),
         }
     }
 

@@ -52,7 +52,10 @@ pub async fn session<E: Env>(env: E, stream: E::Stream, store: Store, watch: Wat
     let Ok(Some(parameters)) = start_up(&mut connection, &store).await else { return };
     let secret = i32::try_from(env.next_u64() >> 33).unwrap_or(0);
     let proc = new_proc(&store, &parameters, watch, secret, env.next_u64());
-    let registered = proc.and_then(|proc| store.with(|inner| inner.db.connect(proc)));
+    let registered = proc.and_then(|mut proc| {
+        proc.now = env.now();
+        store.with(|inner| inner.db.connect(proc))
+    });
     let pid = match registered {
         Ok(pid) => pid,
         Err(error) => {
@@ -227,7 +230,9 @@ impl<E: Env> Session<E> {
     }
 
     async fn hang_up(&mut self, error: &PgError) -> io::Result<()> {
-        self.connection.out.error(error);
+        if !error.is_severed() {
+            self.connection.out.error(error);
+        }
         self.connection.close().await;
         Ok(())
     }
@@ -293,10 +298,7 @@ impl<E: Env> Session<E> {
 
     async fn handle(&mut self, front: Front) -> Result<()> {
         match front {
-            Front::Query(text) => {
-                self.query(text).await;
-                Ok(())
-            }
+            Front::Query(text) => self.query(text).await,
             Front::Parse { name, text, types } => self.parse(name, &text, &types),
             Front::Bind { portal, statement, formats, values, results } => {
                 self.bind(portal, &statement, &formats, &values, results)
@@ -341,15 +343,19 @@ impl<E: Env> Session<E> {
     }
 
     /// A simple query: all its statements, one transaction unless they say otherwise.
-    async fn query(&mut self, text: String) {
+    async fn query(&mut self, text: String) -> Result<()> {
         let text: Arc<str> = text.into();
         if let Err(error) = self.query_all(&text).await {
+            if error.is_fatal() {
+                return Err(error);
+            }
             self.runner.failed();
             self.speak();
             self.connection.out.error(&error);
         }
         self.portals.remove("");
         self.ready();
+        Ok(())
     }
 
     async fn query_all(&mut self, text: &Arc<str>) -> Result<()> {

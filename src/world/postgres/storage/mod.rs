@@ -23,6 +23,7 @@ use xact::{Xacts, Xid};
 
 use super::Settings;
 use super::error::{PgError, Result, Step, Stop, common};
+use super::injection::Injections;
 use super::watch::Change;
 
 /// Everything behind the cluster's one mutex.
@@ -34,6 +35,7 @@ pub struct Db {
     pub xacts: Xacts,
     pub locks: Locks,
     pub procs: BTreeMap<Pid, Proc>,
+    pub injections: Injections,
     /// Deleted versions that a snapshot may still need, in the order of the deletes' commits.
     dead: VecDeque<(Xid, Oid, Tid)>,
     next_pid: Pid,
@@ -46,7 +48,13 @@ impl Db {
 
     /// Registers a session; 53300 when there are too many.
     pub fn connect(&mut self, mut proc: Proc) -> Result<Pid> {
-        if self.procs.len() >= self.settings.max_connections {
+        let injected = self.injections.connections(proc.now);
+        let most = injected.unwrap_or(usize::MAX).min(self.settings.max_connections);
+        if self.procs.len() >= most {
+            if injected.is_some() {
+                let change = Change::Injected { pid: 0, fault: "connections", sqlstate: "53300" };
+                proc.watch.tell(&change);
+            }
             return Err(PgError::fatal("53300", "sorry, too many clients already"));
         }
         self.next_pid += 1;
