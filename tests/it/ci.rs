@@ -20,7 +20,7 @@ fn said(script: &str) -> String {
 
 #[test]
 fn each_script_is_executable_and_parses() {
-    for script in ["ci/check", "ci/gate", "ci/nightly", ".ci/run"] {
+    for script in ["ci/check", "ci/determinism", "ci/gate", "ci/nightly", ".ci/run"] {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
         let mode = file.metadata().expect("the script is there").permissions().mode();
         assert_ne!(mode & 0o100, 0, "{script} is not executable");

@@ -3,6 +3,7 @@
 mod blocking;
 mod driver;
 mod faults;
+mod fuzz;
 mod isolation;
 mod same;
 

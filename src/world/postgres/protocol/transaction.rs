@@ -49,14 +49,25 @@ pub fn apply_modes(db: &mut Db, pid: Pid, modes: &[TransactionMode]) -> Result<(
             TransactionMode::IsolationLevel(level) => {
                 let wanted = isolation(*level)?;
                 let txn = db.txn_mut(pid);
-                if txn.snapshot.is_some() && wanted != txn.isolation {
-                    let message = "SET TRANSACTION ISOLATION LEVEL must be called before any query";
+                if wanted != txn.isolation && (txn.queried || txn.levels.len() > 1) {
+                    let when = if txn.queried {
+                        "be called before any query"
+                    } else {
+                        "not be called in a subtransaction"
+                    };
+                    let message = format!("SET TRANSACTION ISOLATION LEVEL must {when}");
                     return Err(PgError::new("25001", message));
                 }
                 txn.isolation = wanted;
             }
             TransactionMode::AccessMode(mode) => {
-                db.txn_mut(pid).read_only = *mode == TransactionAccessMode::ReadOnly;
+                let txn = db.txn_mut(pid);
+                let read_only = *mode == TransactionAccessMode::ReadOnly;
+                if txn.read_only && !read_only && txn.queried {
+                    let message = "transaction read-write mode must be set before any query";
+                    return Err(PgError::new("25001", message));
+                }
+                txn.read_only = read_only;
             }
         }
     }

@@ -72,6 +72,8 @@ pub struct Txn {
     pub failed: bool,
     pub levels: Vec<Level>,
     pub own: Vec<Xid>,
+    /// A snapshot has been taken: modes are settled.
+    pub queried: bool,
     /// REPEATABLE READ: the one snapshot.
     pub snapshot: Option<Snapshot>,
     pub cid: Cid,
@@ -132,6 +134,7 @@ impl Db {
 
     /// The snapshot for the next statement.
     pub fn take_snapshot(&mut self, pid: Pid) -> Snapshot {
+        self.txn_mut(pid).queried = true;
         if let Some(kept) = &self.txn(pid).snapshot {
             return kept.clone();
         }

@@ -34,6 +34,8 @@ pub const TABLE: &[Function] = &[
     f("pg_try_advisory_lock_shared", TWO, Ty::BOOL, try_session_shared),
     f("pg_try_advisory_xact_lock", ONE, Ty::BOOL, try_transaction),
     f("pg_try_advisory_xact_lock", TWO, Ty::BOOL, try_transaction),
+    f("pg_try_advisory_xact_lock_shared", ONE, Ty::BOOL, try_transaction_shared),
+    f("pg_try_advisory_xact_lock_shared", TWO, Ty::BOOL, try_transaction_shared),
     f("pg_advisory_unlock", ONE, Ty::BOOL, unlock),
     f("pg_advisory_unlock", TWO, Ty::BOOL, unlock),
     f("pg_advisory_unlock_shared", ONE, Ty::BOOL, unlock_shared),
@@ -119,6 +121,11 @@ fn try_session_shared(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> 
 fn try_transaction(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let owner = transaction(cx);
     Ok(Datum::Bool(cx.db.try_lock(cx.pid, tag(args), Mode::Exclusive, owner)))
+}
+
+fn try_transaction_shared(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let owner = transaction(cx);
+    Ok(Datum::Bool(cx.db.try_lock(cx.pid, tag(args), Mode::Share, owner)))
 }
 
 fn release(cx: &mut Cx<'_>, args: &[Datum], mode: Mode) -> Datum {

@@ -1,0 +1,184 @@
+//! What random sessions do: small tables, few keys, every kind of statement that locks.
+//! Must never draw at run time: a case is data, so that it can be shrunk and kept.
+
+use std::fmt;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+pub const DEADLOCK_TIMEOUT: &str = "40ms";
+
+/// One schema and one interleaving.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub sessions: usize,
+    /// The session that looks for deadlocks.
+    pub detector: usize,
+    /// `t.w` is unique.
+    unique: bool,
+    /// What `c.k` does when its row of `t` goes or changes; no table `c` without.
+    child: Option<&'static str>,
+    steps: Vec<(usize, String)>,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "detector s{}; {}", self.detector, self.set_up().join("; "))
+    }
+}
+
+impl Case {
+    pub fn set_up(&self) -> Vec<String> {
+        let unique = if self.unique { " UNIQUE" } else { "" };
+        let mut statements = vec![
+            format!("CREATE TABLE t (k int PRIMARY KEY, v int NOT NULL, w int{unique})"),
+            "INSERT INTO t SELECT g, 0, g * 10 FROM generate_series(1, 4) g".to_owned(),
+        ];
+        if let Some(action) = self.child {
+            let key = format!("k int REFERENCES t {action}");
+            statements.push(format!("CREATE TABLE c (id int PRIMARY KEY, {key}, n int)"));
+            statements.push("INSERT INTO c VALUES (1, 1, 0), (2, 2, 0)".to_owned());
+        }
+        statements
+    }
+
+    pub fn tear_down(&self) -> String {
+        if self.child.is_some() { "DROP TABLE c, t" } else { "DROP TABLE t" }.to_owned()
+    }
+
+    /// The interleaving: session and statement.
+    pub fn steps(&self) -> impl Iterator<Item = (usize, String)> + '_ {
+        let known = |(_, sql): &&(usize, String)| self.child.is_some() || !sql.contains(" c");
+        let place = |(session, sql): &(usize, String)| (session % self.sessions, sql.clone());
+        self.steps.iter().filter(known).map(place)
+    }
+}
+
+fn predicate() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => (1..6).prop_map(|k| format!("k = {k}")),
+        2 => (0..4).prop_map(|v| format!("v >= {v}")),
+        1 => (1..5, 1..5).prop_map(|(a, b)| format!("k IN ({a}, {b})")),
+        1 => (1..6).prop_map(|w| format!("w = {w}0")),
+        1 => Just("v % 2 = 0".to_owned()),
+        1 => Just("true".to_owned()),
+    ]
+}
+
+fn assignment() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => Just("v = v + 1".to_owned()),
+        1 => (0..4).prop_map(|v| format!("v = {v}")),
+        1 => (1..6).prop_map(|w| format!("w = {w}0")),
+        1 => Just("w = w + 10, v = v + 1".to_owned()),
+        1 => Just("k = k + 1".to_owned()),
+        1 => Just("k = k + 100".to_owned()),
+    ]
+}
+
+fn locking() -> impl Strategy<Value = String> {
+    let strength = prop::sample::select(vec!["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"]);
+    let policy = prop::sample::select(vec!["", "", "", " NOWAIT", " SKIP LOCKED"]);
+    (strength, policy).prop_map(|(strength, policy)| format!("FOR {strength}{policy}"))
+}
+
+fn read() -> impl Strategy<Value = String> {
+    let join = "SELECT t.k, v, id FROM t JOIN c ON c.k = t.k";
+    prop_oneof![
+        3 => predicate().prop_map(|on| format!("SELECT * FROM t WHERE {on}")),
+        4 => (predicate(), locking()).prop_map(|(on, lock)| format!("SELECT * FROM t WHERE {on} {lock}")),
+        1 => (predicate(), locking())
+            .prop_map(|(on, lock)| format!("SELECT * FROM t WHERE {on} ORDER BY k LIMIT 1 {lock}")),
+        1 => Just("SELECT count(*), sum(v) FROM t".to_owned()),
+        1 => Just("SELECT * FROM c".to_owned()),
+        1 => locking().prop_map(move |lock| format!("{join} ORDER BY id {lock}")),
+    ]
+}
+
+fn write() -> impl Strategy<Value = String> {
+    let row = (1..7, 0..3, 1..7);
+    let conflict = prop::sample::select(vec![
+        "",
+        "",
+        " ON CONFLICT DO NOTHING",
+        " ON CONFLICT (k) DO NOTHING",
+        " ON CONFLICT (k) DO UPDATE SET v = t.v + EXCLUDED.v + 10",
+        " ON CONFLICT (k) DO UPDATE SET v = 99 WHERE t.v < 2",
+    ]);
+    prop_oneof![
+        5 => (assignment(), predicate())
+            .prop_map(|(set, on)| format!("UPDATE t SET {set} WHERE {on} RETURNING *")),
+        2 => predicate().prop_map(|on| format!("DELETE FROM t WHERE {on} RETURNING *")),
+        4 => (row, conflict).prop_map(|((k, v, w), conflict)| {
+            format!("INSERT INTO t VALUES ({k}, {v}, {w}0){conflict} RETURNING *")
+        }),
+        2 => (1..6, 1..6).prop_map(|(id, k)| format!("INSERT INTO c VALUES ({id}, {k}, 0)")),
+        1 => (1..6).prop_map(|id| format!("DELETE FROM c WHERE id = {id}")),
+        1 => (1..6, 1..6).prop_map(|(id, k)| format!("UPDATE c SET k = {k} WHERE id = {id}")),
+        1 => Just("UPDATE c SET n = n + 1 RETURNING *".to_owned()),
+        // One row: in which order a join finds several is the planner's.
+        1 => (1..6).prop_map(|k| format!(
+            "UPDATE t SET v = t.v + 5 FROM c WHERE c.k = t.k AND c.n < 3 AND t.k = {k} RETURNING t.*"
+        )),
+        1 => predicate().prop_map(|on| format!(
+            "WITH gone AS (DELETE FROM t WHERE {on} RETURNING *) SELECT count(*) FROM gone"
+        )),
+    ]
+}
+
+fn control() -> impl Strategy<Value = String> {
+    let levels = vec!["READ COMMITTED", "READ COMMITTED", "REPEATABLE READ"];
+    prop_oneof![
+        5 => prop::sample::select(levels).prop_map(|level| format!("BEGIN ISOLATION LEVEL {level}")),
+        3 => Just("COMMIT".to_owned()),
+        1 => Just("ROLLBACK".to_owned()),
+        1 => Just("SAVEPOINT s".to_owned()),
+        1 => Just("ROLLBACK TO s".to_owned()),
+        1 => Just("RELEASE s".to_owned()),
+    ]
+}
+
+fn lock() -> impl Strategy<Value = String> {
+    let modes = vec![
+        "ACCESS SHARE",
+        "ROW SHARE",
+        "ROW EXCLUSIVE",
+        "SHARE UPDATE EXCLUSIVE",
+        "SHARE",
+        "SHARE ROW EXCLUSIVE",
+        "EXCLUSIVE",
+        "ACCESS EXCLUSIVE",
+    ];
+    let wait = prop::sample::select(vec!["", "", " NOWAIT"]);
+    prop_oneof![
+        2 => (prop::sample::select(modes), wait)
+            .prop_map(|(mode, wait)| format!("LOCK TABLE t IN {mode} MODE{wait}")),
+        2 => (1..3).prop_map(|key| format!("SELECT pg_advisory_xact_lock({key})")),
+        1 => (1..3).prop_map(|key| format!("SELECT pg_try_advisory_xact_lock_shared({key})")),
+    ]
+}
+
+pub fn any() -> impl Strategy<Value = Case> {
+    let statement = prop_oneof![5 => control(), 5 => read(), 9 => write(), 1 => lock()];
+    let actions = vec![
+        None,
+        Some(""),
+        Some("ON DELETE CASCADE ON UPDATE CASCADE"),
+        Some("ON DELETE SET NULL"),
+        Some("ON UPDATE CASCADE"),
+    ];
+    let steps = vec((0..4_usize, statement), 4..28);
+    (2..5_usize, 0..4_usize, any_bool(), prop::sample::select(actions), steps).prop_map(
+        |(sessions, detector, unique, child, steps)| Case {
+            sessions,
+            detector: detector % sessions,
+            unique,
+            child,
+            steps,
+        },
+    )
+}
+
+fn any_bool() -> impl Strategy<Value = bool> {
+    prop::bool::ANY
+}
