@@ -9,7 +9,7 @@ use super::utility::{self, Answer};
 use super::wait::wait;
 use crate::env::{Env, Moment};
 use crate::world::postgres::error::{PgError, Result, Step, Stop};
-use crate::world::postgres::exec::{Cx, StatementRun, ddl};
+use crate::world::postgres::exec::{Cx, StatementRun};
 use crate::world::postgres::injection::{self, Injected};
 use crate::world::postgres::sql::{OutColumn, Planned, plan_statement};
 use crate::world::postgres::storage::locks::Pid;
@@ -177,7 +177,7 @@ impl<E: Env> Runner<E> {
         if utility::is_utility(statement) {
             return self
                 .repeat(began, |inner| {
-                    let mut state = ddl::state(&mut inner.db, self.pid);
+                    let mut state = utility::state(&mut inner.db, self.pid, statement);
                     let db = &mut inner.db;
                     let mut cx = Cx { db, pid: self.pid, params: &[], state: &mut state };
                     utility::run(&mut cx, statement)

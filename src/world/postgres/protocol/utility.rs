@@ -7,10 +7,10 @@ use sqlparser::ast::{self, Statement};
 
 use super::transaction;
 use crate::world::postgres::error::{PgError, Result, Step};
-use crate::world::postgres::exec::{Cx, alter, ddl, drops, roles, setting};
+use crate::world::postgres::exec::{Cx, State, alter, ddl, drops, roles, setting};
 use crate::world::postgres::sql::{OutColumn, ident, object_name};
-use crate::world::postgres::storage::Notification;
-use crate::world::postgres::storage::locks::{Mode, Tag};
+use crate::world::postgres::storage::locks::{Mode, Pid, Tag};
+use crate::world::postgres::storage::{Db, Notification};
 use crate::world::postgres::types::{Datum, Row, Ty};
 
 /// What a statement gives back.
@@ -33,6 +33,12 @@ pub fn is_utility(statement: &Statement) -> bool {
         statement,
         Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_)
     )
+}
+
+/// What the statement runs with. Only definitions take a snapshot: a lock or a setting comes before
+/// that of REPEATABLE READ.
+pub fn state(db: &mut Db, pid: Pid, statement: &Statement) -> State {
+    if definition(statement).is_some() { ddl::state(db, pid) } else { State::default() }
 }
 
 pub fn refused_read_only(command: &str) -> PgError {

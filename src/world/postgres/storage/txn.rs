@@ -64,6 +64,7 @@ pub struct Level {
 }
 
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent properties of a transaction")]
 pub struct Txn {
     pub isolation: Isolation,
     pub read_only: bool,

@@ -86,7 +86,8 @@ fn read() -> impl Strategy<Value = String> {
     let join = "SELECT t.k, v, id FROM t JOIN c ON c.k = t.k";
     prop_oneof![
         3 => predicate().prop_map(|on| format!("SELECT * FROM t WHERE {on}")),
-        4 => (predicate(), locking()).prop_map(|(on, lock)| format!("SELECT * FROM t WHERE {on} {lock}")),
+        4 => (predicate(), locking())
+            .prop_map(|(on, lock)| format!("SELECT * FROM t WHERE {on} {lock}")),
         1 => (predicate(), locking())
             .prop_map(|(on, lock)| format!("SELECT * FROM t WHERE {on} ORDER BY k LIMIT 1 {lock}")),
         1 => Just("SELECT count(*), sum(v) FROM t".to_owned()),
@@ -118,7 +119,8 @@ fn write() -> impl Strategy<Value = String> {
         1 => Just("UPDATE c SET n = n + 1 RETURNING *".to_owned()),
         // One row: in which order a join finds several is the planner's.
         1 => (1..6).prop_map(|k| format!(
-            "UPDATE t SET v = t.v + 5 FROM c WHERE c.k = t.k AND c.n < 3 AND t.k = {k} RETURNING t.*"
+            "UPDATE t SET v = t.v + 5 FROM c WHERE c.k = t.k AND c.n < 3 AND t.k = {k} \
+             RETURNING t.*"
         )),
         1 => predicate().prop_map(|on| format!(
             "WITH gone AS (DELETE FROM t WHERE {on} RETURNING *) SELECT count(*) FROM gone"
@@ -127,9 +129,9 @@ fn write() -> impl Strategy<Value = String> {
 }
 
 fn control() -> impl Strategy<Value = String> {
-    let levels = vec!["READ COMMITTED", "READ COMMITTED", "REPEATABLE READ"];
+    let levels = prop::sample::select(vec!["READ COMMITTED", "READ COMMITTED", "REPEATABLE READ"]);
     prop_oneof![
-        5 => prop::sample::select(levels).prop_map(|level| format!("BEGIN ISOLATION LEVEL {level}")),
+        5 => levels.prop_map(|level| format!("BEGIN ISOLATION LEVEL {level}")),
         3 => Just("COMMIT".to_owned()),
         1 => Just("ROLLBACK".to_owned()),
         1 => Just("SAVEPOINT s".to_owned()),
