@@ -5,7 +5,10 @@ mod driver;
 mod faults;
 mod fuzz;
 mod isolation;
+mod malformed;
+mod raw;
 mod same;
+mod slt;
 
 use std::net::SocketAddr;
 use std::time::Duration;

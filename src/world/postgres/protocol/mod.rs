@@ -3,6 +3,7 @@
 //! The codec is our own: those that exist panic on malformed bytes, and here a session that is sent
 //! such bytes ends with 08P01 while the others live on.
 
+mod arguments;
 mod connection;
 mod frame;
 mod run;

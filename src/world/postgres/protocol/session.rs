@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sqlparser::ast::Statement;
 
+use super::arguments::argument_values;
 use super::connection::Connection;
 use super::frame::{Front, Startup, decode, decode_startup, format_of};
 use super::run::{Prepared, Runner};
@@ -365,7 +366,15 @@ impl<E: Env> Session<E> {
         }
         for (at, statement) in parsed.iter().enumerate() {
             let last = at + 1 == parsed.len();
-            let answer = self.simple(text, at, statement).await?;
+            let prepared = Prepared {
+                text: text.clone(),
+                at,
+                statement: Some(statement.clone()),
+                given: Vec::new(),
+                params: Vec::new(),
+                columns: None,
+            };
+            let answer = self.statement(&prepared, &[]).await?;
             if last {
                 self.runner.finish_implicit().await?;
             }
@@ -381,12 +390,9 @@ impl<E: Env> Session<E> {
         Ok(())
     }
 
-    async fn simple(
-        &mut self,
-        text: &Arc<str>,
-        at: usize,
-        statement: &Arc<Statement>,
-    ) -> Result<Answer> {
+    /// Runs a statement, of either protocol; those about prepared statements are the session's.
+    async fn statement(&mut self, prepared: &Prepared, params: &[Datum]) -> Result<Answer> {
+        let Some(statement) = &prepared.statement else { return Ok(Answer::default()) };
         match &**statement {
             Statement::Prepare { name, data_types, statement } => {
                 let name = crate::world::postgres::sql::ident(name);
@@ -399,8 +405,9 @@ impl<E: Env> Session<E> {
                     return Err(PgError::new("42P05", message));
                 }
                 let statement = Arc::new((**statement).clone());
-                let prepared = self.runner.prepare(text, at, Some(statement), types)?;
-                self.statements.insert(name, Arc::new(prepared));
+                let (text, at) = (&prepared.text, prepared.at);
+                let inner = self.runner.prepare(text, at, Some(statement), types)?;
+                self.statements.insert(name, Arc::new(inner));
                 Ok(Answer::tag("PREPARE"))
             }
             Statement::Execute { name: Some(name), parameters, .. } => {
@@ -419,17 +426,7 @@ impl<E: Env> Session<E> {
                 self.statements.remove(&name);
                 Ok(Answer::tag("DEALLOCATE"))
             }
-            _ => {
-                let prepared = Prepared {
-                    text: text.clone(),
-                    at,
-                    statement: Some(statement.clone()),
-                    given: Vec::new(),
-                    params: Vec::new(),
-                    columns: None,
-                };
-                self.runner.execute(&prepared, &[]).await
-            }
+            _ => self.runner.execute(prepared, params).await,
         }
     }
 
@@ -459,7 +456,11 @@ impl<E: Env> Session<E> {
         };
         let given = types.iter().map(known).collect::<Result<Vec<Ty>>>()?;
         let statement = parsed.first().cloned();
-        let prepared = self.runner.prepare(&text.into(), 0, statement, given)?;
+        let mut prepared = self.runner.prepare(&text.into(), 0, statement, given)?;
+        if let Some(Statement::Execute { name: Some(named), .. }) = prepared.statement.as_deref() {
+            let named = crate::world::postgres::sql::object_name(named)?;
+            prepared.columns.clone_from(&self.prepared(&named)?.columns);
+        }
         self.statements.insert(name, Arc::new(prepared));
         self.connection.out.empty(b'1');
         Ok(())
@@ -535,10 +536,13 @@ impl<E: Env> Session<E> {
             return Ok(());
         }
         if portal.left.is_none() {
-            let mut answer = self.runner.execute(&portal.prepared, &portal.params).await?;
+            let (prepared, params) = (portal.prepared.clone(), portal.params.clone());
+            let mut answer = self.statement(&prepared, &params).await?;
+            let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
             portal.left = Some(std::mem::take(&mut answer.rows).into_iter());
             portal.answer = answer;
         }
+        let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
         let out = &mut self.connection.out;
         let rows = portal.left.as_mut().expect("just run");
         if let Some(columns) = &portal.answer.columns {
@@ -559,37 +563,6 @@ impl<E: Env> Session<E> {
         self.connection.out.command_complete(&tag);
         Ok(())
     }
-}
-
-/// The arguments of SQL's EXECUTE: constants.
-fn argument_values(
-    name: &str,
-    parameters: &[sqlparser::ast::Expr],
-    prepared: &Prepared,
-) -> Result<Vec<Datum>> {
-    let (given, wanted) = (parameters.len(), prepared.params.len());
-    if given != wanted {
-        let message = format!("wrong number of parameters for prepared statement \"{name}\"");
-        let detail = format!("Expected {wanted} parameters but got {given}.");
-        return Err(PgError::new("42601", message).detail(detail));
-    }
-    let mut values = Vec::with_capacity(parameters.len());
-    for (parameter, ty) in parameters.iter().zip(&prepared.params) {
-        let value = match parameter {
-            sqlparser::ast::Expr::Value(value) => value.value.clone(),
-            other => {
-                let text = other.to_string();
-                values.push(from_text(&text, *ty, -1)?);
-                continue;
-            }
-        };
-        values.push(match value {
-            sqlparser::ast::Value::Null => Datum::Null,
-            sqlparser::ast::Value::SingleQuotedString(text) => from_text(&text, *ty, -1)?,
-            other => from_text(&other.to_string(), *ty, -1)?,
-        });
-    }
-    Ok(values)
 }
 
 fn no_portal(name: &str) -> PgError {

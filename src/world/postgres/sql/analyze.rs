@@ -106,7 +106,11 @@ impl<'a> Analyzer<'a> {
 impl Analyzer<'_> {
     pub fn coerce(&self, typed: Typed, to: Ty, typmod: i32, context: Context) -> Result<Expr> {
         let place = typed.place;
-        self.converted(typed, to, typmod, context).map_err(|error| error.at(self.placed(place)))
+        let late = |error: &PgError| {
+            error.code() == "22001" || error.fields().message == "numeric field overflow"
+        };
+        self.converted(typed, to, typmod, context)
+            .map_err(|error| if late(&error) { error } else { error.at(self.placed(place)) })
     }
 
     fn converted(&self, typed: Typed, to: Ty, typmod: i32, context: Context) -> Result<Expr> {

@@ -58,12 +58,12 @@ impl Analyzer<'_> {
                 }
                 ast::JoinConstraint::Using(names) => {
                     for name in names {
-                        on.push(self.using(&object_name(name)?, left_end, scope)?);
+                        on.push(self.using(&object_name(name)?, left_end, kind, scope)?);
                     }
                 }
                 ast::JoinConstraint::Natural => {
                     for name in common_names(&scope.relations, left_end) {
-                        on.push(self.using(&name, left_end, scope)?);
+                        on.push(self.using(&name, left_end, kind, scope)?);
                     }
                 }
             }
@@ -75,7 +75,16 @@ impl Analyzer<'_> {
         Ok(tree)
     }
 
-    fn using(&self, name: &str, left_end: usize, scope: &mut Scope<'_>) -> Result<Arc<Expr>> {
+    fn using(
+        &self,
+        name: &str,
+        left_end: usize,
+        kind: JoinKind,
+        scope: &mut Scope<'_>,
+    ) -> Result<Arc<Expr>> {
+        if kind == JoinKind::Full {
+            return Err(PgError::unsupported("FULL JOIN with USING"));
+        }
         let find = |relations: &[ScopeRelation]| {
             let mut columns = relations.iter().flat_map(|relation| &relation.columns);
             columns.find(|c| *c.name == *name && !c.hidden).cloned()
@@ -93,6 +102,12 @@ impl Analyzer<'_> {
         for relation in &mut scope.relations[left_end..] {
             for column in relation.columns.iter_mut().filter(|c| c.index == right.index) {
                 column.hidden = true;
+            }
+        }
+        let merged = if kind == JoinKind::Right { right.index } else { left.index };
+        for relation in &mut scope.relations[..left_end] {
+            for column in relation.columns.iter_mut().filter(|c| c.index == left.index) {
+                column.merged = Some(merged);
             }
         }
         let side = |c: ScopeColumn| Typed {
@@ -469,6 +484,7 @@ pub fn add(
         index: offset + at,
         origin: column.origin,
         hidden: false,
+        merged: None,
     };
     let columns = columns.into_iter().enumerate().map(place).collect();
     scope.relations.push(ScopeRelation { alias: alias.clone(), columns, qualified_only: false });

@@ -234,7 +234,9 @@ impl Analyzer<'_> {
             return Err(PgError::new("42803", "aggregate functions are not allowed here"));
         };
         if group.inside.replace(true) {
-            return Err(PgError::new("42803", "aggregate function calls cannot be nested"));
+            let span = function.name.0.first().and_then(|part| part.as_ident()).map(|i| i.span);
+            let error = PgError::new("42803", "aggregate function calls cannot be nested");
+            return Err(error.at(span.and_then(|span| self.position(span))));
         }
         let analyzed = self.aggregate_parts(name, function, list, scope);
         group.inside.set(false);

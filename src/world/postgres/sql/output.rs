@@ -7,7 +7,7 @@ use super::analyze::{Analyzer, Typed, out_column};
 use super::functions::SET_FUNCTIONS;
 use super::names::{ident, object_name};
 use super::plan::{Expand, Expr, OutColumn};
-use super::scope::Scope;
+use super::scope::{Scope, ScopeColumn, ScopeRelation};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::Ty;
 
@@ -108,15 +108,22 @@ fn star(
     exprs: &mut Vec<Expr>,
     columns: &mut Vec<OutColumn>,
 ) -> Result<()> {
-    let mut found = false;
-    for relation in &scope.relations {
-        let wanted = alias.map_or(!relation.qualified_only, |alias| *alias == *relation.alias);
-        if !wanted {
-            continue;
-        }
-        found = true;
-        for column in relation.columns.iter().filter(|c| alias.is_some() || !c.hidden) {
-            let mut index = column.index;
+    let wanted = |relation: &&ScopeRelation| {
+        alias.map_or(!relation.qualified_only, |alias| *alias == *relation.alias)
+    };
+    let found = scope.relations.iter().any(|relation| wanted(&relation));
+    // The columns of USING come first.
+    for merged in [true, false] {
+        let relations = scope.relations.iter().filter(wanted);
+        let all =
+            relations.flat_map(|relation| relation.columns.iter().map(move |c| (relation, c)));
+        let fits = |column: &ScopeColumn| match alias {
+            Some(_) => !merged,
+            None => !column.hidden && column.merged.is_some() == merged,
+        };
+        for (relation, column) in all.filter(|(_, column)| fits(column)) {
+            let own = column.merged.filter(|_| alias.is_none());
+            let mut index = own.unwrap_or(column.index);
             if let Some(group) = &scope.group {
                 let own = |key: &Expr| key.is_column(index);
                 index = group.keys.iter().position(|(_, key, ..)| own(key)).ok_or_else(|| {

@@ -53,7 +53,15 @@ pub fn parse(text: &str) -> Result<Parsed> {
         .with_unescape(true)
         .tokenize_with_location()
         .map_err(|error| {
-            PgError::new("42601", error.message.to_lowercase()).at(offset(text, error.location))
+            let at = offset(text, error.location);
+            let rest: String = text.chars().skip(at.unwrap_or(1).saturating_sub(1)).collect();
+            let message = match error.message.as_str() {
+                "Unterminated string literal" => {
+                    format!("unterminated quoted string at or near \"{rest}\"")
+                }
+                other => other.to_lowercase(),
+            };
+            PgError::new("42601", message).at(at)
         })?;
     let statements = Parser::new(&dialect)
         .with_tokens_with_locations(rewrite(tokens.clone()))

@@ -56,8 +56,13 @@ impl Analyzer<'_> {
 
     pub fn with(&self, with: &ast::With, parent: Option<&Scope<'_>>) -> Result<Vec<Cte>> {
         let mut ctes = Vec::new();
-        for cte in &with.cte_tables {
+        for (at, cte) in with.cte_tables.iter().enumerate() {
             let name = ident(&cte.alias.name);
+            if with.cte_tables[..at].iter().any(|other| ident(&other.alias.name) == name) {
+                let message = format!("WITH query name \"{name}\" specified more than once");
+                let place = self.position(cte.alias.name.span);
+                return Err(PgError::new("42712", message).at(place));
+            }
             let slot = self.new_slot();
             if with.recursive
                 && let Some(planned) = self.recursive(cte, &name, slot, parent)?
@@ -65,7 +70,9 @@ impl Analyzer<'_> {
                 ctes.push(planned);
                 continue;
             }
-            let plan = self.cte_plan(&cte.query, parent)?;
+            let plan = self
+                .cte_plan(&cte.query, parent)
+                .map_err(|error| error.at(self.position(cte.alias.name.span)))?;
             let mut columns = plan.columns().unwrap_or_default().to_vec();
             rename(&mut columns, Some(&cte.alias));
             self.ctes.borrow_mut().push(CteScope { name, slot, columns });

@@ -20,6 +20,9 @@ pub struct ScopeColumn {
     pub origin: Option<(Oid, i16)>,
     /// The right twin of a USING column: not found by its bare name, nor by `*`.
     pub hidden: bool,
+    /// A USING column: where its bare name and `*` find it, which is the right twin's place if the
+    /// left side may be missing.
+    pub merged: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -99,7 +102,11 @@ impl<'p> Scope<'p> {
                     let message = format!("column reference \"{name}\" is ambiguous");
                     return Err(PgError::new("42702", message));
                 }
-                found = Some(column.clone());
+                let mut column = column.clone();
+                if qualifier.is_none() {
+                    column.index = column.merged.unwrap_or(column.index);
+                }
+                found = Some(column);
             }
         }
         Ok(found)

@@ -201,6 +201,7 @@ pub fn table_scope(table: &Table, alias: &str, offset: usize) -> Scope<'static> 
         index: offset + at,
         origin: None,
         hidden: column.dropped,
+        merged: None,
     };
     let columns = table.columns.iter().enumerate().map(place).collect();
     let relation = ScopeRelation { alias: alias.into(), columns, qualified_only: false };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{self, CreatePolicyCommand as Command, Statement};
+use sqlparser::ast::{self, CreatePolicyCommand as Command, Spanned as _, Statement};
 
 use super::analyze::{Analyzer, Typed};
 use super::from::{add_table, place, table_columns};
@@ -107,7 +107,9 @@ impl Analyzer<'_> {
             return Err(PgError::new("42601", "INSERT has more expressions than target columns"));
         }
         if given < columns.len() && !insert.columns.is_empty() {
-            return Err(PgError::new("42601", "INSERT has more target columns than expressions"));
+            let message = "INSERT has more target columns than expressions";
+            let place = self.position(insert.columns[given].span());
+            return Err(PgError::new("42601", message).at(place));
         }
         let mut values = Vec::with_capacity(table.columns.len());
         for (at, column) in table.columns.iter().enumerate() {
@@ -194,7 +196,8 @@ impl Analyzer<'_> {
             })?;
             if columns.contains(&at) {
                 let message = format!("column \"{name}\" specified more than once");
-                return Err(PgError::new("42701", message));
+                let place = self.position(parsed.span());
+                return Err(PgError::new("42701", message).at(place));
             }
             columns.push(at);
         }
@@ -217,13 +220,15 @@ impl Analyzer<'_> {
         let width = values.rows.first().map_or(0, |row| row.content.len());
         for row in &values.rows {
             if row.content.len() != width {
-                return Err(PgError::new("42601", "VALUES lists must all be the same length"));
+                let place = row.content.first().and_then(|first| self.position(first.span()));
+                let message = "VALUES lists must all be the same length";
+                return Err(PgError::new("42601", message).at(place));
             }
             let mut exprs = Vec::with_capacity(width);
             for (at, parsed) in row.content.iter().enumerate() {
                 let Some(column) = columns.get(at).map(|at| &table.columns[*at]) else {
                     let message = "INSERT has more expressions than target columns";
-                    return Err(PgError::new("42601", message));
+                    return Err(PgError::new("42601", message).at(self.position(parsed.span())));
                 };
                 if is_default(parsed) {
                     exprs.push(default_of(column));

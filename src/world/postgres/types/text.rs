@@ -223,7 +223,14 @@ fn unhex(digits: &str) -> Option<Vec<u8>> {
 fn parse_bytea(text: &str) -> Result<Vec<u8>> {
     let bad = || PgError::new("22P02", "invalid input syntax for type bytea");
     if let Some(digits) = text.strip_prefix("\\x") {
-        return unhex(digits).ok_or_else(|| PgError::new("22023", "invalid hexadecimal data"));
+        return unhex(digits).ok_or_else(|| {
+            let wrong = digits.chars().find(|c| !c.is_ascii_hexdigit());
+            let message = match wrong {
+                Some(wrong) => format!("invalid hexadecimal digit: \"{wrong}\""),
+                None => "invalid hexadecimal data: odd number of digits".to_owned(),
+            };
+            PgError::new("22023", message)
+        });
     }
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
