@@ -143,6 +143,12 @@ pub mod common {
     }
 
     pub fn invalid_text(type_name: &str, text: &str) -> PgError {
+        let lower = text.trim().to_lowercase();
+        if type_name == "numeric"
+            && matches!(lower.trim_start_matches(['-', '+']), "nan" | "infinity")
+        {
+            return PgError::unsupported(format_args!("the numeric {}", text.trim()));
+        }
         PgError::new("22P02", format!("invalid input syntax for type {type_name}: \"{text}\""))
     }
 

@@ -5,10 +5,28 @@
 //! Reading order: `serve` (connections), `protocol` (messages, sessions), `sql` (text to plan),
 //! `exec` (plan to rows), `storage` (versions, locks, transactions), `types` (values).
 //!
-//! What is there: READ COMMITTED and REPEATABLE READ, four row lock strengths, FIFO queues,
-//! deadlock detection, savepoints, foreign keys, advisory locks, LISTEN and NOTIFY. What is not
-//! is refused with 0A000: SERIALIZABLE, COPY, views, functions, triggers, window functions,
-//! time zones but UTC, regular expressions, arrays of arrays, temporary tables.
+//! What is there:
+//!
+//! - Definitions: CREATE, ALTER and DROP TABLE with defaults, PRIMARY KEY, UNIQUE, INCLUDE, CHECK,
+//!   FOREIGN KEY with actions and deferral; unique, partial and expression indexes; sequences,
+//!   serial and identity columns; roles, GRANT and REVOKE, row-level security policies; TRUNCATE.
+//! - Statements: INSERT with ON CONFLICT, UPDATE with FROM, DELETE with USING, RETURNING; SELECT
+//!   with joins, LATERAL, subqueries, WITH (recursive, and writing ones), aggregates, GROUP BY,
+//!   HAVING, DISTINCT (ON), UNION, EXCEPT, INTERSECT, ORDER BY, LIMIT, OFFSET, the four row locks with
+//!   NOWAIT and SKIP LOCKED; PREPARE, EXECUTE, SET, SHOW, LOCK TABLE, LISTEN, NOTIFY.
+//! - Types: bool, int2, int4, int8, float4, float8, numeric, text, varchar, char, bytea, uuid,
+//!   date, time, timestamp, timestamptz, interval, json, jsonb, and arrays of one dimension of
+//!   them, with the functions and operators in the tables of `exec::functions`.
+//! - Concurrency: READ COMMITTED and REPEATABLE READ, FIFO queues, deadlock detection, savepoints,
+//!   advisory locks, time-outs, cancel requests.
+//! - Both query protocols, text and binary, portals with row limits.
+//!
+//! What is not is refused with 0A000 and its name: SERIALIZABLE, COPY, cursors in SQL, EXPLAIN,
+//! views, functions, triggers, DO, schemas but `public`, system catalogues, types of one's own,
+//! temporary, partitioned and inherited tables, CREATE TABLE AS, ALTER COLUMN TYPE, generated
+//! columns, ALTER SEQUENCE, OVERRIDING, MERGE, window functions, regular expression functions,
+//! FULL JOIN with USING, TABLESAMPLE, arrays of arrays, NaN and infinity of numeric, time zones but
+//! UTC, date and interval styles but ISO and postgres, encodings but UTF8, two-phase commit.
 
 mod error;
 mod exec;

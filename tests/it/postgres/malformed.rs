@@ -64,7 +64,7 @@ fn each_broken_message_ends_its_session_with_08p01() {
 
 /// A message of a kind that there is, with a body of its shape or of none.
 fn arbitrary(stream: &mut Stream) -> Vec<u8> {
-    const KINDS: &[u8] = b"QPBDECSHXdcfFp";
+    const KINDS: &[u8] = b"QPBDECSHdcfFpQPBDECSHQPBDECSHQPBDECSX";
     const TEXTS: &[&str] =
         &["SELECT 1", "SELECT $1::int", "BEGIN", "COMMIT", "", "SELEC", "LISTEN a"];
     let kind = KINDS[stream.index(KINDS.len())];
@@ -78,16 +78,16 @@ fn arbitrary(stream: &mut Stream) -> Vec<u8> {
         b'S' | b'H' | b'X' | b'c' => Vec::new(),
         _ => (0..stream.index(40)).map(|_| byte(stream)).collect(),
     };
-    if stream.chance_ppm(300_000) && !body.is_empty() {
+    if stream.chance_ppm(40_000) && !body.is_empty() {
         let at = stream.index(body.len());
         body[at] = byte(stream);
     }
     let mut bytes = message(kind, &body);
-    if stream.chance_ppm(100_000) {
+    if stream.chance_ppm(20_000) {
         let at = stream.index(bytes.len());
         bytes[at] = byte(stream);
     }
-    if stream.chance_ppm(50_000) {
+    if stream.chance_ppm(10_000) {
         bytes.truncate(stream.index(bytes.len()));
     }
     bytes

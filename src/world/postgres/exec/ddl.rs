@@ -114,7 +114,7 @@ pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDe
         dropped: false,
     };
     if is_serial(&definition.data_type) {
-        column.default = Some(own_sequence(cx, table, &name, ty)?);
+        column.default = Some(own_sequence(cx, table, &name, ty, &[])?);
         column.not_null = true;
     }
     for option in &definition.options {
@@ -123,8 +123,14 @@ pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDe
             ColumnOption::Default(expr) => {
                 column.default = default_expr(cx, expr, &column)?;
             }
-            ColumnOption::Generated { generated_as, generation_expr: None, .. } => {
-                column.default = Some(own_sequence(cx, table, &name, ty)?);
+            ColumnOption::Generated {
+                generated_as,
+                generation_expr: None,
+                sequence_options,
+                ..
+            } => {
+                let options = sequence_options.as_deref().unwrap_or_default();
+                column.default = Some(own_sequence(cx, table, &name, ty, options)?);
                 column.always = *generated_as == ast::GeneratedAs::Always;
                 column.not_null = true;
             }
@@ -146,14 +152,20 @@ pub fn default_expr(cx: &Cx<'_>, expr: &ast::Expr, column: &Column) -> Result<Op
 }
 
 /// `table_column_seq`, which goes with the table.
-fn own_sequence(cx: &mut Cx<'_>, table: &Table, column: &str, ty: Ty) -> Result<Arc<Expr>> {
+fn own_sequence(
+    cx: &mut Cx<'_>,
+    table: &Table,
+    column: &str,
+    ty: Ty,
+    options: &[ast::SequenceOptions],
+) -> Result<Arc<Expr>> {
     let oid = cx.db.catalog.new_oid();
     let max = match ty {
         Ty::INT2 => i64::from(i16::MAX),
         Ty::INT4 => i64::from(i32::MAX),
         _ => i64::MAX,
     };
-    let sequence = Sequence {
+    let mut sequence = Sequence {
         name: format!("{}_{column}_seq", table.name).into(),
         next: 1,
         increment: 1,
@@ -165,6 +177,7 @@ fn own_sequence(cx: &mut Cx<'_>, table: &Table, column: &str, ty: Ty) -> Result<
         role: table.security.owner.clone(),
         acl: Acl::default(),
     };
+    apply_options(&mut sequence, options)?;
     cx.db.catalog.sequences.insert(oid, sequence);
     undo(cx, Undo::CreateSequence(oid));
     let analyzer = analyzer(cx.db, cx.pid);
@@ -305,19 +318,37 @@ pub fn create_sequence(
         role: cx.db.proc(cx.pid).role().into(),
         acl: Acl::default(),
     };
-    for option in options {
-        match option {
-            ast::SequenceOptions::IncrementBy(by, _) => sequence.increment = number(by)?,
-            ast::SequenceOptions::MinValue(Some(min)) => sequence.min = number(min)?,
-            ast::SequenceOptions::MaxValue(Some(max)) => sequence.max = number(max)?,
-            ast::SequenceOptions::StartWith(start, _) => sequence.next = number(start)?,
-            ast::SequenceOptions::Cycle(no) => sequence.cycle = !*no,
-            _ => {}
-        }
-    }
+    apply_options(&mut sequence, options)?;
     let oid = cx.db.catalog.new_oid();
     cx.db.catalog.sequences.insert(oid, sequence);
     undo(cx, Undo::CreateSequence(oid));
+    Ok(())
+}
+
+/// What is not said follows from what is: a sequence begins at its lower bound, or if it descends
+/// at its upper one.
+fn apply_options(sequence: &mut Sequence, options: &[ast::SequenceOptions]) -> Result<()> {
+    let (mut start, mut low, mut high) = (None, None, None);
+    for option in options {
+        match option {
+            ast::SequenceOptions::IncrementBy(by, _) => sequence.increment = number(by)?,
+            ast::SequenceOptions::MinValue(Some(min)) => low = Some(number(min)?),
+            ast::SequenceOptions::MaxValue(Some(max)) => high = Some(number(max)?),
+            ast::SequenceOptions::StartWith(at, _) => start = Some(number(at)?),
+            // The parser's flag is true for NO CYCLE.
+            ast::SequenceOptions::Cycle(no) => sequence.cycle = !*no,
+            ast::SequenceOptions::MinValue(None)
+            | ast::SequenceOptions::MaxValue(None)
+            | ast::SequenceOptions::Cache(_) => {}
+        }
+    }
+    if sequence.increment == 0 {
+        return Err(PgError::new("22023", "INCREMENT must not be zero"));
+    }
+    let down = sequence.increment < 0;
+    let (lowest, highest) = if down { (-sequence.max - 1, -1) } else { (1, sequence.max) };
+    (sequence.min, sequence.max) = (low.unwrap_or(lowest), high.unwrap_or(highest));
+    sequence.next = start.unwrap_or(if down { sequence.max } else { sequence.min });
     Ok(())
 }
 

@@ -99,11 +99,48 @@ pub fn data_type(parsed: &DataType) -> Result<(Ty, i32)> {
             Ok((Ty { array: true, ..ty }, typmod))
         }
         DataType::Custom(name, modifiers) => custom(name, modifiers),
-        other => Err(PgError::new(
-            "42704",
-            format!("type \"{}\" does not exist", other.to_string().to_lowercase()),
-        )),
+        other => Err(no_type(&other.to_string().to_lowercase())),
     }
+}
+
+/// Types of PostgreSQL that are not here.
+const ABSENT: &[&str] = &[
+    "bit",
+    "box",
+    "char",
+    "cidr",
+    "circle",
+    "inet",
+    "int4range",
+    "int8range",
+    "jsonpath",
+    "line",
+    "lseg",
+    "macaddr",
+    "money",
+    "numrange",
+    "path",
+    "point",
+    "polygon",
+    "regproc",
+    "regtype",
+    "time with time zone",
+    "timetz",
+    "tsquery",
+    "tsrange",
+    "tstzrange",
+    "tsvector",
+    "varbit",
+    "xid",
+    "xml",
+];
+
+fn no_type(name: &str) -> PgError {
+    let bare = name.split('(').next().unwrap_or(name).trim();
+    if ABSENT.contains(&bare) {
+        return PgError::unsupported(format_args!("the type {bare}"));
+    }
+    PgError::new("42704", format!("type \"{name}\" does not exist"))
 }
 
 fn custom(name: &ObjectName, modifiers: &[String]) -> Result<(Ty, i32)> {
@@ -118,7 +155,7 @@ fn custom(name: &ObjectName, modifiers: &[String]) -> Result<(Ty, i32)> {
         "smallserial" => Base::Int2,
         "void" => Base::Void,
         "regclass" => Base::Regclass,
-        _ => return Err(PgError::new("42704", format!("type \"{name}\" does not exist"))),
+        _ => return Err(no_type(&name)),
     };
     if modifiers.len() > 1 {
         return Err(PgError::new("42601", "invalid type modifier"));

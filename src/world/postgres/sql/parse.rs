@@ -66,8 +66,52 @@ pub fn parse(text: &str) -> Result<Parsed> {
     let statements = Parser::new(&dialect)
         .with_tokens_with_locations(rewrite(tokens.clone()))
         .parse_statements()
-        .map_err(|error| syntax_error(text, &tokens, &error))?;
+        .map_err(|error| absent(&tokens).unwrap_or_else(|| syntax_error(text, &tokens, &error)))?;
     Ok(statements.into_iter().map(Arc::new).collect())
+}
+
+/// Statements of PostgreSQL that the parser has no words for, by how they begin.
+const ABSENT: &[&str] = &[
+    "ALTER DATABASE",
+    "ALTER DEFAULT",
+    "ALTER EXTENSION",
+    "ALTER SEQUENCE",
+    "ALTER SYSTEM",
+    "CHECKPOINT",
+    "CLUSTER",
+    "COMMIT PREPARED",
+    "DO",
+    "IMPORT",
+    "LOAD",
+    "MOVE",
+    "PREPARE TRANSACTION",
+    "REASSIGN",
+    "REFRESH",
+    "REINDEX",
+    "ROLLBACK PREPARED",
+    "SECURITY LABEL",
+    "SET CONSTRAINTS",
+    "TABLE",
+];
+
+/// A refusal, if one of the statements is such a one.
+fn absent(tokens: &[TokenWithSpan]) -> Option<PgError> {
+    for statement in tokens.split(|token| token.token == Token::SemiColon) {
+        let mut words = statement.iter().filter_map(|token| match &token.token {
+            Token::Word(word) => Some(word.value.to_uppercase()),
+            _ => None,
+        });
+        let first = words.next()?;
+        let two = words.next().map(|second| format!("{first} {second}")).unwrap_or_default();
+        let known = ABSENT.iter().find(|known| **known == first || **known == two);
+        if let Some(known) = known {
+            return Some(PgError::unsupported(known));
+        }
+        if words.any(|word| word == "OVERRIDING") {
+            return Some(PgError::unsupported("OVERRIDING"));
+        }
+    }
+    None
 }
 
 fn word(token: &Token) -> Option<Keyword> {
@@ -131,6 +175,7 @@ fn rewrite_target(rest: &[TokenWithSpan]) -> Option<(TokenWithSpan, usize)> {
 fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let tokens: Vec<TokenWithSpan> =
         tokens.into_iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect();
+    let tokens = ordered(tokens);
     let mut out = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while at < tokens.len() {
@@ -173,6 +218,51 @@ fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         at += rewrite_of(&tokens[at..], mark, span, &mut out);
     }
     out
+}
+
+/// The options of a sequence by the order in which the parser takes them; PostgreSQL takes any.
+fn ordered(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let rank = |at: usize, tokens: &[TokenWithSpan]| {
+        let named = match word(&tokens[at].token)? {
+            Keyword::NO => tokens.get(at + 1).and_then(|next| word(&next.token))?,
+            own => own,
+        };
+        [
+            Keyword::INCREMENT,
+            Keyword::MINVALUE,
+            Keyword::MAXVALUE,
+            Keyword::START,
+            Keyword::CACHE,
+            Keyword::CYCLE,
+        ]
+        .iter()
+        .position(|known| *known == named)
+    };
+    let mut at = 0;
+    while at < tokens.len() {
+        let begins = matches!(word(&tokens[at].token), Some(Keyword::SEQUENCE | Keyword::IDENTITY));
+        at += 1;
+        if !begins {
+            continue;
+        }
+        // Up to the first option, then option by option.
+        let ends = |token: &Token| matches!(token, Token::SemiColon | Token::EOF | Token::RParen);
+        let rest =
+            tokens[at..].iter().position(|t| ends(&t.token)).map_or(tokens.len(), |n| at + n);
+        let Some(first) = (at..rest).find(|at| rank(*at, &tokens).is_some()) else { continue };
+        let mut options: Vec<(usize, Vec<TokenWithSpan>)> = Vec::new();
+        for place in first..rest {
+            let negated = place > first && word(&tokens[place - 1].token) == Some(Keyword::NO);
+            match rank(place, &tokens).filter(|_| !negated) {
+                Some(rank) => options.push((rank, vec![tokens[place].clone()])),
+                None => options.last_mut().expect("the first is one").1.push(tokens[place].clone()),
+            }
+        }
+        options.sort_by_key(|(rank, _)| *rank);
+        let sorted: Vec<TokenWithSpan> = options.into_iter().flat_map(|(_, part)| part).collect();
+        tokens.splice(first..rest, sorted);
+    }
+    tokens
 }
 
 /// Rewrites an OF list; gives back how many tokens it took.

@@ -99,7 +99,12 @@ impl Db {
 
     pub fn table(&self, name: &str, pid: Pid) -> Result<Arc<Table>> {
         let found = self.catalog.table(name, self.own(pid));
-        found.cloned().ok_or_else(|| common::no_relation(name))
+        found.cloned().ok_or_else(|| {
+            if name.starts_with("pg_") || name.starts_with("information_schema.") {
+                return PgError::unsupported(format_args!("the catalogue {name}"));
+            }
+            common::no_relation(name)
+        })
     }
 
     /// Whether a role of this name was created or logged in.
