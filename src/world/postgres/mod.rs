@@ -12,8 +12,8 @@
 //!   serial and identity columns; roles, GRANT and REVOKE, row-level security policies; TRUNCATE.
 //! - Statements: INSERT with ON CONFLICT, UPDATE with FROM, DELETE with USING, RETURNING; SELECT
 //!   with joins, LATERAL, subqueries, WITH (recursive, and writing ones), aggregates, GROUP BY,
-//!   HAVING, DISTINCT (ON), UNION, EXCEPT, INTERSECT, ORDER BY, LIMIT, OFFSET, the four row locks with
-//!   NOWAIT and SKIP LOCKED; PREPARE, EXECUTE, SET, SHOW, LOCK TABLE, LISTEN, NOTIFY.
+//!   HAVING, DISTINCT (ON), UNION, EXCEPT, INTERSECT, ORDER BY, LIMIT, OFFSET, the four row
+//!   locks with NOWAIT and SKIP LOCKED; PREPARE, EXECUTE, SET, SHOW, LOCK TABLE, LISTEN, NOTIFY.
 //! - Types: bool, int2, int4, int8, float4, float8, numeric, text, varchar, char, bytea, uuid,
 //!   date, time, timestamp, timestamptz, interval, json, jsonb, and arrays of one dimension of
 //!   them, with the functions and operators in the tables of `exec::functions`.
