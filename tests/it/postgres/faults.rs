@@ -82,6 +82,26 @@ fn a_lost_commit_is_applied_or_not_and_its_client_hears_the_same() {
     }
 }
 
+/// A statement outside a block is a transaction too, whichever protocol it came by.
+#[test]
+fn a_lost_commit_may_be_that_of_a_single_statement() {
+    for (applied, simple) in [(false, false), (true, false), (false, true), (true, true)] {
+        with_store(|addr, store| async move {
+            inject(&store, Injected::Commit { applied });
+            let (struck, other) = (client(&addr).await, client(&addr).await);
+            let update = "UPDATE t SET v = 2 RETURNING v";
+            let heard = if simple {
+                answer(&struck, update).await.starts_with("lost: ")
+            } else {
+                struck.query_typed(update, &[]).await.is_err_and(|error| error.is_closed())
+            };
+            assert!(heard, "the client must not be told, applied {applied}, simple {simple}");
+            let left = answer(&other, "SELECT v FROM t").await;
+            assert_eq!(left, format!("[v]\n{}\nok 1", if applied { 2 } else { 1 }));
+        });
+    }
+}
+
 #[test]
 fn too_many_connections_are_refused_for_as_long_as_it_lasts() {
     with_store(|addr, store| async move {

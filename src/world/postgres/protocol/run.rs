@@ -63,13 +63,28 @@ fn injected(inner: &mut Inner, pid: Pid, statement: &Statement) -> Option<Inject
         _ => None,
     };
     let found = found.or_else(|| injections.at_statement(now, &statement.to_string()))?;
+    Some(told(inner, pid, found))
+}
+
+/// The fault that happens when what was no block commits: whether it is applied all the same.
+fn lost_commit(inner: &mut Inner, pid: Pid) -> Option<bool> {
+    let wrote = inner.db.txn(pid).top().is_some();
+    let now = inner.db.proc(pid).now;
+    let found = if wrote { inner.db.injections.at_commit(now) } else { None };
+    match told(inner, pid, found?) {
+        Injected::Commit { applied } => Some(applied),
+        _ => None,
+    }
+}
+
+fn told(inner: &Inner, pid: Pid, found: Injected) -> Injected {
     let sqlstate = match &found {
         Injected::Statement { sqlstate: Some(sqlstate), .. } => sqlstate,
         _ => "",
     };
     let fault = found.word();
     inner.db.proc(pid).watch.tell(&Change::Injected { pid, fault, sqlstate });
-    Some(found)
+    found
 }
 
 impl<E: Env> Runner<E> {
@@ -301,8 +316,15 @@ impl<E: Env> Runner<E> {
             return Ok(());
         }
         let began = self.env.now();
-        let finished =
-            self.repeat(began, |inner| transaction::finish(&mut inner.db, self.pid)).await;
+        let lost = self.with(|inner| Ok(lost_commit(inner, self.pid)))?;
+        let mut finished = Ok(());
+        if lost != Some(false) {
+            let finish = |inner: &mut Inner| transaction::finish(&mut inner.db, self.pid);
+            finished = self.repeat(began, finish).await;
+        }
+        if lost.is_some() {
+            finished = Err(PgError::severed());
+        }
         if finished.is_err() {
             self.store.with(|inner| {
                 if inner.db.procs.contains_key(&self.pid) {

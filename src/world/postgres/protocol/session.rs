@@ -319,6 +319,11 @@ impl<E: Env> Session<E> {
                 self.skipping = false;
                 let finished = self.runner.finish_implicit().await;
                 if let Err(error) = finished {
+                    if error.is_severed() {
+                        // What was about to be answered is not known to be true.
+                        self.connection.out.0.clear();
+                        return Err(error);
+                    }
                     self.connection.out.error(&error);
                 }
                 self.ready();
