@@ -12,6 +12,10 @@ crate::events! {
     "gateway.draining" draining();
     /// Admission gate, when an early upgrade joins the hold queue.
     "gateway.held" held(connection: &str, waiting: u64);
+    /// Admission gate, when a held client went away before it was decided about.
+    "gateway.left" left(connection: &str);
+    /// Health, when a probe of the store has ended.
+    "store.probed" store_probed(up: bool);
     /// Upgrade handler, after admission and before the 101 answer leaves.
     "gateway.accepted" accepted(connection: &str);
     /// Upgrade handler, before a refusal (503, 403) leaves.
@@ -66,6 +70,8 @@ crate::events! {
     "run.purged" run_purged(run: &str);
     /// Agent, when it starts to work for a run, with the context it works in.
     "agent.started" agent_started(run: &str, user: &str, context: &str, agent: &str);
+    /// Agent, before a model turn or a tool; it may stay silent for so long and still gets on.
+    "agent.calls" agent_calls(run: &str, what: &str, within_ms: u64);
     /// Agent, when the provider's stream ended; `stopped` says whether its stop event came.
     "agent.stream_ended" agent_stream_ended(run: &str, stopped: bool);
     /// Event log, after the row of a durable event committed and before it is queued to anyone.

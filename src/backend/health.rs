@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::db::Pool;
+use super::events;
 use crate::env::{Env, Moment};
 use crate::sync::Shared;
 
@@ -28,6 +29,7 @@ impl<E: Env> Health<E> {
             return up;
         }
         let up = pool.probe().await;
+        events::store_probed(up);
         let ended = self.env.now();
         self.last.with(|last| *last = Some((ended, up))).await;
         up

@@ -56,14 +56,18 @@ async fn admit<E: Env>(
     if plants.has(Plant::H01) {
         return Ok(());
     }
+    let mut held = None;
     if matches!(gateway.gate().state().await, Stage::Starting(_)) {
         let waiting = gateway.gate().held().await as u64;
         events::held(connection, waiting + 1);
+        held = Some(Held { connection });
     }
     // Planted H03: the guard gives up early, and the code goes on.
     let hasty = plants.has(Plant::H03);
     let wait = if hasty { Duration::from_millis(250) } else { config.times.admission_wait };
-    let refused = match gateway.gate().enter(wait).await {
+    let entry = gateway.gate().enter(wait).await;
+    held.into_iter().for_each(Held::decided);
+    let refused = match entry {
         Entry::Admitted => None,
         Entry::Refused => Some("not accepting connections"),
         Entry::TimedOut => Some("still starting"),
@@ -77,6 +81,23 @@ async fn admit<E: Env>(
         return Err(unavailable("store"));
     }
     Ok(())
+}
+
+/// A held client, until it is decided about: a handler that is dropped before has lost it.
+struct Held<'a> {
+    connection: &'a str,
+}
+
+impl Held<'_> {
+    fn decided(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        events::left(self.connection);
+    }
 }
 
 /// Answers 101 and serves the connection in a task of its own.

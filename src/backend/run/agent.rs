@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 use std::pin::pin;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -99,6 +100,8 @@ async fn work<E: Env>(job: &Job<E>) -> Result<String, Broken> {
     if !record.to(State::Starting).await {
         return Err(Broken::Fenced);
     }
+    // What it waited for its slot is not held against it.
+    record.progressed().await;
     let (run, user) = (&record.origin.run, context.user_id().as_str());
     events::agent_started(run, user, context.id().as_str(), SUPERVISOR);
     // Planted H39: a session is held while the model and the tools work.
@@ -142,12 +145,18 @@ async fn append<E: Env>(job: &Job<E>, drafts: &mut Vec<Draft>) -> Result<(), Bro
     Ok(job.services.tracker.log.append(&job.record, std::mem::take(drafts)).await?)
 }
 
+fn calls<E: Env>(job: &Job<E>, what: &str, within: Duration) {
+    let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+    events::agent_calls(&job.record.origin.run, what, within_ms);
+}
+
 async fn turn<E: Env>(job: &Job<E>, results: &[ToolResult]) -> Result<Turn, Broken> {
     let (question, results) = (job.question.clone(), results.to_vec());
     let request = ModelRequest { question, results };
     let mut stream = job.services.model.stream(request, &job.context);
     let mut turn = Turn { calls: Vec::new(), text: String::new() };
     let mut pending = Pending::default();
+    calls(job, "model", job.config.times.model_idle);
     loop {
         let event = next(job, &mut stream, &mut pending).await?;
         match event {
@@ -239,6 +248,7 @@ async fn call<E: Env>(
     note(job, drafts, "tool_executing", begun);
     append(job, drafts).await?;
     let within = job.config.times.tool_within;
+    calls(job, &tool, within);
     job.record.waits(within).await;
     let (status, result) = if let Err(error) = tools::check(&tool, &args, &job.context) {
         ("failed", json!({ "error": error.to_string() }))

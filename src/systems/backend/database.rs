@@ -67,7 +67,7 @@ fn listed(pids: &[i32]) -> String {
 }
 
 /// Tables whose rows an expectation may want to see; a column that a table lacks is empty.
-const TOLD: &[&str] = &["runs", "events", "threads", "messages"];
+const TOLD: &[&str] = &["runs", "events", "threads", "messages", "idempotency"];
 
 fn tell_row(row: &Written) {
     let op = match row.op {
@@ -78,6 +78,8 @@ fn tell_row(row: &Written) {
     let column = |name: &str| row.value(name).unwrap_or("");
     let seq = column("seq").parse().unwrap_or(0);
     let (run, thread, user) = (column("run_id"), column("thread_id"), column("user_id"));
-    let (state, kind, key) = (column("state"), column("event_type"), column("thread_key"));
-    events::db_commit(&row.table, op, run, thread, user, state, kind, seq, key);
+    let state = column("state");
+    let kind = [column("event_type"), column("role")].concat();
+    let key = [column("thread_key"), column("idem")].concat();
+    events::db_commit(&row.table, op, run, thread, user, state, &kind, seq, &key);
 }

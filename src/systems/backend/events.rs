@@ -7,12 +7,15 @@ crate::events! {
     "user.connected" connected(user: &str, tab: u64);
     /// User, when an upgrade or login was refused over HTTP, or TCP failed (status 0).
     "user.refused" refused(user: &str, tab: u64, status: u64, error: &str);
-    /// User, before a command goes into the socket.
-    "user.sent" sent(user: &str, tab: u64, method: &str, id: &str, idem: &str);
+    /// User, before a command goes into the socket; `run` is the one it names.
+    "user.sent" sent(
+        user: &str, tab: u64, method: &str, id: &str, idem: &str, run: &str,
+    );
     /// User, after a reply arrived; `error` is the problem's code, empty for `ok`; `run` of the
-    /// reply.
+    /// reply, `outcome` the end that it tells.
     "user.reply" reply(
         user: &str, tab: u64, id: &str, error: &str, run: &str, thread: &str, idem: &str,
+        outcome: &str,
     );
     /// User, after an event frame arrived. `owner` is the event's `user_id`; `marker` the user
     /// whose marker its data carries; `idem` that of the command that started the run, when this
@@ -41,7 +44,8 @@ crate::events! {
     /// `session` is 0 where there is none yet.
     "db.struck" db_struck(host: &str, session: i64, fault: &str, sqlstate: &str);
     /// Database, when a transaction commits, once for each row it changed, before its client is
-    /// told; `op` is insert, update or delete, `key` a thread's.
+    /// told; `op` is insert, update or delete, `type` an event's or a message's role, `key`
+    /// a thread's or of idempotency.
     "db.commit" db_commit(
         table: &str, op: &str, run: &str, thread: &str, user: &str, state: &str, r#type: &str, seq:
         i64, key: &str,

@@ -1,7 +1,7 @@
 //! Who the users of a plan are to the backend: tenant, name, password. A user's id is its name in
 //! the scenario, so that events of both sides agree. Must never depend on anything but the plan.
 
-use crate::plan::{Plan, Setting, UserPlan};
+use crate::plan::UserPlan;
 
 /// Users are dealt to them in turn.
 const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
@@ -11,12 +11,4 @@ pub const PASSWORD: &str = "correct horse battery staple";
 
 pub fn tenant(user: &UserPlan) -> &'static str {
     TENANTS[user.index % TENANTS.len()]
-}
-
-/// Most live connections a user may have.
-pub fn connections_max(plan: &Plan) -> usize {
-    match plan.settings.get("limits.connections_per_user") {
-        Some(Setting::Int(limit)) => usize::try_from(*limit).unwrap_or(0),
-        _ => 5,
-    }
 }

@@ -97,12 +97,15 @@ fn steps() -> Vec<StepWord> {
     let tab = || param("tab", Kind::Int { min: 1, max: 9 }, "which tab; 1 unless said");
     let within = || param("within", Kind::Duration, "its bound; 60s unless said");
     let of = param("of", Kind::Int { min: 1, max: 99 }, "which ask, counted from 1; the latest");
+    let thread = param("thread", Kind::Text, "in which of the user's threads; the main one");
+    let words = param("words", Kind::Int { min: 0, max: 10_000 }, "that many words longer; 0");
     let heard = param("heard_after", Kind::Duration, "when the server hears of it; at once, 0ms");
     let at = param("at", Kind::Duration, "not before this moment of the run");
     vec![
         step("login", None, vec![within()], "get a token before anything else"),
         step("connect", None, vec![at, tab(), within()], "open a tab and wait until it is ready"),
-        step("ask", Some(Kind::Text), vec![tab()], "start a run with this message"),
+        step("open", None, vec![tab()], "open a tab and go on at once"),
+        step("ask", Some(Kind::Text), vec![tab(), thread, words], "start a run with this message"),
         step(
             "await",
             Some(Kind::Text),

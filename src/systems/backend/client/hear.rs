@@ -39,7 +39,7 @@ impl<E: Env> Tab<E> {
         let code = frame.error.as_ref().map_or("", |problem| problem.code.as_str());
         let tab = self.number.cast_unsigned();
         let user = self.desk.user();
-        events::reply(user, tab, &frame.id, code, &ok.run_id, &ok.thread_id, idem);
+        events::reply(user, tab, &frame.id, code, &ok.run_id, &ok.thread_id, idem, ok.told());
         if frame.id == line.connect && frame.error.is_none() {
             line.ready = true;
             self.back_off.reset();

@@ -72,7 +72,11 @@ impl<E: Env> Script<E> {
                 self.desk.env.sleep_until(at).await;
                 self.connect(tab, within).await
             }
-            "ask" => self.ask(tab, step.text("value").unwrap_or("")).await,
+            "open" => {
+                self.open(tab);
+                Ok(())
+            }
+            "ask" => self.ask(tab, step).await,
             "await" => self.expect(step, within).await,
             "cancel" => self.cancel(tab, within).await,
             "ping" => self.order(tab, Order::Send(command("ping", json!({})))).await,
@@ -106,12 +110,7 @@ impl<E: Env> Script<E> {
     }
 
     async fn connect(&mut self, number: i64, within: Duration) -> Result<(), String> {
-        self.seen.ready.remove(&number);
-        self.seen.gone.remove(&number);
-        let memory = self.seen.memories.remove(&number).unwrap_or_default();
-        let tab = Tab::new(&self.desk, number, memory);
-        self.tabs.insert(number, tab.orders.clone());
-        self.desk.env.spawn("tab", tab.run());
+        self.open(number);
         self.until(within, |seen| {
             let gone = seen.gone.get(&number).map(|why| Err(format!("tab {number}: {why}")));
             gone.or_else(|| seen.ready.contains(&number).then_some(Ok(())))
@@ -119,11 +118,26 @@ impl<E: Env> Script<E> {
         .await
     }
 
-    async fn ask(&mut self, tab: i64, text: &str) -> Result<(), String> {
+    fn open(&mut self, number: i64) {
+        self.seen.ready.remove(&number);
+        self.seen.gone.remove(&number);
+        let memory = self.seen.memories.remove(&number).unwrap_or_default();
+        let tab = Tab::new(&self.desk, number, memory);
+        self.tabs.insert(number, tab.orders.clone());
+        self.desk.env.spawn("tab", tab.run());
+    }
+
+    async fn ask(&mut self, tab: i64, step: &StepPlan) -> Result<(), String> {
         self.asks += 1;
-        let message = format!("{text} ({})", wire::mark(self.desk.user()));
+        let text = step.text("value").unwrap_or("");
+        let more =
+            "and more ".repeat(usize::try_from(step.int("words").unwrap_or(0)).unwrap_or(0) / 2);
+        let message = format!("{text} {more}({})", wire::mark(self.desk.user()));
         let idem = self.idem(self.asks);
-        let params = json!({ "message": message });
+        let mut params = json!({ "message": message });
+        if let Some(thread) = step.text("thread") {
+            params["thread"] = thread.into();
+        }
         self.order(tab, Order::Send(Command { method: "run.start", idem, params })).await
     }
 

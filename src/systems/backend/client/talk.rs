@@ -205,7 +205,9 @@ impl<E: Env> Tab<E> {
         self.memory.ids += 1;
         let (tab, id) =
             (self.number.cast_unsigned(), format!("c{}-{}", self.number, self.memory.ids));
-        events::sent(self.desk.user(), tab, command.method, &id, &command.idem);
+        let run = command.params.get("run_id").and_then(serde_json::Value::as_str);
+        let (user, idem) = (self.desk.user(), &command.idem);
+        events::sent(user, tab, command.method, &id, idem, run.unwrap_or_default());
         self.put(line, Message::text(command.to_text(&id))).await.map(|()| id)
     }
 

@@ -77,6 +77,16 @@ pub struct Data {
 pub struct Ok {
     pub run_id: String,
     pub thread_id: String,
+    pub cancelled: bool,
+    pub outcome: Option<String>,
+}
+
+impl Ok {
+    /// How the run ended, if the reply says so.
+    pub fn told(&self) -> &str {
+        let cancelled = if self.cancelled { "cancelled" } else { "" };
+        self.outcome.as_deref().unwrap_or(cancelled)
+    }
 }
 
 /// A reply's `error`, or the body of a refused request (RFC 9457).

@@ -1,8 +1,11 @@
-//! I1 and I14: who is let in, and when the gateway may blame itself. Must never excuse a cold
+//! I1, I14 and I18: who is let in, and when the gateway may blame itself. Must never excuse a cold
 //! start.
 
-use super::{DATABASE, gateway_lost, number, text};
-use crate::trace::Event;
+use std::time::Duration;
+
+use super::{GATEWAY, gateway_lost, number, text};
+use crate::env::Moment;
+use crate::trace::{Event, EventIndex, Value};
 use crate::verdict::{Broken, Invariant};
 
 /// I1: no upgrade is accepted and no frame handled before Ready.
@@ -35,23 +38,10 @@ impl Invariant for ReadyFirst {
     }
 }
 
-/// I14: 1011 is for injected internal faults.
+/// I14: 1011 is for internal faults. What the world breaks is outside of the gateway, and has codes
+/// of its own; a task of the gateway that panics is an internal fault, and a defect.
 #[derive(Debug, Default)]
-pub struct NoInternalFault {
-    /// A fault struck the database or the gateway's way to it.
-    excused: bool,
-}
-
-impl NoInternalFault {
-    fn strikes_database(event: &Event) -> bool {
-        let fault = matches!(
-            event.name,
-            "host.crashed" | "host.paused" | "net.partition" | "net.reset" | "net.stalled"
-        );
-        let fields = ["host", "peer", "from", "to"];
-        fault && fields.iter().any(|field| text(event, field).starts_with(DATABASE))
-    }
-}
+pub struct NoInternalFault;
 
 impl Invariant for NoInternalFault {
     fn id(&self) -> &'static str {
@@ -60,11 +50,70 @@ impl Invariant for NoInternalFault {
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         let closed = matches!(event.name, "conn.closed" | "user.closed");
-        if closed && number(event, "code") == 1011 && !self.excused {
+        if closed && number(event, "code") == 1011 {
             let user = text(event, "user");
             return Err(Broken::new(format!("1011 for `{user}` without an internal fault")));
         }
-        self.excused |= Self::strikes_database(event);
+        if event.name == "task.panicked" && text(event, "host") == GATEWAY {
+            let (task, message) = (text(event, "task"), text(event, "message"));
+            return Err(Broken::new(format!("task `{task}` of the gateway panicked: {message}")));
+        }
+        Ok(())
+    }
+}
+
+/// How old a probe may be when it decides: the contract's second, and the decision's own time.
+const PROBE_AGE_MAX: Duration = Duration::from_millis(1100);
+
+/// I18: who is let in, who is refused for the store's sake, and what `/readyz` says follow the
+/// store as a probe has seen it within the last second.
+#[derive(Debug, Default)]
+pub struct AsProbed {
+    ready: bool,
+    probe: Option<(bool, Moment, EventIndex)>,
+}
+
+impl AsProbed {
+    fn decided(&self, event: &Event, up: bool) -> Result<(), Broken> {
+        let what = event.name;
+        let Some((found, at, index)) = self.probe else {
+            return Err(Broken::new(format!("{what} without a probe of the store")));
+        };
+        let age = event.at.since(at);
+        let why = if age > PROBE_AGE_MAX {
+            format!("{what} by a probe of the store that is {} ms old", age.as_millis())
+        } else if found != up {
+            format!("{what}, but the probe of the store said {found}")
+        } else {
+            return Ok(());
+        };
+        Err(Broken::new(why).with([index]))
+    }
+}
+
+impl Invariant for AsProbed {
+    fn id(&self) -> &'static str {
+        "I18"
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), Broken> {
+        let flag = |field: &str| event.field(field).and_then(Value::as_bool) == Some(true);
+        match event.name {
+            "gateway.ready" => self.ready = true,
+            "store.probed" => self.probe = Some((flag("up"), event.at, event.index)),
+            "gateway.accepted" if self.ready => return self.decided(event, true),
+            "gateway.refused" if text(event, "reason") == "store" => {
+                return self.decided(event, false);
+            }
+            "gateway.probed"
+                if flag("ready") != (text(event, "state") == "ready" && flag("store")) =>
+            {
+                return Err(Broken::new("/readyz says otherwise than state and store"));
+            }
+            "gateway.probed" if self.ready => return self.decided(event, flag("store")),
+            _ if gateway_lost(event) => *self = AsProbed::default(),
+            _ => {}
+        }
         Ok(())
     }
 }

@@ -1,10 +1,10 @@
-//! I7, I8 and I23: what a client is told about the end of a run is what the database holds, and
+//! I7 and I8: what a client is told about the end of a run is what the database holds, and
 //! that is the truth. Must never take the gateway's word for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{TERMINAL, text};
-use crate::trace::{Event, EventIndex, Value};
+use super::{TERMINAL, inserted, number, text};
+use crate::trace::{Event, EventIndex};
 use crate::verdict::{Broken, Invariant};
 
 /// Terminal states of runs as committed.
@@ -23,10 +23,13 @@ impl Committed {
     }
 }
 
-/// I7: `agent_completed` implies that the committed row came first.
+/// I7: what has a `seq` is told only after its row is committed, and `agent_completed` only after
+/// the run's end is.
 #[derive(Debug, Default)]
 pub struct CommitFirst {
     committed: Committed,
+    /// Rows of the log, by run and `seq`.
+    rows: BTreeSet<(String, i64)>,
 }
 
 impl Invariant for CommitFirst {
@@ -36,22 +39,35 @@ impl Invariant for CommitFirst {
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         self.committed.event(event);
-        let tells = matches!(event.name, "event.appended" | "frame.sent" | "user.received");
-        if !tells || text(event, "type") != "agent_completed" {
+        let (run, seq) = (text(event, "run"), number(event, "seq"));
+        if inserted(event, "events").is_some() {
+            self.rows.insert((run.to_owned(), seq));
+        }
+        if !matches!(event.name, "event.appended" | "frame.sent" | "user.received") || seq <= 0 {
             return Ok(());
         }
-        let run = text(event, "run");
-        if self.committed.0.contains_key(run) {
-            return Ok(());
+        let kind = text(event, "type");
+        if kind == "agent_completed" && !self.committed.0.contains_key(run) {
+            let what = format!("agent_completed of run {run} before its end was committed");
+            return Err(Broken::new(what));
         }
-        Err(Broken::new(format!("agent_completed of run {run} before its end was committed")))
+        if !self.rows.contains(&(run.to_owned(), seq)) {
+            let what = format!("{kind} of run {run} was told before its row {seq} was committed");
+            return Err(Broken::new(what));
+        }
+        Ok(())
     }
 }
+
+/// The role of an answer among the messages.
+const ANSWERS: &str = "assistant";
 
 /// I8: a rolled-back run shows no success; the outcome seen is the state committed.
 #[derive(Debug, Default)]
 pub struct TrueOutcome {
     committed: Committed,
+    /// Runs whose answer is kept.
+    answered: BTreeSet<String>,
 }
 
 impl Invariant for TrueOutcome {
@@ -61,6 +77,9 @@ impl Invariant for TrueOutcome {
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         self.committed.event(event);
+        if let Some(run) = inserted(event, "messages").filter(|_| text(event, "type") == ANSWERS) {
+            self.answered.insert(run.to_owned());
+        }
         if event.name != "user.received" || text(event, "type") != "agent_completed" {
             return Ok(());
         }
@@ -75,40 +94,11 @@ impl Invariant for TrueOutcome {
             None if outcome == "success" => {
                 Err(Broken::new(format!("run {run} shows success, nothing was committed")))
             }
+            Some((_, at)) if outcome == "success" && !self.answered.contains(run) => {
+                let what = format!("run {run} shows success, but its answer was not kept");
+                Err(Broken::new(what).with([*at]))
+            }
             _ => Ok(()),
         }
-    }
-}
-
-/// I23: a run is committed as completed only if its last provider stream came to its stop event.
-#[derive(Debug, Default)]
-pub struct WholeAnswer {
-    /// Whether the latest stream of a run was whole, and where it ended.
-    streams: BTreeMap<String, (bool, EventIndex)>,
-}
-
-impl Invariant for WholeAnswer {
-    fn id(&self) -> &'static str {
-        "I23"
-    }
-
-    fn event(&mut self, event: &Event) -> Result<(), Broken> {
-        let run = text(event, "run");
-        match event.name {
-            "agent.stream_ended" => {
-                let stopped = event.field("stopped").and_then(Value::as_bool) == Some(true);
-                self.streams.insert(run.to_owned(), (stopped, event.index));
-            }
-            "db.commit"
-                if text(event, "table") == "runs" && text(event, "state") == "completed" =>
-            {
-                if let Some((false, ended)) = self.streams.get(run) {
-                    let what = format!("run {run} is a success, but its answer was cut");
-                    return Err(Broken::new(what).with([*ended]));
-                }
-            }
-            _ => {}
-        }
-        Ok(())
     }
 }

@@ -2,27 +2,75 @@
 //! hold a crashed gateway to what it could not clean up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use super::{GATEWAY, Up, gateway_lost, number, text};
+use super::{Facts, GATEWAY, TERMINAL, Up, gateway_lost, number, text};
+use crate::env::Moment;
 use crate::trace::{Event, EventIndex};
 use crate::verdict::{Broken, End, Invariant};
 
-/// Tasks that belong to a connection or a run.
-const TASKS: &[&str] = &["reader", "writer", "run", "agent", "connection"];
+/// Tasks of the process itself; any other belongs to a connection, a command or a run.
+const LASTING: &[&str] = &["accept", "reaper", "db-connection"];
+/// For the end of a run to be written and told, before it is remembered for its time.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// I10, judged when every user is done.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct NothingLeft {
+    purge_after: Duration,
+    calm: Moment,
     up: Up,
     users: BTreeSet<String>,
     connections: BTreeMap<String, EventIndex>,
     contexts: BTreeMap<String, EventIndex>,
     /// Slots in use by user, as last told.
     slots: BTreeMap<String, (i64, EventIndex)>,
+    /// Connections in the registry.
+    registered: BTreeSet<String>,
+    /// Runs that ended, until they are forgotten.
+    ended: BTreeMap<String, (Moment, EventIndex)>,
 }
 
 impl NothingLeft {
+    pub fn new(facts: &Facts) -> NothingLeft {
+        NothingLeft {
+            purge_after: facts.purge_after,
+            calm: facts.calm,
+            up: Up::default(),
+            users: BTreeSet::new(),
+            connections: BTreeMap::new(),
+            contexts: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            registered: BTreeSet::new(),
+            ended: BTreeMap::new(),
+        }
+    }
+
+    fn gone(&mut self, event: &Event) -> Result<(), Broken> {
+        let connection = text(event, "connection");
+        self.connections.remove(connection);
+        if self.registered.remove(connection) {
+            let what = format!("connection {connection} is gone, but still in the registry");
+            return Err(Broken::new(what));
+        }
+        Ok(())
+    }
+
+    /// What is remembered past its time.
+    fn stale(&self, end: &End) -> Result<(), Broken> {
+        let kept = self.purge_after + WRITTEN_WITHIN;
+        let stale = self.ended.iter().find(|(_, (at, _))| (*at).max(self.calm) + kept < end.at);
+        match stale {
+            Some((run, (_, at))) => {
+                Err(Broken::new(format!("run {run} ended, and is never forgotten")).with([*at]))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn forget(&mut self) {
+        self.registered.clear();
+        self.ended.clear();
         self.connections.clear();
         self.contexts.clear();
         self.slots.clear();
@@ -57,8 +105,18 @@ impl Invariant for NothingLeft {
             "gateway.accepted" => {
                 self.connections.insert(id("connection"), event.index);
             }
-            "conn.gone" => {
-                self.connections.remove(text(event, "connection"));
+            "conn.gone" => return self.gone(event),
+            "registry.registered" => {
+                self.registered.insert(id("connection"));
+            }
+            "registry.removed" => {
+                self.registered.remove(text(event, "connection"));
+            }
+            "run.state" if TERMINAL.contains(&text(event, "to")) => {
+                self.ended.insert(id("run"), (event.at, event.index));
+            }
+            "run.purged" => {
+                self.ended.remove(text(event, "run"));
             }
             "context.created" => {
                 self.contexts.insert(id("context"), event.index);
@@ -76,13 +134,15 @@ impl Invariant for NothingLeft {
     }
 
     fn end(&mut self, end: &End) -> Result<(), Broken> {
+        self.stale(end)?;
         if !self.users.is_empty() || !self.up.0 {
             return Ok(());
         }
         if let Some((what, at)) = self.left() {
             return Err(Broken::new(what).with([at]));
         }
-        let task = end.left.iter().find(|(host, name, _)| host == GATEWAY && TASKS.contains(name));
+        let task =
+            end.left.iter().find(|(host, name, _)| host == GATEWAY && !LASTING.contains(name));
         match task {
             Some((_, name, count)) => {
                 Err(Broken::new(format!("{count} tasks `{name}` of the gateway are left")))

@@ -4,11 +4,13 @@
 
 mod admission;
 mod answers;
+mod deaths;
 mod durable;
 mod errors;
 mod grammar;
 mod isolation;
 mod leftovers;
+mod outcomes;
 mod registry;
 mod runs;
 mod singles;
@@ -19,8 +21,10 @@ mod tabs;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use super::people;
+use super::{people, settings};
+use crate::env::Moment;
 use crate::plan::{Plan, Reconnect};
 use crate::scenario::Word;
 use crate::trace::Event;
@@ -34,20 +38,32 @@ pub const WORDS: &[Word] = &[
     Word { name: "I4", about: "tool events match by call id and close before the end" },
     Word { name: "I5", about: "nobody's event, context or marker reaches another user" },
     Word { name: "I6", about: "connection and run states change along the tables' edges only" },
-    Word { name: "I7", about: "agent_completed leaves only after its row is committed" },
-    Word { name: "I8", about: "the outcome a client sees is the one that was committed" },
-    Word { name: "I9", about: "live connections of a user never exceed the limit" },
+    Word {
+        name: "I7",
+        about: "no event leaves before its row is committed, nor an end before the run's",
+    },
+    Word { name: "I8", about: "the outcome a client sees is the one committed, with its message" },
+    Word { name: "I9", about: "connections and active runs never exceed their limits" },
     Word { name: "I10", about: "nothing is left of what ended" },
-    Word { name: "I11", about: "every command is answered, or its connection closes" },
+    Word {
+        name: "I11",
+        about: "every command and held client is answered in time, or its connection closes",
+    },
     Word { name: "I12", about: "one run an accepted message, run ids unique" },
     Word { name: "I13", about: "one close frame a connection, and nothing after it" },
-    Word { name: "I14", about: "1011 only after an injected internal fault" },
+    Word { name: "I14", about: "1011 only after an internal fault, which none of the world's is" },
+    Word { name: "I15", about: "dead only without progress, and noticed; deadlines are kept" },
     Word { name: "I16", about: "a live connection gets every event of its user" },
+    Word { name: "I17", about: "an idempotency key and its run are committed together, once" },
+    Word { name: "I18", about: "admission follows the store, as probed a second ago at most" },
     Word { name: "I19", about: "the pool's count is its sessions, never above capacity" },
     Word { name: "I20", about: "the world comes to rest (judged by the runner)" },
     Word { name: "I21", about: "each client sees each run by the grammar" },
     Word { name: "I22", about: "what is single is built once" },
-    Word { name: "I23", about: "success is committed only if the provider's stream was whole" },
+    Word {
+        name: "I23",
+        about: "the outcome is the truth: a whole answer, or a cause that was there",
+    },
     Word { name: "I24", about: "the deltas joined are the final message" },
     Word { name: "I25", about: "each database error has its class, and is retried as that allows" },
 ];
@@ -57,6 +73,14 @@ pub const WORDS: &[Word] = &[
 pub struct Facts {
     /// Most live connections a user may have.
     pub connections_max: usize,
+    /// Most active runs of a user, and of a tenant.
+    pub runs_of_user_max: usize,
+    pub runs_of_tenant_max: usize,
+    pub run_deadline: Duration,
+    /// A finished run may be remembered so long.
+    pub purge_after: Duration,
+    /// Nothing is broken on purpose after this.
+    pub calm: Moment,
     /// Users whose client resumes where it was.
     pub resuming: BTreeSet<String>,
     /// Tenant by user.
@@ -65,9 +89,19 @@ pub struct Facts {
 
 impl Facts {
     pub fn of(plan: &Plan) -> Facts {
+        let config = settings::config(plan);
         let resuming = plan.users.iter().filter(|user| user.reconnect == Reconnect::Resume);
         Facts {
-            connections_max: people::connections_max(plan),
+            connections_max: config.limits.connections_per_user,
+            runs_of_user_max: config.limits.runs_per_user,
+            runs_of_tenant_max: config.limits.runs_per_tenant,
+            run_deadline: config.times.run_deadline,
+            purge_after: config.times.purge_after,
+            calm: if plan.faults.is_empty() {
+                Moment::default()
+            } else {
+                Moment(plan.faults_until)
+            },
             resuming: resuming.map(|user| user.name.clone()).collect(),
             tenants: plan.users.iter().map(|u| (u.name.clone(), people::tenant(u))).collect(),
         }
@@ -86,29 +120,37 @@ pub fn all(facts: &Facts) -> Vec<Box<dyn Invariant>> {
         Box::new(durable::CommitFirst::default()),
         Box::new(durable::TrueOutcome::default()),
         Box::new(registry::Limit::new(facts)),
-        Box::new(leftovers::NothingLeft::default()),
-        Box::new(answers::Answered::default()),
+        Box::new(leftovers::NothingLeft::new(facts)),
+        Box::new(answers::Answered::new(facts)),
         Box::new(runs::OneRun::default()),
         Box::new(sockets::OneClose::default()),
-        Box::new(admission::NoInternalFault::default()),
+        Box::new(admission::NoInternalFault),
+        Box::new(deaths::Deaths::new(facts)),
         Box::new(registry::NothingLost::default()),
+        Box::new(singles::Keys::default()),
+        Box::new(admission::AsProbed::default()),
         Box::new(singles::Pool::default()),
         Box::new(grammar::Grammar::new(facts)),
         Box::new(singles::Single::default()),
-        Box::new(durable::WholeAnswer::default()),
+        Box::new(outcomes::Truth::default()),
         Box::new(text::Joined::new(facts)),
         Box::new(errors::ErrorClasses),
     ]
 }
 
 const GATEWAY: &str = "gateway";
-const DATABASE: &str = "db";
 
 /// States of a run that absorb.
 const TERMINAL: &[&str] = &["completed", "failed", "timeout", "dead", "cancelled"];
 
 /// One connection slot of one client: user and tab.
 type Tab = (Box<str>, i64);
+
+/// The row that a commit inserted into `table`, by its run.
+fn inserted<'e>(event: &'e Event, table: &str) -> Option<&'e str> {
+    let here = event.name == "db.commit" && text(event, "table") == table;
+    (here && text(event, "op") == "insert").then(|| text(event, "run"))
+}
 
 fn text<'e>(event: &'e Event, field: &str) -> &'e str {
     event.text(field).unwrap_or("")

@@ -6,19 +6,46 @@ use std::time::Duration;
 
 use super::{Facts, gateway_lost, number, text};
 use crate::env::Moment;
-use crate::trace::{Event, EventIndex};
+use crate::trace::{Event, EventIndex, Value};
 use crate::verdict::{Broken, End, Invariant};
 
-/// I9: live connections never exceed the limit, and the registry's count is the truth.
+/// I9: live connections never exceed the limit, and the registry's count is the truth; nor do
+/// active runs, and no agent works without its slot.
 #[derive(Debug)]
 pub struct Limit {
-    max: usize,
+    facts: Facts,
     live: BTreeMap<String, BTreeSet<String>>,
+    /// Active runs and their users.
+    active: BTreeMap<String, String>,
 }
 
 impl Limit {
     pub fn new(facts: &Facts) -> Limit {
-        Limit { max: facts.connections_max, live: BTreeMap::new() }
+        Limit { facts: facts.clone(), live: BTreeMap::new(), active: BTreeMap::new() }
+    }
+
+    fn slot(&mut self, event: &Event) -> Result<(), Broken> {
+        let (run, user) = (text(event, "run"), text(event, "user"));
+        if event.field("taken").and_then(Value::as_bool) != Some(true) {
+            self.active.remove(run);
+            return Ok(());
+        }
+        self.active.insert(run.to_owned(), user.to_owned());
+        let tenant = |user: &str| self.facts.tenants.get(user).copied();
+        let of_user = self.active.values().filter(|other| *other == user).count();
+        let own = tenant(user);
+        let of_tenant = self.active.values().filter(|other| tenant(other) == own).count();
+        let limits = [
+            (format!("`{user}`"), of_user, self.facts.runs_of_user_max),
+            (format!("tenant {}", own.unwrap_or("")), of_tenant, self.facts.runs_of_tenant_max),
+        ];
+        match limits.into_iter().find(|(_, active, max)| active > max) {
+            Some((whose, active, max)) => {
+                let what = format!("{whose} has {active} active runs, {max} are allowed");
+                Err(Broken::new(what))
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -30,9 +57,15 @@ impl Invariant for Limit {
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         if gateway_lost(event) {
             self.live.clear();
+            self.active.clear();
         }
         let (user, connection) = (text(event, "user"), text(event, "connection"));
         let live = match event.name {
+            "run.slot" => return self.slot(event),
+            "agent.started" if !self.active.contains_key(text(event, "run")) => {
+                let run = text(event, "run");
+                return Err(Broken::new(format!("run {run} works without a slot")));
+            }
             "registry.registered" => {
                 let live = self.live.entry(user.to_owned()).or_default();
                 live.insert(connection.to_owned());
@@ -45,8 +78,9 @@ impl Invariant for Limit {
             }
             _ => return Ok(()),
         };
-        if live > self.max {
-            let what = format!("`{user}` has {live} connections, {} are allowed", self.max);
+        let max = self.facts.connections_max;
+        if live > max {
+            let what = format!("`{user}` has {live} connections, {max} are allowed");
             return Err(Broken::new(what));
         }
         let counted = number(event, "live");

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{TERMINAL, Tab, Up, tab, text};
+use super::{TERMINAL, Tab, Up, inserted, tab, text};
 use crate::trace::{Event, EventIndex};
 use crate::verdict::{Broken, End, Invariant};
 
@@ -104,6 +104,8 @@ pub struct OneRun {
     /// The run of a user's message, by idempotency key.
     of_message: BTreeMap<(String, String), (String, EventIndex)>,
     message_of: BTreeMap<String, (String, EventIndex)>,
+    /// Runs whose question is kept.
+    asked: BTreeSet<String>,
 }
 
 impl OneRun {
@@ -134,14 +136,19 @@ impl Invariant for OneRun {
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
-        let insert = || text(event, "table") == "runs" && text(event, "op") == "insert";
+        let run = text(event, "run");
+        if inserted(event, "messages").is_some() {
+            self.asked.insert(run.to_owned());
+        }
         let seen = match event.name {
+            "run.accepted" if !self.asked.contains(run) => {
+                return Err(Broken::new(format!("run {run} was accepted without its message")));
+            }
             "run.accepted" => &mut self.accepted,
-            "db.commit" if insert() => &mut self.inserted,
+            "db.commit" if inserted(event, "runs").is_some() => &mut self.inserted,
             "user.reply" => return self.replied(event),
             _ => return Ok(()),
         };
-        let run = text(event, "run");
         match seen.insert(run.to_owned(), event.index) {
             None => Ok(()),
             Some(first) => Err(Broken::new(format!("run {run} was accepted twice")).with([first])),

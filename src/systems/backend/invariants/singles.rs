@@ -1,9 +1,9 @@
-//! I19 and I22: what is single is single, and the pool's count is the truth. Must never count
+//! I17, I19 and I22: what is single is single, and the pool's count is the truth. Must never count
 //! across lives of the gateway.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{gateway_lost, number, text};
+use super::{gateway_lost, inserted, number, text};
 use crate::trace::{Event, EventIndex};
 use crate::verdict::{Broken, Invariant};
 
@@ -41,6 +41,37 @@ impl Invariant for Pool {
         }
         if event.name == "pool.taken" && counted > number(event, "capacity") {
             return Err(Broken::new(format!("{counted} sessions are above the pool's capacity")));
+        }
+        Ok(())
+    }
+}
+
+/// I17: the idempotency key of a message is used up together with the run that it makes, for one
+/// run and once.
+#[derive(Debug, Default)]
+pub struct Keys {
+    used: BTreeMap<(String, String), EventIndex>,
+    runs: BTreeSet<String>,
+}
+
+impl Invariant for Keys {
+    fn id(&self) -> &'static str {
+        "I17"
+    }
+
+    fn event(&mut self, event: &Event) -> Result<(), Broken> {
+        let run = text(event, "run");
+        if inserted(event, "idempotency").is_some() {
+            let (user, key) = (text(event, "user"), text(event, "key"));
+            self.runs.insert(run.to_owned());
+            let used = self.used.insert((user.to_owned(), key.to_owned()), event.index);
+            if let Some(first) = used {
+                let what = format!("key {key} of `{user}` was used up twice");
+                return Err(Broken::new(what).with([first]));
+            }
+        }
+        if event.name == "run.accepted" && !self.runs.contains(run) {
+            return Err(Broken::new(format!("run {run} was accepted, its key is still unused")));
         }
         Ok(())
     }

@@ -42,6 +42,11 @@ impl Gapless {
                 return Err(gap(event, stream, (&old_epoch, old), (epoch, seq), at));
             }
         }
+        if text(event, "type") == "agent_started" && run_seq != 1 {
+            let user = text(event, "user");
+            let what = format!("run {run} of `{user}` starts with event {run_seq} of it");
+            return Err(Broken::new(what));
+        }
         if seq > 0 && run_seq > 0 {
             let known = view.runs.insert(run.to_owned(), (run_seq, event.index));
             if let Some((old, at)) = known.filter(|_| !snapshot)

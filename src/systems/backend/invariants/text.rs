@@ -1,7 +1,8 @@
-//! I24: the deltas that a tab received, joined, are the final message. Must never judge a tab
+//! I24: the deltas that a tab received, joined, are the final message, and none comes to a tab
+//! that was not told what is before it. Must never judge a tab
 //! that was away while the text grew, unless a snapshot gave it what it missed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::tabs::Tabs;
 use super::{Facts, Tab, number, tab, text};
@@ -13,11 +14,13 @@ use crate::verdict::{Broken, Invariant};
 pub struct Joined {
     tabs: Tabs,
     runs: BTreeMap<Tab, BTreeMap<String, Option<String>>>,
+    /// Runs of whose text a tab's present connection knows the beginning.
+    begun: BTreeMap<Tab, BTreeSet<String>>,
 }
 
 impl Joined {
     pub fn new(facts: &Facts) -> Joined {
-        Joined { tabs: Tabs::new(facts), runs: BTreeMap::new() }
+        Joined { tabs: Tabs::new(facts), runs: BTreeMap::new(), begun: BTreeMap::new() }
     }
 
     fn received(&mut self, event: &Event) -> Result<(), Broken> {
@@ -31,9 +34,21 @@ impl Joined {
                 runs.insert(run.to_owned(), live.then(String::new));
             }
             "run_state" => {
+                self.begun.entry(tab).or_default().insert(run.to_owned());
                 runs.insert(run.to_owned(), Some(said.to_owned()));
             }
             "message_delta" => {
+                let first = number(event, "delta_seq") <= 1;
+                let begun = self.begun.entry(tab.clone()).or_default();
+                if !begun.contains(run) && !first {
+                    let (user, number) = (&tab.0, tab.1);
+                    let what = format!(
+                        "`{user}`, tab {number}: the text of run {run} goes on, \
+                         but its beginning was never told"
+                    );
+                    return Err(Broken::new(what));
+                }
+                begun.insert(run.to_owned());
                 if let Some(Some(joined)) = runs.get_mut(run) {
                     joined.push_str(said);
                 }
@@ -66,6 +81,7 @@ impl Invariant for Joined {
         match event.name {
             "user.received" => return self.received(event),
             "user.closed" => {
+                self.begun.remove(&tab(event));
                 for joined in self.runs.entry(tab(event)).or_default().values_mut() {
                     *joined = None;
                 }
