@@ -17,6 +17,7 @@ use super::run::agent::{self, Job, SUPERVISOR};
 use super::run::finish::Ending;
 use super::run::record::Record;
 use super::run::state::State;
+use super::startup::Stage;
 use super::ws::attach::{self, answer};
 use super::ws::connection::Handle;
 use super::ws::outgoing::Out;
@@ -84,6 +85,10 @@ enum Start<E: Env> {
 
 async fn accept<E: Env>(handle: &Handle<E>, command: &Command) -> Result<Start<E>, Problem> {
     permit(handle, "run.start")?;
+    if handle.gateway.gate().state().await != Stage::Ready {
+        let problem = Problem::new("draining", 503, "the server is about to leave");
+        return Err(problem.retry_after_ms(1000));
+    }
     let accept = draft(handle, command)?;
     let request = request_of(handle, command, &accept);
     let provisional = UserExecutionContext::from_request(ContextId("ctx_draft".into()), request);
@@ -255,7 +260,9 @@ async fn cancel<E: Env>(handle: &Handle<E>, command: &Command) -> Result<Value, 
     }
     let ending = Ending::other(State::Cancelled, "cancelled by its user");
     let won = tracker.end(&record, ending).await;
-    let outcome = record.state().await.outcome();
+    // What is not committed yet may still come to another end, in another life.
+    let written = record.ended_at().await.is_some();
+    let outcome = if written { record.state().await.outcome() } else { None };
     Ok(json!({ "run_id": run, "cancelled": won, "outcome": outcome }))
 }
 

@@ -72,6 +72,8 @@ crate::events! {
     "agent.started" agent_started(run: &str, user: &str, context: &str, agent: &str);
     /// Agent, before a model turn or a tool; it may stay silent for so long and still gets on.
     "agent.calls" agent_calls(run: &str, what: &str, within_ms: u64);
+    /// Agent, after a tool has answered, or did not in time.
+    "agent.answered" agent_answered(run: &str, what: &str);
     /// Agent, when the provider's stream ended; `stopped` says whether its stop event came.
     "agent.stream_ended" agent_stream_ended(run: &str, stopped: bool);
     /// Event log, after the row of a durable event committed and before it is queued to anyone.

@@ -13,7 +13,7 @@ use super::run::tracker::Tracker;
 use super::startup::{self, Stage};
 use super::ws::registry::Registry;
 use crate::env::Env;
-use crate::sync::{Gate, Shared};
+use crate::sync::{Gate, Latch, Shared};
 
 /// Clones are the same gateway.
 #[derive(Clone)]
@@ -28,6 +28,10 @@ struct Inner<E: Env> {
     gate: Gate<E, Stage>,
     health: Health<E>,
     services: Shared<E, Option<Services<E>>>,
+    /// Set when every connection has to leave.
+    leave: Latch<E>,
+    /// Connections that are not gone, and upgrades that are not decided about.
+    connections: Shared<E, usize>,
 }
 
 /// What start-up builds, once; there when the gate says Ready.
@@ -47,8 +51,10 @@ impl<E: Env> Gateway<E> {
         let gate = startup::gate(env, config.limits.held_max);
         let health = Health::new(env, times.probe_cached);
         let services = Shared::new(env, "services", None);
+        let (leave, connections) = (Latch::new(env), Shared::new(env, "connections", 0));
         let env = env.clone();
-        Gateway { inner: Arc::new(Inner { env, config, tokens, gate, health, services }) }
+        let inner = Inner { env, config, tokens, gate, health, services, leave, connections };
+        Gateway { inner: Arc::new(inner) }
     }
 
     pub fn env(&self) -> &E {
@@ -72,6 +78,21 @@ impl<E: Env> Gateway<E> {
         self.inner.services.with(|services| services.clone()).await
     }
 
+    pub fn leave(&self) -> &Latch<E> {
+        &self.inner.leave
+    }
+
+    /// How many connections there are, those included that are still to be admitted.
+    pub async fn connections(&self) -> usize {
+        self.inner.connections.with(|count| *count).await
+    }
+
+    /// Counts a connection until the guard is dropped.
+    pub fn connected(&self) -> Connected<E> {
+        self.inner.connections.with_in_drop(|count| *count += 1);
+        Connected(self.inner.connections.clone())
+    }
+
     pub(super) async fn open(&self, services: Services<E>) {
         self.inner.services.with(|slot| *slot = Some(services)).await;
     }
@@ -82,5 +103,14 @@ impl<E: Env> Gateway<E> {
             Some(services) => self.inner.health.up(&services.pool).await,
             None => false,
         }
+    }
+}
+
+/// A connection, as long as it lasts.
+pub struct Connected<E: Env>(Shared<E, usize>);
+
+impl<E: Env> Drop for Connected<E> {
+    fn drop(&mut self) {
+        self.0.with_in_drop(|count| *count -= 1);
     }
 }

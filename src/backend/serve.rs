@@ -13,15 +13,12 @@ use super::ids;
 use super::race::{Either, race};
 use super::startup::{self, Stage, StartError};
 use super::ws::outgoing::Out;
-use super::ws::{close, protocol};
+use super::ws::{connection, protocol};
 use crate::env::{Env, Task};
 use crate::sync::Latch;
 
-/// Held clients hear of a failed start before the process ends.
+/// Held clients hear why they are not admitted before the process ends.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-
-/// Connections are told to leave within this, each at a moment of its own.
-const DRAIN_SPREAD_MS: u64 = 1000;
 
 /// Serves until the process is asked to stop and has drained.
 pub async fn serve<E: Env>(env: E, config: Config) -> Result<(), StartError> {
@@ -50,14 +47,15 @@ pub async fn serve<E: Env>(env: E, config: Config) -> Result<(), StartError> {
     }
     stop.set().await;
     accepting.join().await;
-    match &end {
-        Ok(()) => drain(&gateway).await,
-        Err(_) => env.sleep(LAST_WORDS).await,
+    if end.is_ok() {
+        drain(&gateway).await;
     }
+    dismiss(&gateway).await;
+    env.sleep(LAST_WORDS).await;
     end
 }
 
-/// Waits for the runs up to the grace, and sends every connection away.
+/// Says that the end is near, and waits for the runs up to the grace.
 async fn drain<E: Env>(gateway: &Gateway<E>) {
     let (env, times) = (gateway.env(), &gateway.config().times);
     let Some(services) = gateway.services().await else { return };
@@ -70,21 +68,17 @@ async fn drain<E: Env>(gateway: &Gateway<E>) {
     while services.tracker.live().await > 0 && env.now() < deadline {
         env.sleep(Duration::from_millis(50)).await;
     }
-    let mut leaving = Vec::new();
-    for peer in services.registry.all().await {
-        let after = Duration::from_millis(env.below(DRAIN_SPREAD_MS));
-        let env = env.clone();
-        leaving.push(gateway.env().spawn("drain", async move {
-            env.sleep(after).await;
-            peer.queue.close(close::DRAINING).await;
-        }));
-    }
-    for task in leaving {
-        task.join().await;
-    }
-    let closed = env.now() + times.close_within;
-    while !services.registry.all().await.is_empty() && env.now() < closed {
+}
+
+/// Sends every connection away, and waits for those who are just being admitted or refused.
+async fn dismiss<E: Env>(gateway: &Gateway<E>) {
+    let (env, times) = (gateway.env(), &gateway.config().times);
+    gateway.leave().set().await;
+    let closed = env.now() + connection::LEAVE_WITHIN + 2 * times.close_within;
+    while gateway.connections().await > 0 && env.now() < closed {
         env.sleep(Duration::from_millis(10)).await;
     }
-    services.pool.close().await;
+    if let Some(services) = gateway.services().await {
+        services.pool.close().await;
+    }
 }

@@ -49,6 +49,7 @@ fn history(text: &str) -> (Vec<Event>, End) {
             cause: None,
         });
     }
+    end.at = end.at.max(Moment(Duration::from_millis(later + 1000)));
     (events, end)
 }
 
@@ -58,8 +59,18 @@ const AT: &str = "user=ana tab=1 tenant=acme owner=ana thread=t1 run=r1 stream=t
 fn facts() -> Facts {
     Facts {
         connections_max: 2,
+        runs_of_user_max: 1,
+        runs_of_tenant_max: 1,
+        run_deadline: Duration::from_secs(60),
+        purge_after: Duration::from_secs(5),
+        calm: Moment::default(),
         resuming: ["ana".to_owned()].into(),
-        tenants: [("ana".to_owned(), "acme"), ("bob".to_owned(), "globex")].into(),
+        tenants: [
+            ("ana".to_owned(), "acme"),
+            ("bob".to_owned(), "globex"),
+            ("eve".to_owned(), "acme"),
+        ]
+        .into(),
     }
 }
 
@@ -99,6 +110,7 @@ const GOOD: &str = "
     gateway.built what=pool
     gateway.ready
     user.connecting user=ana tab=1
+    store.probed up=true
     gateway.accepted connection=c1
     conn.state connection=c1 from=connecting to=accepted
     user.connected user=ana tab=1
@@ -111,6 +123,8 @@ const GOOD: &str = "
     user.sent user=ana tab=1 method=run.start id=k2 idem=m1
     pool.taken session=1 in_use=1 capacity=2
     db.commit table=threads op=insert thread=t1 user=ana key=main
+    db.commit table=idempotency op=insert run=r1 thread=t1 user=ana key=m1
+    db.commit table=messages op=insert run=r1 thread=t1 user=ana type=user
     db.commit table=runs op=insert run=r1 thread=t1 user=ana state=pending
     pool.returned session=1 in_use=0 kept=true
     run.accepted run=r1 thread=t1 tenant=acme user=ana connection=c1 command=k2
@@ -119,24 +133,31 @@ const GOOD: &str = "
     agent.started run=r1 user=ana context=x1 agent=supervisor
     user.reply user=ana tab=1 id=k2 error= run=r1 thread=t1 idem=m1
     run.state run=r1 attempt=1 from=pending to=starting
+    db.commit table=events op=insert run=r1 thread=t1 type=agent_started seq=1
     event.appended run=r1 thread=t1 tenant=acme user=ana type=agent_started seq=1 run_seq=1
     frame.sent connection=c1 user=ana type=agent_started run=r1 seq=1 run_seq=1
     user.received type=agent_started @ seq=1 run_seq=1 marker=
     run.state run=r1 attempt=1 from=starting to=running
+    db.commit table=events op=insert run=r1 thread=t1 type=tool_executing seq=2
     event.appended run=r1 thread=t1 tenant=acme user=ana type=tool_executing seq=2 run_seq=2
     frame.sent connection=c1 user=ana type=tool_executing run=r1 seq=2 run_seq=2
     user.received type=tool_executing @ seq=2 run_seq=2 tool_call=a marker=ana
+    db.commit table=events op=insert run=r1 thread=t1 type=tool_completed seq=3
     event.appended run=r1 thread=t1 tenant=acme user=ana type=tool_completed seq=3 run_seq=3
     frame.sent connection=c1 user=ana type=tool_completed run=r1 seq=3 run_seq=3
     user.received type=tool_completed @ seq=3 run_seq=3 tool_call=a marker=ana
     frame.sent connection=c1 user=ana type=message_delta run=r1 seq=-1 run_seq=-1
     user.received type=message_delta @ seq=0 run_seq=0 text=hello marker=
+    agent.stream_ended run=r1 stopped=true
     run.state run=r1 attempt=1 from=running to=completing
+    db.commit table=messages op=insert run=r1 thread=t1 user=ana type=assistant
+    db.commit table=events op=insert run=r1 thread=t1 type=agent_completed seq=4
     db.commit table=runs op=update run=r1 thread=t1 user=ana state=completed
     run.state run=r1 attempt=1 from=completing to=completed
     event.appended run=r1 thread=t1 tenant=acme user=ana type=agent_completed seq=4 run_seq=4
     frame.sent connection=c1 user=ana type=agent_completed run=r1 seq=4 run_seq=4
     run.slot run=r1 user=ana taken=false active=0
+    run.purged run=r1
     context.dropped context=x1 user=ana run=r1
     user.received type=agent_completed @ seq=4 run_seq=4 outcome=success text=hello marker=
     conn.state connection=c1 from=authenticated to=closing
@@ -204,6 +225,8 @@ fn i3_a_client_misses_nothing() {
     breaks("I3", &with("", "", other), "received f:5 of t1 after e:4");
     let run = "user.received user=ana tab=1 type=x run=r1 stream=t1 epoch=e seq=5 run_seq=7";
     breaks("I3", &with("", "", run), "received :7 of r1 after :4");
+    let late = "user.received user=ana tab=1 type=agent_started run=r2 seq=5 run_seq=2";
+    breaks("I3", &with("", "", late), "run r2 of `ana` starts with event 2");
     let resumed = format!("user.connected user=ana tab=1\n{gap}");
     breaks("I3", &with("", "", &resumed), "received e:6");
     let snapshot = gap.replace("type=x", "type=run_state");
@@ -267,6 +290,8 @@ fn i6_states_follow_their_tables() {
 #[test]
 fn i7_the_end_is_committed_before_anyone_is_told() {
     breaks("I7", &with("state=completed", "", ""), "before its end was committed");
+    let row = "db.commit table=events op=insert run=r1 thread=t1 type=tool_executing";
+    breaks("I7", &with(row, "", ""), "tool_executing of run r1 was told before its row 2");
 }
 
 #[test]
@@ -274,6 +299,7 @@ fn i8_the_outcome_told_is_the_one_committed() {
     let failed = GOOD.replace("state=completed", "state=failed");
     breaks("I8", &failed, "was told success of run r1, committed failed");
     breaks("I8", &with("state=completed", "", ""), "nothing was committed");
+    breaks("I8", &with("type=assistant", "", ""), "its answer was not kept");
 }
 
 #[test]
@@ -283,6 +309,11 @@ fn i9_the_limit_holds_and_the_registry_counts_right() {
     breaks("I9", &with("", "generation=1 live=1", more), "2 are allowed");
     let wrong = "registry.registered user=ana connection=c2 generation=2 live=5";
     breaks("I9", &with("", "", wrong), "counts 5 connections of `ana`, not 1");
+    let slot = |run: &str, user: &str| format!("run.slot run={run} user={user} taken=true");
+    breaks("I9", &with("", "active=1", &slot("r2", "ana")), "`ana` has 2 active runs, 1 are");
+    let tenant = "tenant acme has 2 active runs, 1 are allowed";
+    breaks("I9", &with("", "active=1", &slot("r2", "eve")), tenant);
+    breaks("I9", &with("active=1", "", ""), "run r1 works without a slot");
 }
 
 #[test]
@@ -291,7 +322,10 @@ fn i10_nothing_is_left_of_what_ended() {
     breaks("I10", &with("context.dropped", "", ""), "context x1 is still held");
     breaks("I10", &with("active=0", "", ""), "`ana` holds 1 slots");
     breaks("I10", &with("", "", "left gateway writer"), "1 tasks `writer`");
-    holds("I10", &with("", "", "left gateway listener"));
+    holds("I10", &with("", "", "left gateway reaper"));
+    breaks("I10", &with("", "", "left gateway command"), "1 tasks `command`");
+    breaks("I10", &with("registry.removed", "", ""), "is gone, but still in the registry");
+    breaks("I10", &with("run.purged", "", "later 20000"), "r1 ended, and is never forgotten");
     holds("I10", &with("conn.gone", "", "host.crashed host=gateway kind=crash"));
 }
 
@@ -302,6 +336,14 @@ fn i11_commands_are_answered_or_their_connection_closes() {
     breaks("I11", &with("", "", open), "command k9 of `ana`, tab 1, was never answered");
     holds("I11", &with("", "", &format!("{open}\nuser.closed user=ana tab=1 code=0")));
     breaks("I11", &with("", "", "user.reply user=ana tab=1 id=k2"), "not open");
+    breaks("I11", &with("", "", &format!("{open}\nlater 2600\nx")), "not answered in time");
+    let held = "gateway.held connection=c5";
+    breaks("I11", &with("", "", &format!("{held}\nlater 18000\nx")), "c5 is held by a gateway");
+    holds("I11", &with("", "", &format!("{held}\ngateway.left connection=c5\nlater 18000\nx")));
+    let stopped = "host.exited host=gateway error=";
+    breaks("I11", &with("conn.closed", "", stopped), "did not tell c1");
+    breaks("I11", &with("", "", &format!("{held}\n{stopped}")), "did not tell c5");
+    holds("I11", &with("conn.closed", "", "host.crashed host=gateway kind=crash"));
 }
 
 #[test]
@@ -312,6 +354,7 @@ fn i12_one_message_makes_one_run() {
     breaks("I12", &with("", "", two), "made two runs, r1 and r2");
     let shared = "user.reply user=ana tab=1 id=k3 run=r1 idem=m2";
     breaks("I12", &with("", "", shared), "share run r1");
+    breaks("I12", &with("type=user", "", ""), "r1 was accepted without its message");
 }
 
 #[test]
@@ -328,7 +371,27 @@ fn i13_a_connection_closes_once() {
 fn i14_the_gateway_blames_itself_only_for_injected_faults() {
     let close = "user.closed user=ana tab=1 code=1011";
     breaks("I14", &with("", "", close), "without an internal fault");
-    holds("I14", &with("", "", &format!("host.crashed host=db kind=crash\n{close}")));
+    let outside = format!("host.crashed host=db kind=crash\n{close}");
+    breaks("I14", &with("", "", &outside), "without an internal fault");
+    let panic = "task.panicked host=gateway task=writer message=oops";
+    breaks("I14", &with("", "", panic), "task `writer` of the gateway panicked: oops");
+}
+
+#[test]
+fn i15_the_dead_are_dead_and_deadlines_are_kept() {
+    let accepted = "run.accepted run=r2 thread=t1 tenant=acme user=ana";
+    let works = format!("{accepted}\nrun.state run=r2 attempt=1 from=pending to=starting");
+    let dead = "run.state run=r2 attempt=1 from=starting to=dead";
+    breaks("I15", &with("", "", &format!("{works}\nlater 9000\n{dead}")), "but it gets on");
+    holds("I15", &with("", "", &format!("{works}\nlater 11000\n{dead}")));
+    let calls = format!("{works}\nagent.calls run=r2 what=model within_ms=15000");
+    breaks("I15", &with("", "", &format!("{calls}\nlater 12000\n{dead}")), "but it gets on");
+    breaks("I15", &with("", "", &format!("{works}\nlater 13500\nx")), "nobody notices");
+    holds("I15", &with("", "", &format!("{calls}\nlater 13500\nx")));
+    breaks("I15", &with("", "", &format!("{accepted}\n{dead}")), "dead before it works");
+    breaks("I15", &with("", "", &format!("{accepted}\nlater 61500\nx")), "past its deadline");
+    let late = "run.state run=r2 attempt=1 from=starting to=timeout";
+    breaks("I15", &with("", "", &format!("{works}\nlater 5000\n{late}")), "before its deadline");
 }
 
 #[test]
@@ -348,6 +411,27 @@ fn i16_a_live_connection_is_kept_and_told() {
     holds("I16", &with("", "", &format!("{live}\n{lost}\nconn.closed connection=c2 code=0")));
     let early = "frame.sent connection=c2 user=bob type=agent_started run=r2 seq=1 run_seq=1";
     holds("I16", &with("", "", &format!("{live}\n{early}\n{lost}")));
+}
+
+#[test]
+fn i17_a_key_is_used_up_with_its_run() {
+    let again = "db.commit table=idempotency op=insert run=r2 thread=t1 user=ana key=m1";
+    breaks("I17", &with("", "", again), "key m1 of `ana` was used up twice");
+    breaks("I17", &with("table=idempotency", "", ""), "its key is still unused");
+}
+
+#[test]
+fn i18_admission_follows_the_store() {
+    let accepted = "gateway.accepted connection=c2";
+    let stale = format!("later 2200\n{accepted}");
+    breaks("I18", &with("", "", &stale), "by a probe of the store that is 22");
+    let down = format!("store.probed up=false\n{accepted}");
+    breaks("I18", &with("", "", &down), "but the probe of the store said false");
+    breaks("I18", &with("store.probed", "", ""), "accepted without a probe");
+    breaks("I18", &with("", "", "gateway.refused connection=c2 reason=store"), "said true");
+    let says = "gateway.probed ready=true state=draining store=true";
+    breaks("I18", &with("", "", says), "/readyz says otherwise");
+    holds("I18", &with("", "", &says.replace("draining", "ready")));
 }
 
 #[test]
@@ -384,10 +468,19 @@ fn i22_what_is_single_is_built_once() {
 
 #[test]
 fn i23_success_needs_a_whole_answer() {
-    let cut = "agent.stream_ended run=r1 stopped=true\nagent.stream_ended run=r1 stopped=false";
+    let cut = "agent.stream_ended run=r1 stopped=false";
     breaks("I23", &with("", "to=completing", cut), "r1 is a success, but its answer was cut");
+    breaks("I23", &with("stream_ended", "", ""), "r1 is a success without any answer");
     let failed = GOOD.replace("state=completed", "state=failed");
-    holds("I23", &format!("{cut}\n{failed}"));
+    breaks("I23", &failed, "r1 has failed, but nothing else had");
+    holds("I23", &failed.replace("stopped=true", "stopped=false"));
+    holds("I23", &failed.replace("run.slot run=r1 user=ana taken=true", "db.failed x=1"));
+    let cancelled = GOOD.replace("state=completed", "state=cancelled");
+    breaks("I23", &cancelled, "is cancelled, which nobody asked");
+    let asked = "user.sent user=ana tab=1 method=run.cancel id=k3 idem= run=r1";
+    holds("I23", &format!("{asked}\n{cancelled}"));
+    let told = "user.reply user=ana tab=1 id=k3 run=r1 outcome=cancelled";
+    breaks("I23", &with("", "", told), "said cancelled of run r1, committed completed");
 }
 
 #[test]
@@ -404,6 +497,10 @@ fn i25_errors_have_their_class_and_are_retried_as_it_allows() {
 fn i24_the_deltas_are_the_message() {
     let wrong = GOOD.replace("outcome=success text=hello", "outcome=success text=goodbye");
     breaks("I24", &wrong, "the message is");
+    let middle = "user.received type=message_delta run=r2 user=ana tab=1 delta_seq=4 text=x";
+    breaks("I24", &with("", "", middle), "its beginning was never told");
+    let snapshot = "user.received type=run_state run=r2 user=ana tab=1 text=y";
+    holds("I24", &with("", "", &format!("{snapshot}\n{middle}")));
     let cut = "run.state run=r1 attempt=1 from=running";
     holds("I24", &wrong.replace(cut, "user.closed user=ana tab=1\nx from=running"));
     let failed = wrong.replace("outcome=success", "outcome=failed");

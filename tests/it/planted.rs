@@ -50,13 +50,13 @@ fn check(hazard: &Hazard) {
 
 #[test]
 fn h01_an_early_upgrade_is_found_as_accepted_before_ready() {
-    let found_as = &["I1", "I14", "no-1011", "ready-first"];
+    let found_as = &["I1", "I14", "I18", "no-1011", "ready-first"];
     check(&Hazard { plant: "H01", scenario: "cold_start", found_as, race: true });
 }
 
 #[test]
 fn h10_a_clean_up_that_takes_the_newer_registration_is_found_as_a_lost_event() {
-    let found_as = &["I16", "I9", "await", "answered"];
+    let found_as = &["I10", "I16", "I9", "await", "answered"];
     check(&Hazard { plant: "H10", scenario: "cold_start", found_as, race: true });
 }
 

@@ -19,6 +19,8 @@ pub struct Stream {
     pub thread: String,
     pub epoch: String,
     pub last_seq: i64,
+    /// The run that has the stream; empty if none has.
+    pub run_id: String,
     /// A run has the stream; it has appended so many events, the last ones.
     pub run: Option<i64>,
 }
@@ -43,6 +45,7 @@ pub async fn streams_of<E: Env>(
             epoch: row.get(1),
             last_seq: row.get(2),
             run: (!run.is_empty()).then_some(run_seq),
+            run_id: run,
         }
     };
     Ok(rows.iter().map(stream).collect())

@@ -83,7 +83,9 @@ CREATE TABLE events (
     ts_ms      BIGINT NOT NULL,
     payload    JSONB  NOT NULL,
     PRIMARY KEY (tenant_id, thread_id, seq),
-    UNIQUE (tenant_id, run_id, run_seq)
+    UNIQUE (tenant_id, run_id, run_seq),
+    -- A statement whose answer was lost may still arrive after it was tried again.
+    UNIQUE (tenant_id, run_id, event_id)
 );
 
 CREATE TABLE idempotency (

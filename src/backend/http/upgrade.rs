@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::super::events;
-use super::super::gateway::Gateway;
+use super::super::gateway::{Connected, Gateway};
 use super::super::ids::ConnectionId;
 use super::super::plants::Plant;
 use super::super::startup::Stage;
@@ -35,8 +35,12 @@ const fn unavailable(reason: &'static str) -> Refusal {
 
 pub async fn upgrade<E: Env>(State(gateway): State<Gateway<E>>, request: Request) -> Response {
     let connection = ConnectionId::draw(gateway.env()).0;
-    match admit(&gateway, &connection, request.headers()).await {
-        Ok(()) => switch(gateway, connection, request),
+    let connected = gateway.connected();
+    let mut held = None;
+    let admitted = admit(&gateway, &connection, request.headers(), &mut held).await;
+    held.into_iter().for_each(Held::decided);
+    match admitted {
+        Ok(()) => switch(gateway, connection, connected, request),
         Err(refusal) => refuse(&connection, &refusal),
     }
 }
@@ -45,6 +49,7 @@ async fn admit<E: Env>(
     gateway: &Gateway<E>,
     connection: &str,
     headers: &HeaderMap,
+    held: &mut Option<Held>,
 ) -> Result<(), Refusal> {
     let (config, plants) = (gateway.config(), gateway.config().plants);
     let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
@@ -52,22 +57,20 @@ async fn admit<E: Env>(
     if !config.origins.is_empty() && origin.is_some_and(|origin| !known(origin)) {
         return Err(Refusal { status: StatusCode::FORBIDDEN, reason: "origin" });
     }
-    // Planted H01: the upgrade does not ask whether the services are there.
-    if plants.has(Plant::H01) {
+    let early = matches!(gateway.gate().state().await, Stage::Starting(_));
+    // Planted H01: an early upgrade does not wait for the services.
+    if early && plants.has(Plant::H01) {
         return Ok(());
     }
-    let mut held = None;
-    if matches!(gateway.gate().state().await, Stage::Starting(_)) {
+    if early {
         let waiting = gateway.gate().held().await as u64;
         events::held(connection, waiting + 1);
-        held = Some(Held { connection });
+        *held = Some(Held(connection.to_owned()));
     }
     // Planted H03: the guard gives up early, and the code goes on.
     let hasty = plants.has(Plant::H03);
     let wait = if hasty { Duration::from_millis(250) } else { config.times.admission_wait };
-    let entry = gateway.gate().enter(wait).await;
-    held.into_iter().for_each(Held::decided);
-    let refused = match entry {
+    let refused = match gateway.gate().enter(wait).await {
         Entry::Admitted => None,
         Entry::Refused => Some("not accepting connections"),
         Entry::TimedOut => Some("still starting"),
@@ -80,28 +83,37 @@ async fn admit<E: Env>(
     if !hasty && !gateway.store_is_up().await {
         return Err(unavailable("store"));
     }
+    // The probe may have taken its time.
+    if !hasty && gateway.gate().state().await != Stage::Ready {
+        return Err(unavailable("not accepting connections"));
+    }
     Ok(())
 }
 
-/// A held client, until it is decided about: a handler that is dropped before has lost it.
-struct Held<'a> {
-    connection: &'a str,
-}
+/// A held client, until it is decided about: one whose handler is dropped before has left.
+struct Held(String);
 
-impl Held<'_> {
-    fn decided(self) {
-        std::mem::forget(self);
+impl Held {
+    fn decided(mut self) {
+        self.0.clear();
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
-        events::left(self.connection);
+        if !self.0.is_empty() {
+            events::left(&self.0);
+        }
     }
 }
 
 /// Answers 101 and serves the connection in a task of its own.
-fn switch<E: Env>(gateway: Gateway<E>, connection: String, request: Request) -> Response {
+fn switch<E: Env>(
+    gateway: Gateway<E>,
+    connection: String,
+    connected: Connected<E>,
+    request: Request,
+) -> Response {
     let (mut parts, _) = request.into_parts();
     let Some(upgrade) = parts.extensions.remove::<hyper::upgrade::OnUpgrade>() else {
         let refusal = Refusal { status: StatusCode::UPGRADE_REQUIRED, reason: "no upgrade" };
@@ -115,6 +127,7 @@ fn switch<E: Env>(gateway: Gateway<E>, connection: String, request: Request) -> 
     events::accepted(&connection);
     let env = gateway.env().clone();
     env.spawn("connection", async move {
+        let _connected = connected;
         let life = Life::new(gateway.env(), &connection);
         match upgrade.await {
             Ok(stream) => {

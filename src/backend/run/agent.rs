@@ -97,11 +97,11 @@ pub async fn run<E: Env>(job: Job<E>) {
 
 async fn work<E: Env>(job: &Job<E>) -> Result<String, Broken> {
     let (record, context) = (&job.record, &job.context);
+    // What it waited for its slot is not held against it.
+    record.progressed().await;
     if !record.to(State::Starting).await {
         return Err(Broken::Fenced);
     }
-    // What it waited for its slot is not held against it.
-    record.progressed().await;
     let (run, user) = (&record.origin.run, context.user_id().as_str());
     events::agent_started(run, user, context.id().as_str(), SUPERVISOR);
     // Planted H39: a session is held while the model and the tools work.
@@ -174,6 +174,7 @@ async fn turn<E: Env>(job: &Job<E>, results: &[ToolResult]) -> Result<Turn, Brok
         }
     }
     pending.flush(job).await;
+    job.record.progressed().await;
     events::agent_stream_ended(&job.record.origin.run, true);
     Ok(turn)
 }
@@ -257,6 +258,8 @@ async fn call<E: Env>(
         let worked = job.env.timeout(within, tool_work(job, &tool)).await;
         worked.map_or_else(|_| late(), |result| ("ok", result))
     };
+    job.record.progressed().await;
+    events::agent_answered(&job.record.origin.run, &tool);
     let ended = json!({
         "tool_name": tool,
         "tool_call_id": id,

@@ -49,17 +49,21 @@ async fn round<E: Env>(tracker: &Tracker<E>, times: &Times, due: Moment) {
     let late = tracker.env.now() - due > times.every / 2;
     for record in tracker.all().await {
         if !late {
-            condemn(tracker, &record, times.no_progress).await;
+            condemn(tracker, record.clone(), times.no_progress).await;
         }
         purge(tracker, &record, times.purge_after).await;
     }
 }
 
-async fn condemn<E: Env>(tracker: &Tracker<E>, record: &Record<E>, no_progress: Duration) {
+/// The end is written by a task of its own: a store that is away holds up no other verdict.
+async fn condemn<E: Env>(tracker: &Tracker<E>, record: Record<E>, no_progress: Duration) {
     let works = matches!(record.state().await, State::Starting | State::Running);
     if works && record.is_stuck(no_progress).await {
         let ending = Ending::other(State::Dead, "the run does not get on");
-        tracker.end(record, ending).await;
+        let end = tracker.clone();
+        tracker.env.spawn("burial", async move {
+            end.end(&record, ending).await;
+        });
     }
 }
 

@@ -80,10 +80,9 @@ impl<E: Env> Record<E> {
         }
     }
 
-    /// The run got on.
+    /// The run got on, and waits for no call any more.
     pub async fn progressed(&self) {
-        let now = self.env.now();
-        self.live.with(|live| live.progress = now).await;
+        self.waits(Duration::ZERO).await;
     }
 
     /// The run waits for a call that ends within `bound`.

@@ -146,15 +146,4 @@ impl<E: Env> Tracker<E> {
     pub async fn snapshot(&self, run: &str) -> Option<Snapshot> {
         self.get(run).await?.snapshot().await
     }
-
-    /// Of the run under way in a thread.
-    pub async fn snapshot_of_thread(&self, tenant: &str, thread: &str) -> Option<Snapshot> {
-        for record in self.all().await {
-            let here = record.origin.tenant == tenant && record.origin.thread == thread;
-            if here && !record.state().await.is_terminal() {
-                return record.snapshot().await;
-            }
-        }
-        None
-    }
 }

@@ -153,10 +153,8 @@ pub async fn attach<E: Env>(
     let replay = log::events_after(pool, (&tenant, &user), stream, after).await?;
     let snapshot = match replay.last() {
         Some(last) if last.kind != "agent_completed" => snapshot(handle, last).await,
-        None if stream.run.is_some() => {
-            handle.services.tracker.snapshot_of_thread(&tenant, &stream.thread).await
-        }
-        _ => None,
+        None => handle.services.tracker.snapshot(&stream.run_id).await,
+        Some(_) => None,
     };
     let through = replay.last().map_or(after, |event| event.seq);
     Ok(Attach { thread: stream.thread.clone(), after, through, replay, snapshot })
@@ -202,7 +200,7 @@ mod tests {
     use super::*;
 
     fn stream(last_seq: i64, run: Option<i64>) -> Stream {
-        Stream { thread: "t".into(), epoch: "k".into(), last_seq, run }
+        Stream { thread: "t".into(), epoch: "k".into(), last_seq, run, run_id: String::new() }
     }
 
     fn at(epoch: &str, seq: i64) -> Position {

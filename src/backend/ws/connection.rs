@@ -29,6 +29,9 @@ use crate::env::{Env, Moment, Task};
 /// Read and write buffers. tungstenite's defaults cost 136 KB a connection.
 const BUFFER_BYTES: usize = 4 * 1024;
 
+/// When all have to leave, each does at a moment of its own within this.
+pub const LEAVE_WITHIN: Duration = Duration::from_secs(1);
+
 /// Whose connection it is, from the token of `connect` or the last `auth.refresh`.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -98,6 +101,8 @@ struct Reader<E: Env> {
     alarm: Moment,
     /// A ping was sent and must be answered before the alarm.
     pinged: bool,
+    /// When it leaves, once all have to.
+    leaves: Option<Moment>,
 }
 
 /// How the reader ended.
@@ -128,6 +133,7 @@ impl<E: Env> Reader<E> {
             bucket,
             alarm,
             pinged,
+            leaves: None,
         }
     }
 
@@ -140,10 +146,13 @@ impl<E: Env> Reader<E> {
         let env = self.gateway.env().clone();
         loop {
             let ending = self.queue.ending().clone();
-            let alarm = env.sleep_until(self.alarm);
-            let next = race(ending.wait(), race(frames.next(), alarm)).await;
+            let (leave, alarm) = (self.leave(), env.sleep_until(self.alarm));
+            let next = race(race(ending.wait(), leave), race(frames.next(), alarm)).await;
             let ended = match next {
-                Either::First(()) => return drain(frames, Ended::Others, &self.gateway).await,
+                Either::First(Either::First(())) => {
+                    return drain(frames, Ended::Others, &self.gateway).await;
+                }
+                Either::First(Either::Second(())) => self.left(),
                 Either::Second(Either::First(frame)) => self.frame(frame).await,
                 Either::Second(Either::Second(())) => self.alarmed().await,
             };
@@ -156,6 +165,27 @@ impl<E: Env> Reader<E> {
                 Some(ended) => return ended,
             }
         }
+    }
+
+    /// Waits until it has to leave: first for the word, then for its own moment.
+    fn leave(&self) -> impl Future<Output = ()> + Send + use<E> {
+        let (gateway, leaves) = (self.gateway.clone(), self.leaves);
+        async move {
+            match leaves {
+                None => gateway.leave().wait().await,
+                Some(at) => gateway.env().sleep_until(at).await,
+            }
+        }
+    }
+
+    fn left(&mut self) -> Option<Ended> {
+        if self.leaves.is_some() {
+            return Some(Ended::Us(close::DRAINING));
+        }
+        let env = self.gateway.env();
+        let spread = u64::try_from(LEAVE_WITHIN.as_millis()).unwrap_or(u64::MAX);
+        self.leaves = Some(env.now() + Duration::from_millis(env.below(spread)));
+        None
     }
 
     async fn frame(&mut self, frame: Option<Result<Message, Error>>) -> Option<Ended> {

@@ -41,6 +41,8 @@ impl Merge {
         cursor.detached = false;
         let known = cursor.last.unwrap_or(i64::MIN);
         cursor.last = Some(known.max(attach.after));
+        // A later event of the history tells what these said: the snapshot, or the end itself.
+        cursor.pending.retain(|(seq, delta_seq), _| *delta_seq == 0 || *seq >= attach.through);
         for event in attach.replay {
             cursor.pending.insert((event.seq, 0), Item::Event(event));
         }

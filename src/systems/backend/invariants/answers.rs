@@ -13,8 +13,9 @@ use crate::verdict::{Broken, End, Invariant};
 /// is broken on purpose.
 const PONG_WITHIN: Duration = Duration::from_secs(2);
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// For a held client to be decided about, once the gateway is ready.
-const HELD_WITHIN: Duration = Duration::from_secs(7);
+/// For a held client to be decided about, once the gateway is ready: a session, its connection and
+/// a probe of the store have five seconds each.
+const HELD_WITHIN: Duration = Duration::from_secs(17);
 
 #[derive(Debug)]
 struct Due {

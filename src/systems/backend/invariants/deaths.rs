@@ -124,7 +124,7 @@ impl Invariant for Deaths {
                     run.patience = Some(within);
                 }
             }
-            "agent.stream_ended" | "event.appended" => {
+            "agent.answered" | "agent.stream_ended" | "event.appended" => {
                 if let Some(run) = self.sign(event) {
                     run.patience = None;
                 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Facts, gateway_lost, number, text};
+use super::{Facts, TERMINAL, gateway_lost, number, text};
 use crate::env::Moment;
 use crate::trace::{Event, EventIndex, Value};
 use crate::verdict::{Broken, End, Invariant};
@@ -104,6 +104,8 @@ struct Connection {
     removed: Option<EventIndex>,
     due: BTreeMap<Due, (Moment, EventIndex)>,
     sent: BTreeSet<Due>,
+    /// Runs whose end a snapshot has told.
+    told: BTreeSet<String>,
 }
 
 /// How long an event may take from the log into a live connection's socket.
@@ -114,6 +116,8 @@ const SENT_WITHIN: Duration = Duration::from_secs(15);
 #[derive(Debug, Default)]
 pub struct NothingLost {
     connections: BTreeMap<String, Connection>,
+    /// Runs whose end is committed.
+    ended: BTreeSet<String>,
     /// Nothing is overdue before this.
     next_check: Moment,
 }
@@ -154,7 +158,8 @@ impl NothingLost {
         let due = (text(event, "run").to_owned(), number(event, "run_seq"));
         let user = text(event, "user");
         for known in self.connections.values_mut() {
-            if known.user == user && !known.leaving && !known.sent.contains(&due) {
+            let told = known.told.contains(&due.0) || known.sent.contains(&due);
+            if known.user == user && !known.leaving && !told {
                 known.due.insert(due.clone(), (event.at, event.index));
             }
         }
@@ -166,6 +171,9 @@ impl NothingLost {
         let run = text(event, "run").to_owned();
         if text(event, "type") == "run_state" {
             known.due.retain(|(due, _), _| *due != run);
+            if self.ended.contains(&run) {
+                known.told.insert(run);
+            }
             return Ok(());
         }
         if number(event, "seq") <= 0 {
@@ -209,6 +217,9 @@ impl Invariant for NothingLost {
             "conn.closed" => self.leaves(connection),
             "conn.gone" => {
                 self.connections.remove(connection);
+            }
+            "db.commit" if TERMINAL.contains(&text(event, "state")) => {
+                self.ended.insert(text(event, "run").to_owned());
             }
             "event.appended" if number(event, "seq") > 0 => self.appended(event),
             "frame.sent" => return self.sent(event),

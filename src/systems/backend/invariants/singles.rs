@@ -64,8 +64,8 @@ impl Invariant for Keys {
         if inserted(event, "idempotency").is_some() {
             let (user, key) = (text(event, "user"), text(event, "key"));
             self.runs.insert(run.to_owned());
-            let used = self.used.insert((user.to_owned(), key.to_owned()), event.index);
-            if let Some(first) = used {
+            let before = self.used.insert((user.to_owned(), key.to_owned()), event.index);
+            if let Some(first) = before {
                 let what = format!("key {key} of `{user}` was used up twice");
                 return Err(Broken::new(what).with([first]));
             }
