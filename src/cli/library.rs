@@ -15,8 +15,11 @@ const FOLDERS: [&str; 2] = ["scenarios", "scenarios/regressions"];
 const SHIPPED: &[(&str, &str)] = &[
     ("scenarios/cold_start.toml", include_str!("../../scenarios/cold_start.toml")),
     ("scenarios/concurrent_users.toml", include_str!("../../scenarios/concurrent_users.toml")),
+    ("scenarios/deploy.toml", include_str!("../../scenarios/deploy.toml")),
     ("scenarios/golden_path.toml", include_str!("../../scenarios/golden_path.toml")),
     ("scenarios/lost_commit.toml", include_str!("../../scenarios/lost_commit.toml")),
+    ("scenarios/slow_answers.toml", include_str!("../../scenarios/slow_answers.toml")),
+    ("scenarios/slow_readers.toml", include_str!("../../scenarios/slow_readers.toml")),
 ];
 
 /// A scenario file, not yet parsed.
