@@ -72,6 +72,24 @@ fn both_engines_agree_on_lost_commits() {
     holds("lost_commit", Engine::Turmoil, 20);
 }
 
+#[test]
+fn a_deploy_is_held_on_both_engines() {
+    holds("deploy", Engine::Native, 20);
+    holds("deploy", Engine::Turmoil, 20);
+}
+
+#[test]
+fn slow_answers_are_held_on_both_engines() {
+    holds("slow_answers", Engine::Native, 20);
+    holds("slow_answers", Engine::Turmoil, 20);
+}
+
+#[test]
+fn slow_readers_are_held_on_both_engines() {
+    holds("slow_readers", Engine::Native, 20);
+    holds("slow_readers", Engine::Turmoil, 20);
+}
+
 /// An independent model of the network must come to the same verdicts.
 #[test]
 fn both_engines_agree_on_a_cold_start() {
