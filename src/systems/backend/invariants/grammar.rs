@@ -12,6 +12,8 @@ const INSIDE: &[&str] = &["agent_thinking", "message_delta", "tool_executing", "
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
+    /// A snapshot told of the run, which is no event of it: its start may still come.
+    Shown,
     Begun,
     Ended,
 }
@@ -38,7 +40,8 @@ impl Grammar {
             Err(Broken::new(format!("`{user}`, tab {number}: {kind} of run {run} {why}")))
         };
         let next = match (kind, seen) {
-            ("agent_started" | "run_state", None) => Seen::Begun,
+            ("run_state", None) => Seen::Shown,
+            ("agent_started", None | Some(Seen::Shown)) => Seen::Begun,
             ("agent_started", Some(Seen::Begun)) => return broken("came twice"),
             ("run_state", Some(seen)) => seen,
             (kind, _) if kind != "agent_completed" && !INSIDE.contains(&kind) => return Ok(()),
