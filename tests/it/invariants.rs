@@ -382,7 +382,7 @@ fn i15_the_dead_are_dead_and_deadlines_are_kept() {
     let accepted = "run.accepted run=r2 thread=t1 tenant=acme user=ana";
     let works = format!("{accepted}\nrun.state run=r2 attempt=1 from=pending to=starting");
     let dead = "run.state run=r2 attempt=1 from=starting to=dead";
-    breaks("I15", &with("", "", &format!("{works}\nlater 9000\n{dead}")), "but it gets on");
+    breaks("I15", &with("", "", &format!("{works}\nlater 8000\n{dead}")), "but it gets on");
     holds("I15", &with("", "", &format!("{works}\nlater 11000\n{dead}")));
     let calls = format!("{works}\nagent.calls run=r2 what=model within_ms=15000");
     breaks("I15", &with("", "", &format!("{calls}\nlater 12000\n{dead}")), "but it gets on");

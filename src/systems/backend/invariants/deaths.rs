@@ -13,7 +13,7 @@ use crate::verdict::{Broken, End, Invariant};
 /// A run that works and does not get on for so long is dead; it is noticed in two seconds more.
 const NO_PROGRESS: Duration = Duration::from_secs(10);
 const NOTICED_IN: Duration = Duration::from_secs(2);
-/// For whoever notices to act.
+/// For whoever notices to act, and for whoever gets on to say so.
 const SLACK: Duration = Duration::from_secs(1);
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
@@ -78,7 +78,7 @@ impl Deaths {
         let Some(run) = self.runs.get_mut(id) else { return Ok(()) };
         let early = match to {
             "dead" if !run.works => "declared dead before it works",
-            "dead" if event.at < run.stuck_from() => "declared dead, but it gets on",
+            "dead" if event.at + SLACK < run.stuck_from() => "declared dead, but it gets on",
             "timeout" if event.at + SLACK < run.accepted + self.deadline => {
                 "stopped before its deadline"
             }
