@@ -323,7 +323,7 @@ fn i10_nothing_is_left_of_what_ended() {
     breaks("I10", &with("active=0", "", ""), "`ana` holds 1 slots");
     breaks("I10", &with("", "", "left gateway writer"), "1 tasks `writer`");
     holds("I10", &with("", "", "left gateway reaper"));
-    breaks("I10", &with("", "", "left gateway command"), "1 tasks `command`");
+    holds("I10", &with("", "", "left gateway command"));
     breaks("I10", &with("registry.removed", "", ""), "is gone, but still in the registry");
     breaks("I10", &with("run.purged", "", "later 20000"), "r1 ended, and is never forgotten");
     holds("I10", &with("conn.gone", "", "host.crashed host=gateway kind=crash"));
