@@ -18,6 +18,7 @@ const SHIPPED: &[(&str, &str)] = &[
     ("scenarios/deploy.toml", include_str!("../../scenarios/deploy.toml")),
     ("scenarios/golden_path.toml", include_str!("../../scenarios/golden_path.toml")),
     ("scenarios/lost_commit.toml", include_str!("../../scenarios/lost_commit.toml")),
+    ("scenarios/slow_answers.toml", include_str!("../../scenarios/slow_answers.toml")),
     ("scenarios/slow_readers.toml", include_str!("../../scenarios/slow_readers.toml")),
 ];
 

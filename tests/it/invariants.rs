@@ -425,8 +425,10 @@ fn i18_admission_follows_the_store() {
     let accepted = "gateway.accepted connection=c2";
     let stale = format!("later 2200\n{accepted}");
     breaks("I18", &with("", "", &stale), "by a probe of the store that is 22");
-    let down = format!("store.probed up=false\n{accepted}");
+    let down = format!("store.probed up=false\nlater 1200\n{accepted}");
     breaks("I18", &with("", "", &down), "but the probe of the store said false");
+    let crossed = format!("store.probed up=false\nlater 800\n{accepted}");
+    holds("I18", &with("", "", &crossed));
     breaks("I18", &with("store.probed", "", ""), "accepted without a probe");
     breaks("I18", &with("", "", "gateway.refused connection=c2 reason=store"), "said true");
     let says = "gateway.probed ready=true state=draining store=true";

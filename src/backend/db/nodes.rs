@@ -12,10 +12,13 @@ use crate::env::Env;
 pub async fn begin<E: Env>(pool: &Pool<E>, node: &str) -> Result<i64, TransactionError> {
     let tx = pool.session().await?;
     tx.execute("node.create", sql::NODE_CREATE, params![node]).await?;
-    let rows = tx.query("node.begin", sql::NODE_BEGIN, params![node]).await?;
+    let rows = tx.query("node.last", sql::NODE_LAST, params![node]).await?;
+    let last: i64 = rows.first().map_or(0, |row| row.get(0));
+    let rows = tx.query("node.begin", sql::NODE_BEGIN, params![node, last]).await?;
     release(tx).await;
-    let gone = || TransactionError::new("node.begin", Class::Other, "the node's row is gone");
-    rows.first().map(|row| row.get(0)).ok_or_else(gone)
+    let why = "another life of this node has begun meanwhile";
+    let overtaken = || TransactionError::new("node.begin", Class::Other, why);
+    rows.first().map(|row| row.get(0)).ok_or_else(overtaken)
 }
 
 /// Fails unless `life` is current; it stays so until the transaction has ended.

@@ -18,8 +18,11 @@ pub const PROBE: &str = "SELECT 1";
 
 pub const NODE_CREATE: &str =
     "INSERT INTO nodes (node, life) VALUES ($1, 0) ON CONFLICT (node) DO NOTHING";
-/// Waits for the transactions of an earlier life that are about to commit.
-pub const NODE_BEGIN: &str = "UPDATE nodes SET life = life + 1 WHERE node = $1 RETURNING life";
+pub const NODE_LAST: &str = "SELECT life FROM nodes WHERE node = $1";
+/// Waits for the transactions of an earlier life that are about to commit. Names the life that it
+/// follows: sent on a connection that was lost, it may arrive after it was tried again.
+pub const NODE_BEGIN: &str =
+    "UPDATE nodes SET life = life + 1 WHERE node = $1 AND life = $2 RETURNING life";
 pub const NODE_LIFE: &str = "SELECT life FROM nodes WHERE node = $1 FOR SHARE";
 
 pub const USER_CREATE: &str = "INSERT INTO users \

@@ -29,8 +29,9 @@ pub enum Order {
 pub enum News {
     /// `connect` was answered.
     Ready { tab: i64 },
-    /// An event that the script awaits somewhere arrived, of the run that `idem` started.
-    Event { tab: i64, kind: String, idem: String },
+    /// An event that the script awaits somewhere arrived. Whose run it is may become known later,
+    /// when the answer takes longer on its tab than the event on this one.
+    Event { tab: i64, kind: String, run: String },
     /// The command made this run.
     Run { idem: String, run: String },
     /// The command was refused for good.

@@ -83,7 +83,6 @@ impl<E: Env> Tab<E> {
         self.desk.tell(News::Run { idem: idem.to_owned(), run: run.to_owned() }).await;
         if let Some(state) = ended {
             events::settled(self.desk.user(), idem, run, &state);
-            self.report(END, idem).await;
         }
     }
 
@@ -124,17 +123,17 @@ impl<E: Env> Tab<E> {
             // A run that ended while nobody looked is shown as a snapshot that says so.
             Some(state) => {
                 self.settle(&frame.run_id, &idem, state).await;
-                self.report(END, &idem).await;
+                self.report(END, &frame.run_id).await;
             }
-            None => self.report(&frame.kind, &idem).await,
+            None => self.report(&frame.kind, &frame.run_id).await,
         }
     }
 
     /// Tells the script, if it may be waiting for this.
-    async fn report(&self, kind: &str, idem: &str) {
+    async fn report(&self, kind: &str, run: &str) {
         if self.desk.awaited.contains(kind) {
-            let (kind, idem) = (kind.to_owned(), idem.to_owned());
-            self.desk.tell(News::Event { tab: self.number, kind, idem }).await;
+            let (kind, run) = (kind.to_owned(), run.to_owned());
+            self.desk.tell(News::Event { tab: self.number, kind, run }).await;
         }
     }
 }

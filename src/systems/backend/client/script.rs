@@ -44,7 +44,7 @@ pub async fn play<E: Env>(
 #[derive(Default)]
 struct Seen {
     ready: BTreeSet<i64>,
-    /// Type, command and tab.
+    /// Type, run and tab.
     events: BTreeSet<(String, String, i64)>,
     runs: BTreeMap<String, String>,
     refused: BTreeMap<String, String>,
@@ -146,12 +146,10 @@ impl<E: Env> Script<E> {
         let kind = step.text("value").unwrap_or("").to_owned();
         let ask = step.int("of").map_or(self.asks, i64::cast_unsigned);
         let (idem, tab) = (self.idem(ask), step.int("tab"));
-        let low = (kind.clone(), idem.clone(), tab.unwrap_or(i64::MIN));
-        let high = (kind.clone(), idem.clone(), tab.unwrap_or(i64::MAX));
         self.until(within, |seen| {
             let refused = seen.refused.get(&idem);
             let refused = refused.map(|code| Err(format!("{idem} was refused: {code}")));
-            let came = seen.events.range(&low..=&high).next().is_some();
+            let came = seen.runs.get(&idem).is_some_and(|run| seen.saw(&kind, run, tab));
             refused.or_else(|| came.then_some(Ok(())))
         })
         .await
@@ -215,13 +213,20 @@ fn command(method: &'static str, params: serde_json::Value) -> Command {
 }
 
 impl Seen {
+    /// Whether the tab, or else any, was told such an event of the run.
+    fn saw(&self, kind: &str, run: &str, tab: Option<i64>) -> bool {
+        let low = (kind.to_owned(), run.to_owned(), tab.unwrap_or(i64::MIN));
+        let high = (kind.to_owned(), run.to_owned(), tab.unwrap_or(i64::MAX));
+        self.events.range(low..=high).next().is_some()
+    }
+
     fn take(&mut self, news: News) {
         match news {
             News::Ready { tab } => {
                 self.ready.insert(tab);
             }
-            News::Event { tab, kind, idem } => {
-                self.events.insert((kind, idem, tab));
+            News::Event { tab, kind, run } => {
+                self.events.insert((kind, run, tab));
             }
             News::Run { idem, run } => {
                 self.runs.insert(idem, run);

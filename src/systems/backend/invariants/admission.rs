@@ -66,29 +66,59 @@ impl Invariant for NoInternalFault {
 /// decision itself, which may be held up.
 const PROBE_AGE_MAX: Duration = Duration::from_millis(2000);
 
+/// How long a decision may still follow a probe that another one has contradicted: two may be
+/// under way, and who decides by the first may be held up.
+const CONTRADICTED_MAX: Duration = Duration::from_millis(1000);
+
 /// I18: who is let in, who is refused for the store's sake, and what `/readyz` says follow the
 /// store as a probe has seen it within the last second.
 #[derive(Debug, Default)]
 pub struct AsProbed {
     ready: bool,
-    probe: Option<(bool, Moment, EventIndex)>,
+    /// The last probe, and since when in a row they say the same.
+    probe: Option<(Probe, Moment)>,
+    /// The last probe that said otherwise.
+    contradicted: Option<Probe>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    up: bool,
+    at: Moment,
+    index: EventIndex,
 }
 
 impl AsProbed {
     fn decided(&self, event: &Event, up: bool) -> Result<(), Broken> {
         let what = event.name;
-        let Some((found, at, index)) = self.probe else {
+        let Some((last, since)) = self.probe else {
             return Err(Broken::new(format!("{what} without a probe of the store")));
         };
-        let age = event.at.since(at);
-        let why = if age > PROBE_AGE_MAX {
-            format!("{what} by a probe of the store that is {} ms old", age.as_millis())
-        } else if found != up {
-            format!("{what}, but the probe of the store said {found}")
-        } else {
-            return Ok(());
+        let other = self.contradicted.filter(|_| event.at.since(since) <= CONTRADICTED_MAX);
+        let Some(basis) = [Some(last), other].into_iter().flatten().find(|p| p.up == up) else {
+            let why = format!("{what}, but the probe of the store said {}", last.up);
+            return Err(Broken::new(why).with([last.index]));
         };
-        Err(Broken::new(why).with([index]))
+        let age = event.at.since(basis.at);
+        if age > PROBE_AGE_MAX {
+            let age = age.as_millis();
+            let why = format!("{what} by a probe of the store that is {age} ms old");
+            return Err(Broken::new(why).with([basis.index]));
+        }
+        Ok(())
+    }
+
+    fn probed(&mut self, up: bool, event: &Event) {
+        let probe = Probe { up, at: event.at, index: event.index };
+        let since = match self.probe {
+            Some((last, since)) if last.up == up => since,
+            Some((last, _)) => {
+                self.contradicted = Some(last);
+                event.at
+            }
+            None => event.at,
+        };
+        self.probe = Some((probe, since));
     }
 }
 
@@ -101,7 +131,7 @@ impl Invariant for AsProbed {
         let flag = |field: &str| event.field(field).and_then(Value::as_bool) == Some(true);
         match event.name {
             "gateway.ready" => self.ready = true,
-            "store.probed" => self.probe = Some((flag("up"), event.at, event.index)),
+            "store.probed" => self.probed(flag("up"), event),
             "gateway.accepted" if self.ready => return self.decided(event, true),
             "gateway.refused" if text(event, "reason") == "store" => {
                 return self.decided(event, false);
