@@ -31,6 +31,10 @@ crate::events! {
     "conn.authenticated" conn_authenticated(
         connection: &str, tenant: &str, user: &str, session: &str,
     );
+    /// Connection, when it has asked for a sign of life.
+    "conn.pinged" conn_pinged(connection: &str);
+    /// Connection, at the first sign of life after it has asked for one.
+    "conn.heard" conn_heard(connection: &str);
     /// Connection, when the writer has put a close frame on the socket (code) or saw its end (0).
     "conn.closed" conn_closed(connection: &str, user: &str, code: u64, reason: &str);
     /// Connection, after reader, writer and queue are gone.

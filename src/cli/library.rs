@@ -13,6 +13,7 @@ const FOLDERS: [&str; 2] = ["scenarios", "scenarios/regressions"];
 
 /// For a binary that is run away from its repository.
 const SHIPPED: &[(&str, &str)] = &[
+    ("scenarios/changed_minds.toml", include_str!("../../scenarios/changed_minds.toml")),
     ("scenarios/cold_start.toml", include_str!("../../scenarios/cold_start.toml")),
     ("scenarios/concurrent_users.toml", include_str!("../../scenarios/concurrent_users.toml")),
     ("scenarios/deploy.toml", include_str!("../../scenarios/deploy.toml")),

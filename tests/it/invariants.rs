@@ -63,6 +63,9 @@ fn facts() -> Facts {
         runs_of_tenant_max: 1,
         run_deadline: Duration::from_secs(60),
         purge_after: Duration::from_secs(5),
+        pong_within: Duration::from_secs(10),
+        close_within: Duration::from_secs(5),
+        drain_grace: Duration::from_secs(10),
         calm: Moment::default(),
         resuming: ["ana".to_owned()].into(),
         tenants: [
@@ -347,6 +350,26 @@ fn i11_commands_are_answered_or_their_connection_closes() {
 }
 
 #[test]
+fn i11_who_has_to_go_goes() {
+    let ends = "conn.gone";
+    let pinged = "conn.pinged connection=c7";
+    breaks("I11", &with("", "", &format!("{pinged}\nlater 14600\nx")), "a ping was never answered");
+    holds("I11", &with("", "", &format!("{pinged}\nconn.heard connection=c7\nlater 14600\nx")));
+    let slow = "frame.dropped connection=c7 user= type=* why=slow";
+    breaks(
+        "I11",
+        &with("", "", &format!("{slow}\nlater 14600\nx")),
+        "c7 is still there, though it was",
+    );
+    holds("I11", &with("", "", &format!("{slow}\n{ends} connection=c7\nlater 14600\nx")));
+    let run = "run.accepted run=r9 thread=t1 tenant=acme user=ana";
+    let leaves = "gateway.draining\nlater 3000\nhost.exited host=gateway error=";
+    breaks("I11", &with("", "", &format!("{run}\n{leaves}")), "left before r9, with");
+    let late = leaves.replace("3000", "10001");
+    holds("I11", &with("", "", &format!("{run}\n{late}")));
+}
+
+#[test]
 fn i12_one_message_makes_one_run() {
     let twice = "run.accepted run=r1 thread=t1 tenant=acme user=ana";
     breaks("I12", &with("", "", twice), "accepted twice");
@@ -498,6 +521,10 @@ fn i25_errors_have_their_class_and_are_retried_as_it_allows() {
     breaks("I25", &with("", "", retried), "tried again after a failure of timeout");
     holds("I25", &with("", "", "db.failed what=q class=deadlock sqlstate=40P01 retried=true"));
     holds("I25", &with("", "", "db.failed what=q class=connection sqlstate= retried=true"));
+    let defect = "db.failed what=q class=constraint sqlstate='23505 retried=false";
+    breaks("I25", &with("", "", defect), "q is wrong: the database answers 23505");
+    let struck = "db.struck host=db session=1 fault=statement sqlstate='23505";
+    holds("I25", &with("", "", &format!("{struck}\n{defect}")));
 }
 
 #[test]

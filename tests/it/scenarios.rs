@@ -79,6 +79,12 @@ fn a_deploy_is_held_on_both_engines() {
 }
 
 #[test]
+fn changed_minds_are_held_on_both_engines() {
+    holds("changed_minds", Engine::Native, 20);
+    holds("changed_minds", Engine::Turmoil, 20);
+}
+
+#[test]
 fn slow_answers_are_held_on_both_engines() {
     holds("slow_answers", Engine::Native, 20);
     holds("slow_answers", Engine::Turmoil, 20);

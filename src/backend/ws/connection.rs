@@ -208,6 +208,9 @@ impl<E: Env> Reader<E> {
     /// Any sign of life answers a ping.
     fn heard(&mut self) {
         if self.session.is_some() {
+            if self.pinged {
+                events::conn_heard(&self.connection);
+            }
             self.pinged = false;
             self.alarm = self.next_ping();
         }
@@ -234,6 +237,7 @@ impl<E: Env> Reader<E> {
             return Some(Ended::Us(close::TOKEN_EXPIRED));
         }
         self.queue.push(Out::Ping).await;
+        events::conn_pinged(&self.connection);
         self.pinged = true;
         self.alarm = self.gateway.env().now() + pong;
         None

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::departures::Departures;
 use super::{Facts, Tab, gateway_lost, tab, text};
 use crate::env::Moment;
 use crate::trace::{Event, EventIndex};
@@ -34,6 +35,7 @@ pub struct Answered {
     live: BTreeMap<String, EventIndex>,
     /// When those held must have been decided about.
     decided_by: Option<Moment>,
+    departures: Departures,
     /// Nothing is overdue before this.
     next_check: Moment,
 }
@@ -46,6 +48,7 @@ impl Answered {
             held: BTreeMap::new(),
             live: BTreeMap::new(),
             decided_by: None,
+            departures: Departures::new(facts),
             next_check: Moment::default(),
         }
     }
@@ -72,6 +75,7 @@ impl Answered {
         }
         self.next_check = now + Duration::from_millis(500);
         self.unanswered(|due| due.at < now, "was not answered in time")?;
+        self.departures.overdue(now)?;
         match self.held.iter().next() {
             Some((held, at)) if self.decided_by.is_some_and(|by| by < now) => {
                 Err(Broken::new(format!("{held} is held by a gateway that is ready")).with([*at]))
@@ -115,6 +119,7 @@ impl Invariant for Answered {
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         self.overdue(event.at)?;
+        self.departures.event(event)?;
         let connection = text(event, "connection");
         match event.name {
             "user.sent" => self.sent(event),

@@ -1,13 +1,22 @@
 //! I25: each database error is of the class that the contract gives its SQLSTATE, and is retried
 //! only if that class allows. The table is a copy on purpose: must never be the backend's.
 
+use std::collections::BTreeSet;
+
 use super::text;
 use crate::trace::Event;
 use crate::verdict::{Broken, Invariant};
 
 /// I25.
 #[derive(Debug, Default)]
-pub struct ErrorClasses;
+pub struct ErrorClasses {
+    /// SQLSTATEs that the world has injected.
+    injected: BTreeSet<String>,
+}
+
+/// What a server answers to a program that is wrong: data exceptions, broken constraints, unknown
+/// statements and cursors, syntax, names and types.
+const DEFECTS: &[&str] = &["22", "23", "26", "34", "42"];
 
 /// `None` when the server did not say.
 fn class_of(sqlstate: &str) -> Option<&'static str> {
@@ -36,14 +45,23 @@ impl Invariant for ErrorClasses {
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
-        if event.name != "db.failed" {
-            return Ok(());
+        match event.name {
+            "db.failed" => {}
+            "db.struck" => {
+                self.injected.insert(text(event, "sqlstate").to_owned());
+                return Ok(());
+            }
+            _ => return Ok(()),
         }
         let (what, class) = (text(event, "what"), text(event, "class"));
         let sqlstate = text(event, "sqlstate");
         if let Some(expected) = class_of(sqlstate).filter(|expected| *expected != class) {
             let message = format!("{what} failed with {sqlstate}, {expected}, taken for {class}");
             return Err(Broken::new(message));
+        }
+        let defect = sqlstate.get(..2).is_some_and(|class| DEFECTS.contains(&class));
+        if defect && !self.injected.contains(sqlstate) {
+            return Err(Broken::new(format!("{what} is wrong: the database answers {sqlstate}")));
         }
         let retried = event.field("retried").and_then(crate::trace::Value::as_bool) == Some(true);
         if retried && !matches!(class, "deadlock" | "serialization" | "connection") {

@@ -5,6 +5,7 @@
 mod admission;
 mod answers;
 mod deaths;
+mod departures;
 mod durable;
 mod errors;
 mod grammar;
@@ -79,6 +80,10 @@ pub struct Facts {
     pub run_deadline: Duration,
     /// A finished run may be remembered so long.
     pub purge_after: Duration,
+    /// What the gateway gives a ping, a close, and its runs when it stops.
+    pub pong_within: Duration,
+    pub close_within: Duration,
+    pub drain_grace: Duration,
     /// Nothing is broken on purpose after this.
     pub calm: Moment,
     /// Users whose client resumes where it was.
@@ -97,6 +102,9 @@ impl Facts {
             runs_of_tenant_max: config.limits.runs_per_tenant,
             run_deadline: config.times.run_deadline,
             purge_after: config.times.purge_after,
+            pong_within: config.times.pong_within,
+            close_within: config.times.close_within,
+            drain_grace: config.times.drain_grace,
             calm: if plan.faults.is_empty() {
                 Moment::default()
             } else {
@@ -134,7 +142,7 @@ pub fn all(facts: &Facts) -> Vec<Box<dyn Invariant>> {
         Box::new(singles::Single::default()),
         Box::new(outcomes::Truth::default()),
         Box::new(text::Joined::new(facts)),
-        Box::new(errors::ErrorClasses),
+        Box::new(errors::ErrorClasses::default()),
     ]
 }
 
