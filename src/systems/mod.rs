@@ -3,6 +3,7 @@
 //! system reach into the world but through its environment.
 
 pub mod backend;
+pub mod database;
 
 use crate::plan::{Plan, UserPlan};
 use crate::scenario::Vocabulary;

@@ -122,7 +122,7 @@ fn json_is_one_record_a_seed_and_a_summary() {
     let keys: Vec<&str> = records[0].as_object().unwrap().keys().map(String::as_str).collect();
     let expected = [
         "scenario", "seed", "engine", "strategy", "verdict", "digest", "steps", "choices",
-        "sim_us", "wall_us",
+        "sim_us", "wall_us", "waits",
     ];
     assert_eq!(keys, expected);
     let seeds: Vec<&str> =
