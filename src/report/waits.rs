@@ -25,6 +25,8 @@ struct Wait {
     holders: Vec<i64>,
     step: u64,
     at: Moment,
+    /// The step in which the last of its holders ended.
+    let_go: Option<u64>,
 }
 
 /// What a session runs, and the host that asked for it.
@@ -54,6 +56,8 @@ impl Waits {
         for event in trace.events.iter().take_while(before) {
             waits.event(event, trace);
         }
+        // Whose last holder has ended in this very step is about to be told that it has its lock.
+        waits.waits.retain(|_, wait| wait.let_go != Some(violation.step));
         waits
     }
 
@@ -76,15 +80,19 @@ impl Waits {
                 let holders = holders.split(',').filter_map(|pid| pid.parse().ok()).collect();
                 let (lock, table, row) = (text("lock"), text("table"), text("row"));
                 let (step, at) = (event.step, event.at);
-                self.waits.insert(waiter, Wait { lock, table, row, holders, step, at });
+                let wait = Wait { lock, table, row, holders, step, at, let_go: None };
+                self.waits.insert(waiter, wait);
             }
             names::GRANTED => drop(session("waiter").and_then(|waiter| self.waits.remove(&waiter))),
-            names::COMMIT => drop(session("session").map(|session| self.over(&session))),
+            names::COMMIT => {
+                let Some(session) = session("session") else { return };
+                self.over(&session, event.step);
+            }
             names::ABORT => {
                 let Some(session) = session("session") else { return };
                 self.waits.remove(&session);
                 if event.field("savepoint").and_then(trace::Value::as_bool) != Some(true) {
-                    self.over(&session);
+                    self.over(&session, event.step);
                 }
             }
             // Whatever its sessions waited for, they are no more.
@@ -97,11 +105,12 @@ impl Waits {
     }
 
     /// A transaction has ended: its session waits for nothing, and nobody for it.
-    fn over(&mut self, session: &Session) {
+    fn over(&mut self, session: &Session, step: u64) {
         self.waits.remove(session);
         for ((host, _), wait) in &mut self.waits {
-            if *host == session.0 {
+            if *host == session.0 && wait.holders.contains(&session.1) {
                 wait.holders.retain(|holder| *holder != session.1);
+                wait.let_go = wait.holders.is_empty().then_some(step);
             }
         }
     }
@@ -335,6 +344,14 @@ mod tests {
         assert!(!Waits::at(&story, &violation(5, &[1])).is_empty(), "its deciding event is 1");
         assert!(Waits::at(&story, &violation(5, &[])).is_empty(), "the end of its step");
         assert!(Waits::at(&story, &violation(4, &[])).is_empty(), "the step before");
+    }
+
+    #[test]
+    fn whom_the_deciding_event_lets_go_waits_no_more_unless_it_is_never_told_so() {
+        let story = trace(&[ONE, "db.commit session=1 table=t"]);
+        assert!(Waits::at(&story, &violation(1, &[1])).is_empty());
+        let forgotten = draw(&Waits::at(&story, &violation(9, &[])));
+        assert!(forgotten.contains("? ──▶ 2"), "{forgotten}");
     }
 
     #[test]
