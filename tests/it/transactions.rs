@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use seedbed::report::{Waits, draw_waits};
 use seedbed::scenario;
 use seedbed::search::Runner;
 use seedbed::seed::Seed;
 use seedbed::systems::System as _;
 use seedbed::systems::backend::Backend;
-use seedbed::trace::Trace;
+use seedbed::trace::{Event, Trace};
+use seedbed::verdict::Violation;
 
 use crate::scenarios::runner;
 
@@ -82,4 +84,44 @@ fn a_transaction_that_began_has_one_end_in_any_run() {
     // What the end of a run cut short has none: a few of many.
     let ended: u64 = told.ends.values().sum();
     assert!(ended * 20 > told.begun * 19, "{told:?}");
+}
+
+/// The graph as a report would show it if `event` had decided.
+fn waits_at(trace: &Trace, event: &Event) -> String {
+    let (id, message) = (String::from("never"), String::new());
+    let (step, at, events) = (event.step, event.at, vec![event.index]);
+    let violation = Violation { id, message, step, at, span: None, events };
+    draw_waits(&Waits::at(trace, &violation))
+}
+
+/// Nobody injects it: two users transfer in opposite directions.
+#[test]
+fn a_natural_deadlock_is_a_cycle_of_the_graph_until_its_victim_is_aborted() {
+    let runner = runner("transfers", &[]);
+    let (mut deadlocks, mut heard) = (0, 0);
+    for seed in 0..20 {
+        let run = runner.run(Seed(seed), true).expect("the harness does not panic");
+        let trace = &run.trace;
+        let found = trace.events.iter().filter(|event| event.name == "db.deadlock");
+        for deadlock in found {
+            deadlocks += 1;
+            let graph = waits_at(trace, deadlock);
+            let victim = deadlock.number("victim").expect("a session");
+            let waits = format!("──▶ {victim}  ShareLock on transaction");
+            assert!(graph.contains("    cycle: "), "seed {seed}: {graph}");
+            assert!(graph.contains(&waits), "seed {seed}: {graph}");
+            assert!(graph.contains(", accounts account="), "seed {seed}: {graph}");
+            assert!(graph.contains(&format!("{victim} of ledger: SELECT cents FROM accounts")));
+            let after = trace.events[deadlock.index as usize..].iter();
+            let abort = after.clone().find(|event| event.name == "db.abort").expect("it ends");
+            assert_eq!(abort.number("session"), Some(victim), "seed {seed}");
+            assert_eq!(abort.text("reason"), Some("deadlock"), "seed {seed}");
+            assert!(!waits_at(trace, abort).contains("    cycle: "), "seed {seed}");
+            let again = |event: &Event| event.text("class") == Some("deadlock");
+            heard += u32::from(after.clone().any(again));
+        }
+    }
+    assert!(deadlocks > 10, "only {deadlocks}");
+    // But for a ledger that crashed meanwhile, it has heard and tries again.
+    assert!(heard * 2 > deadlocks, "{heard} of {deadlocks}");
 }
