@@ -4,11 +4,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use seedbed::env::{Listener as _, Net as _, Tokio};
 use seedbed::world::postgres::{Change, Settings, Store, Watch, serve_on};
 use tokio_postgres::Client;
 
 use super::{SOON, answer, client, ours, runtime};
-use seedbed::env::{Net as _, Tokio};
 
 #[derive(Clone, Default)]
 struct Heard(Arc<Mutex<Vec<String>>>);
@@ -183,7 +183,7 @@ fn a_crash_is_told_by_the_next_life_of_those_who_were_in_a_transaction() {
             let env = env.clone();
             async move {
                 let listener = env.bind("127.0.0.1:0").await.expect("a free port");
-                let addr = seedbed::env::Listener::local_addr(&listener).expect("it is bound");
+                let addr = listener.local_addr().expect("it is bound");
                 tokio::spawn(serve_on(env, listener, store, watch));
                 addr.to_string()
             }
@@ -191,6 +191,16 @@ fn a_crash_is_told_by_the_next_life_of_those_who_were_in_a_transaction() {
         let addr = serve(store.clone(), Watch::none()).await;
         let (open, _idle) = (client(&addr).await, client(&addr).await);
         answer(&open, "BEGIN").await;
+        // Who left before has not crashed, whatever it left open.
+        let left = client(&addr).await;
+        answer(&left, "BEGIN").await;
+        drop(left);
+        let gone = async {
+            while store.sessions() > 2 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(SOON, gone).await.expect("its session ends");
         store.crash();
         let addr = serve(store, heard.watch()).await;
         let _after = client(&addr).await;
