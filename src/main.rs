@@ -3,12 +3,15 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use seedbed::systems::System;
 use seedbed::systems::backend::Backend;
+use seedbed::systems::ledger::Ledger;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let args = std::env::args_os().collect();
-    ExitCode::from(seedbed::cli::main(args, Arc::new(Backend)))
+    let systems: Vec<Arc<dyn System>> = vec![Arc::new(Backend), Arc::new(Ledger)];
+    ExitCode::from(seedbed::cli::main(args, systems))
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::library::{self, File};
 use super::{Context, Exit, Stop, print};
+use crate::env::EventSpec;
 use crate::verdict;
 
 #[derive(Debug, clap::Args)]
@@ -59,10 +60,21 @@ pub fn list(context: &Context) -> Result<Exit, Stop> {
 
 pub fn events(context: &Context) -> Result<Exit, Stop> {
     let mut out = String::new();
-    for event in &context.vocabulary.events {
-        let fields: Vec<&str> =
-            event.fields.iter().map(|field| field.trim_start_matches("r#")).collect();
-        let _ = writeln!(out, "{}({})\n    {}", event.name, fields.join(", "), event.about);
+    let mut told: Vec<&EventSpec> = Vec::new();
+    for (at, known) in context.systems.iter().enumerate() {
+        if at > 0 {
+            let name = known.system.name();
+            let _ = writeln!(out, "\nof {name} alone ([system] name = \"{name}\"):");
+        }
+        for event in &known.vocabulary.events {
+            if told.contains(&event) {
+                continue;
+            }
+            told.push(event);
+            let fields = event.fields.iter().map(|field| field.trim_start_matches("r#"));
+            let fields: Vec<&str> = fields.collect();
+            let _ = writeln!(out, "{}({})\n    {}", event.name, fields.join(", "), event.about);
+        }
     }
     print(&out)?;
     Ok(Exit::Held)
@@ -75,7 +87,7 @@ pub fn explain(args: &ExplainArgs, context: &Context) -> Result<Exit, Stop> {
     let _ = writeln!(out, "{}\n", scenario.about);
     out.push_str(&verdict::explain(&scenario));
     out.push_str("\nand the invariants of the system, in every run:\n");
-    for invariant in &context.vocabulary.invariants {
+    for invariant in &context.of(&scenario).vocabulary.invariants {
         let waived = scenario.waivers.iter().find(|waiver| waiver.invariant == invariant.name);
         let note = waived.map_or(String::new(), |waiver| format!("  (waived: {})", waiver.why));
         let _ = writeln!(out, "{:<4} {}{note}", invariant.name, invariant.about);

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Context, Stop};
-use crate::scenario::{self, Scenario};
+use crate::scenario::{self, Diagnostic, Scenario};
 
 const FOLDERS: [&str; 2] = ["scenarios", "scenarios/regressions"];
 
@@ -19,8 +19,10 @@ const SHIPPED: &[(&str, &str)] = &[
     ("scenarios/deploy.toml", include_str!("../../scenarios/deploy.toml")),
     ("scenarios/golden_path.toml", include_str!("../../scenarios/golden_path.toml")),
     ("scenarios/lost_commit.toml", include_str!("../../scenarios/lost_commit.toml")),
+    ("scenarios/lost_update.toml", include_str!("../../scenarios/lost_update.toml")),
     ("scenarios/slow_answers.toml", include_str!("../../scenarios/slow_answers.toml")),
     ("scenarios/slow_readers.toml", include_str!("../../scenarios/slow_readers.toml")),
+    ("scenarios/transfers.toml", include_str!("../../scenarios/transfers.toml")),
 ];
 
 /// A scenario file, not yet parsed.
@@ -125,10 +127,15 @@ fn near<'a>(name: &str, names: &[&'a str]) -> Vec<&'a str> {
 
 /// Parses `file`. What is wrong with it is the message.
 pub fn load(file: &File, context: &Context) -> Result<Arc<Scenario>, Stop> {
-    let (scenario, diagnostics) =
-        scenario::parse(&name_of(&file.path), &file.path, &file.text, &context.vocabulary);
-    let wrong = || scenario::render(&diagnostics, &file.path, &file.text, context.paint.styled);
-    scenario.map(Arc::new).ok_or_else(|| Stop::usage(wrong()))
+    let wrong = |found: &[Diagnostic]| {
+        Stop::usage(scenario::render(found, &file.path, &file.text, context.paint.styled))
+    };
+    let chosen =
+        scenario::choose(&file.text, &context.names()).map_err(|found| wrong(&[*found]))?;
+    let vocabulary = &context.systems[chosen].vocabulary;
+    let (scenario, found) =
+        scenario::parse(&name_of(&file.path), &file.path, &file.text, vocabulary);
+    scenario.map(Arc::new).ok_or_else(|| wrong(&found))
 }
 
 #[cfg(test)]

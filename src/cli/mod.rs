@@ -23,7 +23,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::report::Paint;
-use crate::scenario::Vocabulary;
+use crate::scenario::{Scenario, Vocabulary};
 use crate::systems::System;
 
 /// Rehearses a real-time backend inside a deterministic world: one seed decides the schedule, the
@@ -73,11 +73,29 @@ enum Color {
     Never,
 }
 
-/// What every command works with.
-struct Context {
+/// A system, and the words it adds to scenario files.
+struct Known {
     system: Arc<dyn System>,
     vocabulary: Vocabulary,
+}
+
+/// What every command works with.
+struct Context {
+    /// At least one; the first is meant where a scenario names none.
+    systems: Vec<Known>,
     paint: Paint,
+}
+
+impl Context {
+    fn names(&self) -> Vec<&'static str> {
+        self.systems.iter().map(|known| known.system.name()).collect()
+    }
+
+    /// What `scenario`, which was loaded with this context, runs on.
+    fn of(&self, scenario: &Scenario) -> &Known {
+        let named = |known: &&Known| scenario.system.as_deref() == Some(known.system.name());
+        self.systems.iter().find(named).unwrap_or(&self.systems[0])
+    }
 }
 
 /// A sentence for stderr and the exit code that goes with it.
@@ -93,8 +111,10 @@ impl Stop {
     }
 }
 
-/// Runs the command line `args` (the program's name first) against `system`.
-pub fn main(args: Vec<OsString>, system: Arc<dyn System>) -> u8 {
+/// Runs the command line `args` (the program's name first) against `systems`. A scenario that
+/// names none is for the first of them.
+pub fn main(args: Vec<OsString>, systems: Vec<Arc<dyn System>>) -> u8 {
+    assert!(!systems.is_empty(), "there is something to run");
     let bisect = args.iter().any(|arg| arg == "--bisect");
     let code = |exit: Exit| if bisect { exit.under_bisect() } else { exit.code() };
     let cli = match Cli::try_parse_from(args) {
@@ -113,8 +133,9 @@ pub fn main(args: Vec<OsString>, system: Arc<dyn System>) -> u8 {
         Color::Never => false,
         Color::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
     };
-    let vocabulary = system.vocabulary();
-    let context = Context { system, vocabulary, paint: Paint { styled } };
+    let known = |system: Arc<dyn System>| Known { vocabulary: system.vocabulary(), system };
+    let systems = systems.into_iter().map(known).collect();
+    let context = Context { systems, paint: Paint { styled } };
     match catch_unwind(AssertUnwindSafe(|| dispatch(cli.command, &context))) {
         Ok(Ok(exit)) => code(exit),
         Err(_panicked) => code(Exit::Internal),

@@ -34,11 +34,13 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Stop> {
 
 /// What runs `token`: its scenario loaded, its plants checked.
 pub fn runner(token: &Token, bounds: Bounds, context: &Context) -> Result<Runner, Stop> {
-    check_plants(&token.overrides.plants, context)?;
     let file = library::find(&token.scenario)?;
+    let scenario = library::load(&file, context)?;
+    let known = context.of(&scenario);
+    check_plants(&token.overrides.plants, &[known])?;
     Ok(Runner {
-        system: Arc::clone(&context.system),
-        scenario: library::load(&file, context)?,
+        system: Arc::clone(&known.system),
+        scenario,
         overrides: token.overrides.clone(),
         wall_max: bounds.wall_max(),
     })

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 
 use super::library::{self, File};
-use super::{Context, Exit, Stop, fresh, print, signals};
+use super::{Context, Exit, Known, Stop, fresh, print, signals};
 use crate::plan::{Engine, Overrides, Strategy};
 use crate::report::{
     GitHub, Human, JUnit, Json, Progress, ReportEvent, ScenarioReport, SeedReport, Sink, Summary,
@@ -92,13 +92,14 @@ enum Format {
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Stop> {
-    let overrides = overrides(&args.overrides, context)?;
     let files = match args.scenarios.as_slice() {
         [] => library::all()?,
         some => some.iter().map(|name| library::find(name)).collect::<Result<_, _>>()?,
     };
     let load = |file: File| Ok((library::load(&file, context)?, file.reference));
     let scenarios = files.into_iter().map(load).collect::<Result<Vec<_>, Stop>>()?;
+    let used: Vec<&Known> = scenarios.iter().map(|(scenario, _)| context.of(scenario)).collect();
+    let overrides = overrides(&args.overrides, &used)?;
     if scenarios.is_empty() || args.seeds == Some(0) {
         let message = "error: nothing selected: no scenario, or no seed";
         return Err(Stop { exit: Exit::NothingSelected, message: message.to_owned() });
@@ -108,7 +109,8 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Stop> {
     let mut session = Session::new(args, context, stop);
     for (scenario, reference) in scenarios {
         let wall_max = args.overrides.bounds.wall_max();
-        let (system, overrides) = (Arc::clone(&context.system), overrides.clone());
+        let known = context.of(&scenario);
+        let (system, overrides) = (Arc::clone(&known.system), of_system(&overrides, known));
         session.scenario(&Runner { system, scenario, overrides, wall_max }, reference)?;
         if session.summary.interrupted {
             break;
@@ -117,17 +119,25 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Stop> {
     session.finish()
 }
 
-/// Checks the plants against what this binary can plant.
-fn overrides(args: &OverrideArgs, context: &Context) -> Result<Overrides, Stop> {
-    check_plants(&args.plant, context)?;
+/// Checks the plants against what this binary can plant in what runs.
+fn overrides(args: &OverrideArgs, used: &[&Known]) -> Result<Overrides, Stop> {
+    check_plants(&args.plant, used)?;
     let plants: BTreeSet<String> = args.plant.iter().cloned().collect();
     let plants = plants.into_iter().collect();
     Ok(Overrides { engine: args.engine, strategy: args.strategy, plants })
 }
 
-/// Refuses a plant that the system does not have, or that was not compiled in.
-pub fn check_plants(plants: &[String], context: &Context) -> Result<(), Stop> {
-    let known: Vec<&str> = context.vocabulary.plants.iter().map(|plant| plant.name).collect();
+/// The same without the plants of other systems.
+fn of_system(overrides: &Overrides, known: &Known) -> Overrides {
+    let own = |plant: &&String| known.vocabulary.plants.iter().any(|own| own.name == **plant);
+    let plants = overrides.plants.iter().filter(own).cloned().collect();
+    Overrides { plants, ..overrides.clone() }
+}
+
+/// Refuses a plant that none of the systems in use has, or that was not compiled in.
+pub fn check_plants(plants: &[String], used: &[&Known]) -> Result<(), Stop> {
+    let known = used.iter().flat_map(|known| &known.vocabulary.plants);
+    let known: Vec<&str> = known.map(|plant| plant.name).collect();
     match plants.iter().find(|plant| !known.contains(&plant.as_str())) {
         None => Ok(()),
         Some(plant) if known.is_empty() => Err(Stop::usage(format!(

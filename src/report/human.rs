@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::cause::{chain, draw};
 use super::paint::Paint;
 use super::struck::struck;
+use super::waits::{Waits, draw as draw_waits};
 use super::{ReportEvent, ScenarioReport, SeedReport, Sink, Summary, Verdict};
 use crate::scenario::Scenario;
 use crate::search::{Run, USUAL_CAUSES};
@@ -81,6 +82,10 @@ impl Human {
         let steps = seed.run.map_or(0, |run| run.steps);
         if !events.is_empty() {
             let _ = write!(out, "\n{}", draw(&events, steps));
+        }
+        let waits = seed.story.map(|trace| draw_waits(&Waits::at(trace, violation)));
+        if let Some(waits) = waits.filter(|waits| !waits.is_empty()) {
+            let _ = write!(out, "\n{waits}");
         }
         out
     }

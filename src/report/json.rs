@@ -1,10 +1,11 @@
 //! One JSON record a line: one a seed, one for the whole at the end. For programs; fields are only
-//! ever added. Must never hold a story.
+//! ever added. Must never hold a story, but for who waited in the database at its end.
 
 use serde_json::{Value, json};
 
+use super::waits::Waits;
 use super::{Counts, ReportEvent, ScenarioReport, SeedReport, Sink, Summary, Verdict};
-use crate::verdict::Finding;
+use crate::verdict::{Finding, Outcome};
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Json;
@@ -18,6 +19,10 @@ impl Sink for Json {
         };
         out.push_str(&record.to_string());
         out.push('\n');
+    }
+
+    fn wants_stories(&self) -> bool {
+        true
     }
 }
 
@@ -35,7 +40,17 @@ fn seed_record(seed: &SeedReport<'_>) -> Value {
         "choices": run.map(|run| run.choices),
         "sim_us": run.and_then(|run| micros(run.sim)),
         "wall_us": run.and_then(|run| micros(run.wall)),
+        "waits": waits(seed),
     })
+}
+
+/// The wait-for graph of the database at the violation, where the story is told: an array, empty
+/// when nobody waited.
+fn waits(seed: &SeedReport<'_>) -> Value {
+    match (seed.run.map(|run| &run.outcome), seed.story) {
+        (Ok(Outcome::Violated(violation)), Some(trace)) => Waits::at(trace, violation).to_json(),
+        _ => Value::Null,
+    }
 }
 
 fn summary_record(summary: &Summary) -> Value {

@@ -11,6 +11,7 @@ mod paint;
 mod progress;
 mod struck;
 mod verdicts;
+mod waits;
 
 pub use cause::{chain, draw};
 pub use event::event_line;
@@ -21,6 +22,7 @@ pub use junit::JUnit;
 pub use paint::{Mark, Paint};
 pub use progress::Progress;
 pub use verdicts::{Counts, ScenarioReport, SeedReport, Summary, Verdict};
+pub use waits::{Waits, draw as draw_waits};
 
 use crate::scenario::Scenario;
 use crate::seed::Seed;

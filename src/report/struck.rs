@@ -5,7 +5,7 @@ use super::paint::Mark;
 use crate::scenario::{FaultKind, FaultSpec, Scenario};
 use crate::trace::{Event, EventIndex, Trace};
 use crate::world::events;
-use crate::world::postgres::STRUCK;
+use crate::world::postgres::names;
 
 /// One mark for each line whose fault struck up to `last`, with what it did and when.
 pub fn struck(scenario: &Scenario, trace: &Trace, last: EventIndex) -> Vec<Mark> {
@@ -34,7 +34,7 @@ fn fault(event: &Event) -> Option<(&Event, &str, &str)> {
         events::NET_RESET => ("reset", "host"),
         events::NET_STALLED => ("stall", "host"),
         events::CLOCK_JUMPED => ("clock_jump", "host"),
-        STRUCK => (event.text("fault")?, "host"),
+        names::STRUCK => (event.text("fault")?, "host"),
         _ => return None,
     };
     Some((event, word, event.text(host)?))

@@ -15,6 +15,9 @@ use super::{events, expects, faults, steps};
 const TOP: &[&str] =
     &["schema", "title", "run", "system", "user", "fault", "network", "events", "expect", "waive"];
 
+/// The key of `[system]` that is no setting: which system it is.
+const SYSTEM: &str = "name";
+
 /// Words of the language that are not there yet, at the top and in an expectation.
 pub(super) const LATER: &[&str] = &["fifo", "agree", "always", "causal", "hold", "beyond_contract"];
 
@@ -38,6 +41,21 @@ pub fn parse(
     }
     let (name, path, source) = (name.to_owned(), path.to_owned(), Arc::from(source));
     (Some(Scenario { name, path, source, about: about(reader.source), ..scenario }), Vec::new())
+}
+
+/// Which of the systems a scenario is for, by the `name` in its `[system]`: the first when it names
+/// none, or is no TOML, which [`parse`] says better.
+pub fn choose(source: &str, systems: &[&str]) -> Result<usize, Box<Diagnostic>> {
+    let Ok(root) = DeTable::parse(source) else { return Ok(0) };
+    let table = root.get_ref().get("system").and_then(|node| node.get_ref().as_table());
+    let Some(node) = table.and_then(|table| table.get(SYSTEM)) else { return Ok(0) };
+    let Some(name) = node.get_ref().as_str() else { return Ok(0) };
+    let found = systems.iter().position(|system| *system == name);
+    found.ok_or_else(|| {
+        let message = format!("unknown system: `{name}`");
+        let wrong = Diagnostic::new("unknown-system", node.span(), message);
+        Box::new(wrong.expected(name, systems))
+    })
 }
 
 /// A place at the end of a line is marked before the line's end, not across it.
@@ -65,6 +83,7 @@ fn read(reader: &mut Reader, root: &DeTable, vocabulary: &Vocabulary) -> Scenari
     let mut scenario = Scenario {
         title: root.get("title").and_then(|node| reader.text(node)).unwrap_or_default().to_owned(),
         run: root.get("run").map(|node| run(reader, node)).unwrap_or_default(),
+        system: system(reader, root.get("system")),
         settings: settings(reader, root.get("system"), vocabulary),
         network: root.get("network").map(|node| network(reader, node)).unwrap_or_default(),
         ..Scenario::default()
@@ -163,6 +182,11 @@ fn run(reader: &mut Reader, node: &Node) -> Run {
     run
 }
 
+fn system(reader: &mut Reader, node: Option<&Node>) -> Option<String> {
+    let name = node?.get_ref().as_table()?.get(SYSTEM)?;
+    reader.text(name).map(str::to_owned)
+}
+
 /// All settings of the vocabulary, those of `[system]` in place of their defaults.
 fn settings(
     reader: &mut Reader,
@@ -189,6 +213,9 @@ fn setting_table(
         let full = format!("{prefix}{}", key.get_ref());
         let inner = format!("{full}.");
         let known = vocabulary.settings.iter().find(|word| word.key == full);
+        if full == SYSTEM {
+            continue;
+        }
         if let Some(word) = known {
             all.extend(value(reader, node, &word.kind).map(|value| (full, value)));
         } else if let DeValue::Table(table) = node.get_ref()

@@ -16,7 +16,7 @@ mod words;
 
 pub use diagnostic::{Diagnostic, nearest, render};
 pub use grammar::Grammar;
-pub use load::parse;
+pub use load::{choose, parse};
 pub use model::{
     Between, Claim, Expect, FaultKind, FaultSpec, ForEach, Literal, Lost, Matches, NetworkSpec,
     Pattern, Reconnect, Run, Scenario, Scope, Span, StepSpec, Strategy, Test, Undrawn, UserSpec,

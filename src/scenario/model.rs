@@ -20,6 +20,8 @@ pub struct Scenario {
     pub path: String,
     pub source: Arc<str>,
     pub title: String,
+    /// The system that it is for, by name; `None` when the file names none.
+    pub system: Option<String>,
     /// The opening comment: what the file proves.
     pub about: String,
     pub run: Run,

@@ -1,8 +1,10 @@
-//! What runs in the world: [`System`], the trait, and our backend as one. The stages before this
-//! one know a system only as hosts to start and words for scenario files. Must never let a
-//! system reach into the world but through its environment.
+//! What runs in the world: [`System`], the trait, and our backend and a ledger as two. The stages
+//! before this one know a system only as hosts to start and words for scenario files. Must never
+//! let a system reach into the world but through its environment.
 
 pub mod backend;
+pub mod database;
+pub mod ledger;
 
 use crate::plan::{Plan, UserPlan};
 use crate::scenario::Vocabulary;
@@ -11,7 +13,7 @@ use crate::world::{HostFuture, HostSpec, SimEnv};
 
 /// A system under test: which hosts to start, what its users do, what can be seen and planted.
 pub trait System: Send + Sync {
-    /// `backend`
+    /// `backend`: what a scenario calls it, under `name` in its `[system]`.
     fn name(&self) -> &'static str;
 
     /// The words it adds to scenario files.

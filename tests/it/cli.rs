@@ -59,6 +59,7 @@ fn each_bad_input_has_its_exit_code_and_names_what_is_wrong() {
         (&["run", "cold_start", "--engine", "warp"], 2, "expected native or turmoil"),
         (&["run", "cold_start", "--strategy", "pct0"], 2, "expected fifo, random or pct1 to pct9"),
         (&["run", "cold_start", "--plant", "H99"], 2, "there is no hazard to plant `H99`"),
+        (&["run", "cold_start", "--plant", "L01"], 2, "there is no hazard to plant `L01`"),
         (&["run", "cold_start", "-j", "0"], 2, "invalid value '0'"),
         (&["run", "cold_start", "--seeds", "0"], 4, "nothing selected"),
         (&["run", "cold_start", "--seeds", "0", "--bisect"], 125, "nothing selected"),
@@ -112,6 +113,28 @@ fn records(out: &str) -> Vec<Value> {
     out.lines().map(|line| serde_json::from_str(line).expect("a record a line")).collect()
 }
 
+/// The second system is found by the name that a scenario gives; a slip is pointed at.
+#[test]
+fn a_scenario_names_its_system() {
+    let path = folder("systems").join("names.toml");
+    let check = |system: &str| {
+        let step = "{ deposit = { to = 'a', cents = 1 } }";
+        let text = format!("{system}\n[[user]]\nname = 'u'\nsteps = [{step}]\n");
+        fs::write(&path, text).unwrap();
+        seedbed(&["check", path.to_str().unwrap()])
+    };
+    assert_eq!(check("[system]\nname = 'ledger'").code, 0);
+    let first = check("");
+    assert_eq!(first.code, 2);
+    assert!(first.err.contains("`deposit`"), "the backend has no such step: {}", first.err);
+    let slip = check("[system]\nname = 'leger'");
+    assert_eq!(slip.code, 2);
+    for says in ["unknown system: `leger`", "did you mean `ledger`?", "backend, ledger"] {
+        assert!(slip.err.contains(says), "{says}: {}", slip.err);
+    }
+    assert_eq!(check("[system]\nname = 5").code, 2, "a name is a text");
+}
+
 #[test]
 fn json_is_one_record_a_seed_and_a_summary() {
     let did =
@@ -122,7 +145,7 @@ fn json_is_one_record_a_seed_and_a_summary() {
     let keys: Vec<&str> = records[0].as_object().unwrap().keys().map(String::as_str).collect();
     let expected = [
         "scenario", "seed", "engine", "strategy", "verdict", "digest", "steps", "choices",
-        "sim_us", "wall_us",
+        "sim_us", "wall_us", "waits",
     ];
     assert_eq!(keys, expected);
     let seeds: Vec<&str> =

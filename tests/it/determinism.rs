@@ -4,35 +4,18 @@
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use seedbed::plan::Overrides;
-use seedbed::scenario;
 use seedbed::search::{Campaign, Runner};
 use seedbed::seed::Seed;
-use seedbed::systems::System as _;
-use seedbed::systems::backend::Backend;
 
 use crate::cli::{command, did, folder};
+use crate::scenarios::runner;
 
-const SCENARIOS: [&str; 3] = ["cold_start", "concurrent_users", "golden_path"];
+const SCENARIOS: [&str; 4] = ["cold_start", "concurrent_users", "golden_path", "transfers"];
 
 /// Seeds of each scenario; `ci/nightly` compares hundreds with `seedbed run`.
 const SEEDS: u64 = 4;
-
-fn runner(name: &str) -> Runner {
-    let path = format!("scenarios/{name}.toml");
-    let source = std::fs::read_to_string(&path).unwrap();
-    let (scenario, wrong) = scenario::parse(name, &path, &source, &Backend.vocabulary());
-    Runner {
-        system: Arc::new(Backend),
-        scenario: Arc::new(scenario.unwrap_or_else(|| panic!("{wrong:?}"))),
-        overrides: Overrides::default(),
-        wall_max: Duration::from_mins(2),
-    }
-}
 
 fn digests(runner: &Runner, seeds: impl Iterator<Item = u64>) -> Vec<(u64, String)> {
     let digest = |seed| (seed, runner.run(Seed(seed), false).unwrap().digest.to_string());
@@ -53,7 +36,7 @@ fn campaign(runner: &Runner, jobs: usize) -> Vec<(u64, String)> {
 #[test]
 fn a_seed_has_one_history_in_any_order_and_on_any_number_of_threads() {
     for name in SCENARIOS {
-        let runner = runner(name);
+        let runner = runner(name, &[]);
         let forward = campaign(&runner, 1);
         let mut backward = digests(&runner, (0..SEEDS).rev());
         backward.reverse();
@@ -68,7 +51,7 @@ fn a_seed_has_one_history_in_any_process_folder_and_environment() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for name in SCENARIOS {
         let path = root.join("scenarios").join(name).with_extension("toml");
-        for (seed, digest) in digests(&runner(name), [2, 5].into_iter()) {
+        for (seed, digest) in digests(&runner(name, &[]), [2, 5].into_iter()) {
             let token = format!("{}@{seed}", path.display());
             let mut fresh = command(&["rerun", &token]);
             fresh.current_dir(&elsewhere).env_clear();

@@ -22,5 +22,6 @@ mod search;
 mod serve_real;
 mod tidy;
 mod token;
+mod transactions;
 mod verdict;
 mod world;

@@ -70,6 +70,12 @@ fn h26_a_shared_supervisor_is_found_as_a_foreign_marker() {
     check(&Hazard { plant: "H26", scenario: "cold_start", found_as: &["I5"], race: true });
 }
 
+/// What REPEATABLE READ refuses READ COMMITTED loses, when two deposits overlap.
+#[test]
+fn l01_deposits_at_read_committed_are_found_as_a_lost_update() {
+    check(&Hazard { plant: "L01", scenario: "lost_update", found_as: &["L1"], race: true });
+}
+
 /// Every schedule shows it: the event always leaves before the commit is even asked for.
 #[test]
 fn h34_an_end_told_before_its_commit_is_found_as_such() {

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use seedbed::env::Moment;
 use seedbed::plan::{self, Overrides};
-use seedbed::report::{Human, Paint, ReportEvent, ScenarioReport, SeedReport, Sink, Summary};
+use seedbed::report::{Human, Json, Paint, ReportEvent, ScenarioReport, SeedReport, Sink, Summary};
 use seedbed::scenario::{self, Scenario};
 use seedbed::search::{Run, Token};
 use seedbed::seed::Seed;
 use seedbed::systems::System as _;
-use seedbed::trace::{Digest, Event, Trace};
+use seedbed::trace::{Digest, Event, Trace, Value};
 use seedbed::verdict::{Outcome, Tally, Violation};
 
 use crate::counter::{self, Counter};
@@ -84,8 +84,44 @@ fn unanswered(scenario: &Scenario) -> Outcome {
     })
 }
 
+/// As [`story`], and meanwhile two sessions of the database wait for each other and a third for
+/// one of them; a fourth has waited before.
+fn stuck() -> Trace {
+    let mut trace = story();
+    let mut tell = |name, fields: Vec<(&'static str, Value)>| {
+        let index = u32::try_from(trace.events.len()).expect("few");
+        let cause = Some(1);
+        trace.events.push(Event { fields, name, cause, ..event(index, "db", name, None) });
+    };
+    let statement =
+        |session: i64, text: &str| vec![("session", session.into()), ("text", text.into())];
+    let waits = |waiter: i64, holders: &str, row: &str| {
+        vec![
+            ("waiter", waiter.into()),
+            ("holders", holders.into()),
+            ("lock", "ShareLock on transaction 7".into()),
+            ("table", "accounts".into()),
+            ("row", row.into()),
+        ]
+    };
+    let debit = "UPDATE accounts SET cents = cents - $2 WHERE account = $1";
+    for session in [101, 102, 103, 104] {
+        tell("db.statement", statement(session, debit));
+    }
+    tell("db.waits", waits(104, "101", "account=a"));
+    tell("db.granted", vec![("waiter", 104_i64.into())]);
+    tell("db.waits", waits(101, "102", "account=b"));
+    tell("db.waits", waits(102, "101", "account=a"));
+    tell("db.waits", waits(103, "101", "account=a"));
+    trace
+}
+
 /// What `sink` says of runs with these outcomes, from seed 0 on.
 fn told(sink: &mut dyn Sink, outcomes: &[Outcome]) -> String {
+    told_of(sink, outcomes, &story())
+}
+
+fn told_of(sink: &mut dyn Sink, outcomes: &[Outcome], trace: &Trace) -> String {
     let (scenario, mut out) = (scenario(), String::new());
     let mut report = ScenarioReport::new(&scenario.name);
     let mut say = |event: &ReportEvent<'_>| sink.event(event, &mut out);
@@ -94,7 +130,7 @@ fn told(sink: &mut dyn Sink, outcomes: &[Outcome]) -> String {
     for (seed, outcome) in (0..).map(Seed).zip(outcomes) {
         let run = run(&scenario, seed, outcome.clone());
         let token = Token::new("count", seed, &overrides()).with_digest(run.digest);
-        let story = Some(&run.trace);
+        let story = Some(trace);
         let seed = SeedReport { scenario: &scenario, token: &token, run: Ok(&run), story };
         report.add(&seed);
         say(&ReportEvent::SeedFinished(&seed));
@@ -140,4 +176,19 @@ fn junit_and_github_tell_the_same_failure() {
     let junit = told(&mut seedbed::report::JUnit::default(), &outcomes);
     let github = told(&mut seedbed::report::GitHub::default(), &outcomes);
     snapshot("failing_run_for_machines", &format!("{junit}\n{github}"));
+}
+
+#[test]
+fn a_failure_shows_who_waited_for_whom_in_the_database() {
+    let Outcome::Violated(mut violation) = unanswered(&scenario()) else { panic!("it is one") };
+    (violation.step, violation.events) = (100, vec![1, 3]);
+    let outcomes = [Outcome::Violated(violation)];
+    let human = told_of(&mut human(), &outcomes, &stuck());
+    let json = told_of(&mut Json, &outcomes, &stuck());
+    let record: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    let waits = serde_json::to_string_pretty(&record["waits"]).unwrap();
+    snapshot("failing_run_that_waits", &format!("{human}\n{waits}"));
+    let json = told(&mut Json, &[unanswered(&scenario()), Outcome::Held]);
+    assert!(json.contains(r#""waits":[]"#), "nobody waited: {json}");
+    assert!(json.contains(r#""waits":null"#), "it held: {json}");
 }

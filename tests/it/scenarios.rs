@@ -1,4 +1,4 @@
-//! The shipped scenarios: each is read without a complaint and held by the backend.
+//! The shipped scenarios: each is read without a complaint and held by its system.
 //! Must never know what a scenario says: that is its own business.
 
 use std::sync::Arc;
@@ -8,18 +8,28 @@ use seedbed::plan::{Engine, Overrides};
 use seedbed::scenario::{self, Scenario};
 use seedbed::search::Runner;
 use seedbed::seed::Seed;
-use seedbed::systems::System as _;
+use seedbed::systems::System;
 use seedbed::systems::backend::Backend;
+use seedbed::systems::ledger::Ledger;
 use seedbed::verdict::Outcome;
 
 /// A scenario of this repository, by name.
 pub fn load(name: &str) -> Arc<Scenario> {
     let path = format!("{}/scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR"));
     let source = std::fs::read_to_string(&path).expect("a shipped scenario");
-    let (scenario, found) = scenario::parse(name, &path, &source, &Backend.vocabulary());
+    let vocabulary = system(&source).vocabulary();
+    let (scenario, found) = scenario::parse(name, &path, &source, &vocabulary);
     let messages: Vec<_> = found.iter().map(|diagnostic| &diagnostic.message).collect();
     assert!(messages.is_empty(), "{name}: {messages:?}");
     Arc::new(scenario.expect("a scenario without diagnostics"))
+}
+
+/// The system that a scenario's text is for.
+fn system(source: &str) -> Arc<dyn System> {
+    let systems: [Arc<dyn System>; 2] = [Arc::new(Backend), Arc::new(Ledger)];
+    let names = [systems[0].name(), systems[1].name()];
+    let chosen = scenario::choose(source, &names).expect("a system that there is");
+    Arc::clone(&systems[chosen])
 }
 
 /// Runs seeds of a scenario with `plants` switched on.
@@ -27,7 +37,8 @@ pub fn runner(name: &str, plants: &[&str]) -> Runner {
     let plants = plants.iter().map(|plant| (*plant).to_owned()).collect();
     let overrides = Overrides { plants, ..Overrides::default() };
     let wall_max = Duration::from_mins(2);
-    Runner { system: Arc::new(Backend), scenario: load(name), overrides, wall_max }
+    let scenario = load(name);
+    Runner { system: system(&scenario.source), scenario, overrides, wall_max }
 }
 
 /// The outcomes of the first seeds on one engine, in the order of the seeds.
@@ -94,6 +105,18 @@ fn slow_answers_are_held_on_both_engines() {
 fn slow_readers_are_held_on_both_engines() {
     holds("slow_readers", Engine::Native, 20);
     holds("slow_readers", Engine::Turmoil, 20);
+}
+
+#[test]
+fn transfers_are_held_on_both_engines() {
+    holds("transfers", Engine::Native, 40);
+    holds("transfers", Engine::Turmoil, 20);
+}
+
+#[test]
+fn deposits_are_held_on_both_engines() {
+    holds("lost_update", Engine::Native, 200);
+    holds("lost_update", Engine::Turmoil, 20);
 }
 
 /// An independent model of the network must come to the same verdicts.

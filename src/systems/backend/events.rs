@@ -32,22 +32,12 @@ crate::events! {
     "user.closed" closed(user: &str, tab: u64, code: u64, reason: &str);
     /// User, when a frame arrives after a close frame, or one that is no frame of the contract.
     "user.protocol_error" protocol_error(user: &str, tab: u64, what: &str);
-    /// Database, when a session begins to wait for a lock; `holders` are the process numbers of
-    /// those that stand in its way, with commas between.
-    "db.waits" db_waits(waiter: i64, holders: &str);
-    /// Database, when a session that waited has its lock.
-    "db.granted" db_granted(waiter: i64);
-    /// Database, when a deadlock is found: the session that ends for it, and all in the cycle,
-    /// each waiting for the next and the last for the first.
-    "db.deadlock" db_deadlock(victim: i64, cycle: &str);
-    /// Database, when an injected fault happens: its word, and the SQLSTATE if there is one;
-    /// `session` is 0 where there is none yet.
-    "db.struck" db_struck(host: &str, session: i64, fault: &str, sqlstate: &str);
     /// Database, when a transaction commits, once for each row it changed, before its client is
     /// told; `op` is insert, update or delete, `type` an event's or a message's role, `key`
-    /// a thread's or of idempotency.
+    /// a thread's or of idempotency. One that had a BEGIN and changed no row of interest has one
+    /// such event, with an empty `table`.
     "db.commit" db_commit(
-        table: &str, op: &str, run: &str, thread: &str, user: &str, state: &str, r#type: &str, seq:
-        i64, key: &str,
+        session: i64, table: &str, op: &str, run: &str, thread: &str, user: &str, state: &str,
+        r#type: &str, seq: i64, key: &str,
     );
 }

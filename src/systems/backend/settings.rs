@@ -9,10 +9,9 @@ use crate::backend::config::{Config, Database, Limits, Model, PasswordCost, Seed
 use crate::backend::plants::Plant;
 use crate::backend::startup::Phase;
 use crate::plan::{Plan, Setting};
+use crate::systems::database;
 
 pub const GATEWAY_ADDR: &str = "gateway:8080";
-pub const DATABASE_ADDR: &str = "db:5432";
-pub const DATABASE_PORT: &str = "0.0.0.0:5432";
 
 /// The gateway's configuration in this run.
 pub fn config(plan: &Plan) -> Config {
@@ -21,7 +20,7 @@ pub fn config(plan: &Plan) -> Config {
         listen: "0.0.0.0:8080".to_owned(),
         node: "gateway".to_owned(),
         database: Database {
-            addr: DATABASE_ADDR.to_owned(),
+            addr: database::ADDR.to_owned(),
             pool: settings.count("database.pool"),
             ..Database::default()
         },

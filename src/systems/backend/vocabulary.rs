@@ -8,6 +8,7 @@ use crate::backend;
 use crate::env::EventSpec;
 use crate::plan::Setting;
 use crate::scenario::{Kind, ParamWord, SettingWord, StepWord, Vocabulary, Word};
+use crate::systems::database;
 use crate::world;
 
 pub const HOSTS: &[&str] = &["gateway", "db"];
@@ -17,8 +18,12 @@ pub const PHASES: &[&str] =
     &["init", "dependencies", "database", "cache", "services", "websocket", "finalize", "ready"];
 
 pub fn vocabulary() -> Vocabulary {
-    let catalogues: [&[EventSpec]; 3] =
-        [world::events::CATALOGUE, backend::events::CATALOGUE, events::CATALOGUE];
+    let catalogues: [&[EventSpec]; 4] = [
+        world::events::CATALOGUE,
+        backend::events::CATALOGUE,
+        database::events::CATALOGUE,
+        events::CATALOGUE,
+    ];
 
     // What is not compiled in cannot be switched on.
     let plants = backend::plants::Plant::ALL.iter().filter(|_| cfg!(feature = "planted"));
@@ -45,13 +50,6 @@ fn int(key: &'static str, range: (i64, i64), default: i64, about: &'static str) 
 /// Keys are those of [`super::settings`]; the defaults are production's, except for what would
 /// only cost time.
 fn settings() -> Vec<SettingWord> {
-    const ISOLATION: &[&str] = &["read committed", "repeatable read"];
-    let isolation = SettingWord {
-        key: "database.isolation",
-        kind: Kind::Choice(ISOLATION),
-        default: Setting::Text(ISOLATION[0].to_owned()),
-        about: "of every transaction",
-    };
     vec![
         int("gateway.replicas", (1, 1), 1, "gateway processes"),
         duration("gateway.startup.init", 0, "what this phase takes beside its work"),
@@ -72,7 +70,7 @@ fn settings() -> Vec<SettingWord> {
         int("limits.runs_per_user", (1, 100), 3, "active runs of a user"),
         int("limits.runs_per_tenant", (1, 1000), 50, "active runs of a tenant"),
         int("limits.queue_bytes", (1024, 1 << 30), 1 << 20, "frames queued on a connection"),
-        isolation,
+        database::isolation_word(),
         int("database.pool", (1, 1000), 16, "sessions in the pool"),
         duration("model.first_chunk", 120, "before the first chunk of a model turn"),
         duration("model.chunk", 15, "between chunks"),

@@ -44,4 +44,4 @@ pub use injection::{Injected, Injection};
 pub use serve::{serve, serve_on};
 pub use storage::Isolation;
 pub use store::{Settings, Store};
-pub use watch::{Change, Op, STRUCK, Watch, Written};
+pub use watch::{Cause, Change, Op, Wanted, Watch, Written, names};

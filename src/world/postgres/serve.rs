@@ -4,7 +4,7 @@ use std::io;
 
 use super::protocol::session;
 use super::store::Store;
-use super::watch::Watch;
+use super::watch::{Change, Watch};
 use crate::env::{Env, Listener as _};
 
 /// Serves `store` on `addr` until the listener fails.
@@ -20,6 +20,9 @@ pub async fn serve_on<E: Env>(
     store: Store,
     watch: Watch,
 ) -> io::Result<()> {
+    for pid in store.crashed() {
+        watch.tell(&Change::Crash { pid });
+    }
     loop {
         let (stream, _) = listener.accept().await?;
         env.spawn("pg-session", session(env.clone(), stream, store.clone(), watch.clone()));

@@ -156,7 +156,7 @@ impl Store {
         self.with(|inner| {
             let pids: Vec<Pid> = inner.db.procs.keys().copied().collect();
             for pid in pids {
-                inner.db.disconnect(pid);
+                inner.db.crash(pid);
             }
         });
     }
@@ -172,6 +172,11 @@ impl Store {
         step(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The sessions that the last crash ended within a transaction, once.
+    pub(super) fn crashed(&self) -> Vec<Pid> {
+        self.with(|inner| std::mem::take(&mut inner.db.crashed))
+    }
+
     /// Ends the running statement of the session that has this key.
     pub(super) fn cancel(&self, pid: Pid, secret: i32) {
         self.with(|inner| {
@@ -184,13 +189,22 @@ impl Store {
 
 /// A session's registration; dropping it ends the session, whatever it was doing.
 pub struct Registration {
-    pub store: Store,
-    pub pid: Pid,
+    store: Store,
+    pid: Pid,
+    /// Its client left: what ends it is not a crash of the server.
+    pub left: bool,
+}
+
+impl Registration {
+    pub fn new(store: Store, pid: Pid) -> Registration {
+        Registration { store, pid, left: false }
+    }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.store.with(|inner| inner.db.disconnect(self.pid));
+        let (pid, left) = (self.pid, self.left);
+        self.store.with(|inner| if left { inner.db.disconnect(pid) } else { inner.db.crash(pid) });
     }
 }
 

@@ -3,10 +3,24 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::error::PgError;
 use super::storage::locks::Pid;
 
-/// What a system that watches calls the event of an injected fault, with `host` and `fault`.
-pub const STRUCK: &str = "db.struck";
+/// What a system that watches calls the events that a report reads.
+pub mod names {
+    /// With `session` and `text`.
+    pub const STATEMENT: &str = "db.statement";
+    /// With `waiter`, `holders`, `lock`, `table` and `row`.
+    pub const WAITS: &str = "db.waits";
+    /// With `waiter`.
+    pub const GRANTED: &str = "db.granted";
+    /// With `session`.
+    pub const COMMIT: &str = "db.commit";
+    /// With `session` and `savepoint`.
+    pub const ABORT: &str = "db.abort";
+    /// An injected fault, with `host` and `fault`.
+    pub const STRUCK: &str = "db.struck";
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -31,26 +45,91 @@ impl Written {
     }
 }
 
+/// Why a transaction was taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Its client asked for it.
+    Rollback,
+    Error,
+    /// It was the victim.
+    Deadlock,
+    /// Its client, or the way to it, is gone.
+    LostConnection,
+}
+
+impl Cause {
+    pub fn of(error: &PgError) -> Cause {
+        match error.code() {
+            "40P01" => Cause::Deadlock,
+            _ if error.is_severed() => Cause::LostConnection,
+            _ => Cause::Error,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Cause::Rollback => "rollback",
+            Cause::Error => "error",
+            Cause::Deadlock => "deadlock",
+            Cause::LostConnection => "lost connection",
+        }
+    }
+}
+
+/// What a session waits for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// `ShareLock on transaction 12`
+    pub lock: String,
+    /// The table that it is about; empty for an advisory lock.
+    pub table: Arc<str>,
+    /// The row that it is about, by its primary key: `node=n1`; empty for a whole table.
+    pub row: String,
+}
+
 /// Sessions are named by their process number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change<'a> {
+    /// BEGIN was said; a statement outside a transaction is one by itself, and has no such change.
     Begin {
         pid: Pid,
+        isolation: &'static str,
     },
-    /// In the order written; of a row written twice, its last state.
+    /// A statement begins to run, with its text; of a script only the first.
+    Statement {
+        pid: Pid,
+        text: &'a str,
+    },
+    /// In the order written; of a row written twice, its last state. `block` says whether it had
+    /// a BEGIN.
     Commit {
         pid: Pid,
         rows: Vec<Written>,
+        block: bool,
     },
+    /// What a transaction did is taken back, or (`savepoint`) what it did since its last one.
     Abort {
         pid: Pid,
+        cause: Cause,
+        sqlstate: &'a str,
+        savepoint: bool,
     },
     Wait {
         waiter: Pid,
         holders: Vec<Pid>,
+        wanted: Wanted,
     },
     Grant {
         waiter: Pid,
+    },
+    /// REPEATABLE READ: somebody was first at a row of this table.
+    Conflict {
+        pid: Pid,
+        table: &'a str,
+    },
+    /// A crash of the server ended this session within a transaction. Told by the next life.
+    Crash {
+        pid: Pid,
     },
     Deadlock {
         victim: Pid,

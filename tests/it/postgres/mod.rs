@@ -9,6 +9,7 @@ mod malformed;
 mod raw;
 mod same;
 mod slt;
+mod watch;
 
 use std::net::SocketAddr;
 use std::time::Duration;

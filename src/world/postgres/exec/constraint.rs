@@ -119,13 +119,14 @@ pub fn find_conflict(
         let undecided = |xid: u64| xacts.is_running(xid) && !mine.contains(&xid);
         if undecided(version.xmin) {
             let xid = version.xmin;
-            cx.db.wait_for(cx.pid, xid)?;
+            cx.db.wait_for(cx.pid, xid, (table.oid, tid))?;
             return find_conflict(cx, table, index, key, own);
         }
         match version.writer(xacts) {
             None => return Ok(Some(tid)),
             Some(writer) if undecided(writer.xid) => {
-                cx.db.wait_for(cx.pid, writer.xid)?;
+                let xid = writer.xid;
+                cx.db.wait_for(cx.pid, xid, (table.oid, tid))?;
                 return find_conflict(cx, table, index, key, own);
             }
             Some(_) => {}

@@ -227,7 +227,7 @@ fn check_shown(cx: &Cx<'_>, table: &Table, tid: Tid) -> Step<()> {
     if version.visible(&cx.state.snapshot, cx.state.cid, own, &cx.db.xacts) {
         return Ok(());
     }
-    Err(serialization("update").into())
+    Err(serialization(cx, table, "update").into())
 }
 
 /// NO ACTION is content if another row has the key by now.
@@ -278,7 +278,7 @@ fn carry_on(
     if pending.is_none() {
         let strength = if erases { Strength::Update } else { Strength::NoKeyUpdate };
         let settled = settle(cx, child, tid, strength, true, Policy::Wait)?;
-        check_repeatable(cx, settled)?;
+        check_repeatable(cx, child, settled)?;
         match settled {
             Settled::Free => {}
             Settled::Updated(newer) => return carry_on(cx, child, foreign, action, newer, new),

@@ -132,10 +132,10 @@ impl<'p> InsertRun<'p> {
                 Settled::Free => {}
                 Settled::SelfModified | Settled::Invisible => return Err(twice().into()),
                 Settled::Updated(_) if cx.is_repeatable() => {
-                    return Err(serialization("update").into());
+                    return Err(serialization(cx, table, "update").into());
                 }
                 Settled::Deleted if cx.is_repeatable() => {
-                    return Err(serialization("delete").into());
+                    return Err(serialization(cx, table, "delete").into());
                 }
                 Settled::Updated(_) | Settled::Deleted | Settled::Busy => {
                     self.stage = Stage::Proposed(row);
@@ -202,7 +202,7 @@ fn check_seen(cx: &Cx<'_>, table: &Table, tid: Tid) -> Step<()> {
         && foreign
         && !version.visible(&cx.state.snapshot, cx.state.cid, own, &cx.db.xacts)
     {
-        return Err(serialization("update").into());
+        return Err(serialization(cx, table, "update").into());
     }
     Ok(())
 }

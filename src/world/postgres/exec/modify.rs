@@ -197,7 +197,7 @@ impl<'p> ModifyRun<'p> {
 
     /// `None`: look again at another version.
     fn settled(&mut self, cx: &Cx<'_>, settled: Settled) -> Step<Option<bool>> {
-        check_repeatable(cx, settled)?;
+        check_repeatable(cx, self.table, settled)?;
         Ok(match settled {
             Settled::Free => Some(true),
             Settled::Updated(newer) => {

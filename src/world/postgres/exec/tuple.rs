@@ -10,6 +10,7 @@ use crate::world::postgres::storage::heap::{Mark, Strength, Tid, Version};
 use crate::world::postgres::storage::locks::{Mode, Oid, Tag};
 use crate::world::postgres::storage::xact::Xid;
 use crate::world::postgres::storage::{Db, Isolation};
+use crate::world::postgres::watch::Change;
 
 /// What a version turned out to be for someone who wants to lock or write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,10 @@ fn could_not_lock(table: &Table) -> PgError {
     PgError::new("55P03", format!("could not obtain lock on row in relation \"{}\"", table.name))
 }
 
-pub fn serialization(what: &str) -> PgError {
+/// Somebody was first at a row of `table`.
+pub fn serialization(cx: &Cx<'_>, table: &Table, what: &str) -> PgError {
+    let change = Change::Conflict { pid: cx.pid, table: &table.name };
+    cx.db.proc(cx.pid).watch.tell(&change);
     PgError::new("40001", format!("could not serialize access due to concurrent {what}"))
 }
 
@@ -118,7 +122,7 @@ fn settle_queued(
         let tag = Tag::Tuple(table.oid, tid);
         cx.db.lock_once(cx.pid, tag, Mode::of_row(want), owner)?;
     }
-    cx.db.wait_for(cx.pid, blocker)?;
+    cx.db.wait_for(cx.pid, blocker, (table.oid, tid))?;
     settle_queued(cx, table, tid, want, write, policy)
 }
 
@@ -160,7 +164,7 @@ fn lock_chain(
             match policy {
                 Policy::Skip => return Ok(false),
                 Policy::Fail => return Err(could_not_lock(table).into()),
-                Policy::Wait => cx.db.wait_for(cx.pid, blocker)?,
+                Policy::Wait => cx.db.wait_for(cx.pid, blocker, (table.oid, tid))?,
             }
             continue;
         }
@@ -195,7 +199,7 @@ pub fn lock_row(
                 return Ok(if at == tid { Locked::Same } else { Locked::Newer(at) });
             }
             Settled::Deleted | Settled::Updated(_) if cx.is_repeatable() => {
-                return Err(serialization("update").into());
+                return Err(serialization(cx, table, "update").into());
             }
             Settled::Busy | Settled::SelfModified | Settled::Invisible | Settled::Deleted => {
                 return Ok(Locked::Gone);
@@ -221,7 +225,7 @@ fn newest(cx: &mut Cx<'_>, table: &Table, from: Tid, policy: Policy) -> Step<Opt
             match policy {
                 Policy::Skip => return Ok(None),
                 Policy::Fail => return Err(could_not_lock(table).into()),
-                Policy::Wait => cx.db.wait_for(cx.pid, writer.xid)?,
+                Policy::Wait => cx.db.wait_for(cx.pid, writer.xid, (table.oid, at))?,
             }
             continue;
         }
@@ -255,10 +259,10 @@ pub fn inherited_marks(db: &Db, oid: Oid, tid: Tid) -> Vec<Mark> {
 }
 
 /// The error for a writer under REPEATABLE READ that comes second.
-pub fn check_repeatable(cx: &Cx<'_>, settled: Settled) -> Result<()> {
+pub fn check_repeatable(cx: &Cx<'_>, table: &Table, settled: Settled) -> Result<()> {
     match settled {
-        Settled::Updated(_) if cx.is_repeatable() => Err(serialization("update")),
-        Settled::Deleted if cx.is_repeatable() => Err(serialization("delete")),
+        Settled::Updated(_) if cx.is_repeatable() => Err(serialization(cx, table, "update")),
+        Settled::Deleted if cx.is_repeatable() => Err(serialization(cx, table, "delete")),
         _ => Ok(()),
     }
 }

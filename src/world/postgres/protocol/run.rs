@@ -15,7 +15,7 @@ use crate::world::postgres::sql::{OutColumn, Planned, plan_statement};
 use crate::world::postgres::storage::locks::Pid;
 use crate::world::postgres::store::{Inner, Store, gone};
 use crate::world::postgres::types::{Datum, EPOCH_DAYS, MICROS_PER_DAY, Ty};
-use crate::world::postgres::watch::Change;
+use crate::world::postgres::watch::{Cause, Change};
 
 /// A statement with what is known of it.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct Prepared {
     pub given: Vec<Ty>,
     pub params: Vec<Ty>,
     pub columns: Option<Arc<[OutColumn]>>,
+    /// Who watches has heard of its script already.
+    pub told: bool,
 }
 
 /// Where statements run.
@@ -129,6 +131,7 @@ impl<E: Env> Runner<E> {
             params: given.clone(),
             given,
             columns: None,
+            told: false,
         };
         let Some(statement) = prepared.statement.clone() else { return Ok(prepared) };
         if utility::is_utility(&statement) {
@@ -168,8 +171,8 @@ impl<E: Env> Runner<E> {
             proc.sleep_until = None;
             inner.db.vacuum();
         });
-        if outcome.is_err() {
-            self.failed();
+        if let Err(error) = &outcome {
+            self.failed(error);
         }
         outcome
     }
@@ -178,8 +181,11 @@ impl<E: Env> Runner<E> {
         let Some(statement) = &prepared.statement else { return Ok(Answer::default()) };
         self.arrive()?;
         let began = self.env.now();
-        self.with(|inner| self.refuse_failed(inner, statement))?;
-        let injected = self.with(|inner| Ok(injected(inner, self.pid, statement)))?;
+        let injected = self.with(|inner| {
+            self.refuse_failed(inner, statement)?;
+            self.tell(inner, prepared);
+            Ok(injected(inner, self.pid, statement))
+        })?;
         if let Some(injected) = injected {
             self.suffer(injected, began, statement).await?;
         }
@@ -211,6 +217,15 @@ impl<E: Env> Runner<E> {
             if let Some(answer) = self.run(&plan, params, began, prepared).await? {
                 return Ok(answer);
             }
+        }
+    }
+
+    /// Beginnings and ends of transactions are told as what they do, not as what they say.
+    fn tell(&self, inner: &Inner, prepared: &Prepared) {
+        let ends = prepared.statement.as_deref().is_some_and(transaction::is_boundary);
+        if !prepared.told && !ends {
+            let (pid, text) = (self.pid, &*prepared.text);
+            inner.db.proc(pid).watch.tell(&Change::Statement { pid, text });
         }
     }
 
@@ -293,15 +308,15 @@ impl<E: Env> Runner<E> {
     }
 
     /// A statement failed: the block is failed, or what was no block is rolled back.
-    pub fn failed(&self) {
+    pub fn failed(&self, error: &PgError) {
         self.store.with(|inner| {
             let Some(txn) = inner.db.procs.get(&self.pid).and_then(|proc| proc.txn.as_ref()) else {
                 return;
             };
             if txn.block {
-                inner.db.fail(self.pid);
+                inner.db.fail(self.pid, error);
             } else {
-                inner.db.abort(self.pid);
+                inner.db.abort(self.pid, Cause::of(error), error.code());
             }
         });
     }
@@ -325,10 +340,10 @@ impl<E: Env> Runner<E> {
         if lost.is_some() {
             finished = Err(PgError::severed());
         }
-        if finished.is_err() {
+        if let Err(error) = &finished {
             self.store.with(|inner| {
                 if inner.db.procs.contains_key(&self.pid) {
-                    inner.db.abort(self.pid);
+                    inner.db.abort(self.pid, Cause::of(error), error.code());
                 }
             });
         }

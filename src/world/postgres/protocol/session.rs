@@ -15,6 +15,7 @@ use super::arguments::argument_values;
 use super::connection::Connection;
 use super::frame::{Front, Startup, decode, decode_startup, format_of};
 use super::run::{Prepared, Runner};
+use super::transaction::is_boundary;
 use super::utility::Answer;
 use crate::env::Env;
 use crate::world::postgres::error::{PgError, Result};
@@ -65,7 +66,7 @@ pub async fn session<E: Env>(env: E, stream: E::Stream, store: Store, watch: Wat
             return;
         }
     };
-    let _registration = Registration { store: store.clone(), pid };
+    let mut registration = Registration::new(store.clone(), pid);
     let runner = Runner { env, store, pid };
     let mut session = Session {
         runner,
@@ -79,6 +80,7 @@ pub async fn session<E: Env>(env: E, stream: E::Stream, store: Store, watch: Wat
     session.greet(secret);
     // The peer left or broke the protocol: either way there is nobody to tell.
     let _ended = session.serve().await;
+    registration.left = true;
 }
 
 /// The parameters of a session; `None` for a cancel request or a peer that left.
@@ -240,7 +242,7 @@ impl<E: Env> Session<E> {
 
     /// An error within the extended protocol: nothing more until Sync.
     fn fail(&mut self, error: &PgError) {
-        self.runner.failed();
+        self.runner.failed(error);
         self.speak();
         self.connection.out.error(error);
         self.skipping = true;
@@ -262,7 +264,9 @@ impl<E: Env> Session<E> {
                         heard
                     } else {
                         let message = "terminating connection due to idle-in-transaction timeout";
-                        self.hang_up(&PgError::fatal("25P03", message)).await?;
+                        let error = PgError::fatal("25P03", message);
+                        self.runner.failed(&error);
+                        self.hang_up(&error).await?;
                         return Ok(false);
                     }
                 }
@@ -355,7 +359,7 @@ impl<E: Env> Session<E> {
             if error.is_fatal() {
                 return Err(error);
             }
-            self.runner.failed();
+            self.runner.failed(&error);
             self.speak();
             self.connection.out.error(&error);
         }
@@ -369,6 +373,7 @@ impl<E: Env> Session<E> {
         if parsed.is_empty() {
             self.connection.out.empty(b'I');
         }
+        let mut told = false;
         for (at, statement) in parsed.iter().enumerate() {
             let last = at + 1 == parsed.len();
             let prepared = Prepared {
@@ -378,7 +383,9 @@ impl<E: Env> Session<E> {
                 given: Vec::new(),
                 params: Vec::new(),
                 columns: None,
+                told,
             };
+            told = told || !is_boundary(statement);
             let answer = self.statement(&prepared, &[]).await?;
             if last {
                 self.runner.finish_implicit().await?;

@@ -9,6 +9,7 @@ use crate::world::postgres::exec::{self, Cx, ddl, setting};
 use crate::world::postgres::sql::ident;
 use crate::world::postgres::storage::locks::Pid;
 use crate::world::postgres::storage::{Db, Isolation};
+use crate::world::postgres::watch::{Cause, Change};
 
 /// Whether a statement is about the transaction itself.
 pub fn is_control(statement: &Statement) -> bool {
@@ -19,6 +20,16 @@ pub fn is_control(statement: &Statement) -> bool {
             | Statement::Rollback { .. }
             | Statement::Savepoint { .. }
             | Statement::ReleaseSavepoint { .. }
+    )
+}
+
+/// Whether a statement begins or ends a transaction.
+pub fn is_boundary(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::StartTransaction { .. }
+            | Statement::Commit { .. }
+            | Statement::Rollback { savepoint: None, .. }
     )
 }
 
@@ -84,7 +95,12 @@ pub fn control(db: &mut Db, pid: Pid, statement: &Statement) -> Step<&'static st
                 warn(db, pid, "25001", message);
             }
             db.txn_mut(pid).block = true;
-            apply_modes(db, pid, modes)?;
+            let applied = apply_modes(db, pid, modes);
+            if !block {
+                let isolation = db.txn(pid).isolation.name();
+                db.proc(pid).watch.tell(&Change::Begin { pid, isolation });
+            }
+            applied?;
             Ok(if *begin { "BEGIN" } else { "START TRANSACTION" })
         }
         Statement::Commit { chain, .. } => {
@@ -95,12 +111,12 @@ pub fn control(db: &mut Db, pid: Pid, statement: &Statement) -> Step<&'static st
                 warn(db, pid, "25P01", "there is no transaction in progress");
             }
             if db.txn(pid).failed {
-                db.abort(pid);
+                db.abort(pid, Cause::Rollback, "");
                 return Ok("ROLLBACK");
             }
             match finish(db, pid) {
                 Err(Stop::Error(error)) => {
-                    db.abort(pid);
+                    db.abort(pid, Cause::of(&error), error.code());
                     Err(Stop::Error(error))
                 }
                 other => other.map(|()| "COMMIT"),
@@ -110,7 +126,7 @@ pub fn control(db: &mut Db, pid: Pid, statement: &Statement) -> Step<&'static st
             if !block {
                 warn(db, pid, "25P01", "there is no transaction in progress");
             }
-            db.abort(pid);
+            db.abort(pid, Cause::Rollback, "");
             Ok("ROLLBACK")
         }
         Statement::Rollback { savepoint: Some(name), .. } => {

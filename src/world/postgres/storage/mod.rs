@@ -24,7 +24,8 @@ use xact::{Xacts, Xid};
 use super::Settings;
 use super::error::{PgError, Result, Step, Stop, common};
 use super::injection::Injections;
-use super::watch::Change;
+use super::types::to_text;
+use super::watch::{Cause, Change, Wanted};
 
 /// Everything behind the cluster's one mutex.
 #[derive(Debug, Default)]
@@ -38,6 +39,8 @@ pub struct Db {
     pub injections: Injections,
     /// Deleted versions that a snapshot may still need, in the order of the deletes' commits.
     dead: VecDeque<(Xid, Oid, Tid)>,
+    /// Sessions that a crash ended within a transaction; the next life tells of them.
+    pub crashed: Vec<Pid>,
     next_pid: Pid,
 }
 
@@ -68,12 +71,20 @@ impl Db {
         if !self.procs.contains_key(&pid) {
             return;
         }
-        self.abort(pid);
+        self.abort(pid, Cause::LostConnection, "");
         let mut woken = Vec::new();
         self.locks.give_up(pid, &mut woken);
         self.locks.release_where(pid, &mut woken, |_, _| true);
         self.procs.remove(&pid);
         self.wake(woken);
+    }
+
+    /// As [`Db::disconnect`], because the server is gone.
+    pub fn crash(&mut self, pid: Pid) {
+        if self.procs.get(&pid).is_some_and(|proc| proc.txn.is_some()) {
+            self.crashed.push(pid);
+        }
+        self.disconnect(pid);
     }
 
     pub fn proc(&self, pid: Pid) -> &Proc {
@@ -137,7 +148,7 @@ impl Db {
         match self.locks.request(pid, tag, mode, owner, true) {
             Request::Granted => Ok(()),
             Request::Queued | Request::Busy => {
-                self.tell_wait(pid);
+                self.tell_wait(pid, None);
                 Err(Stop::Wait)
             }
             Request::Deadlock => Err(Stop::Error(deadlock_error(&[]))),
@@ -158,12 +169,45 @@ impl Db {
         self.locks.request(pid, tag, mode, owner, false) == Request::Granted
     }
 
-    fn tell_wait(&mut self, pid: Pid) {
+    /// `place`: the row for whose sake it waits, where the lock does not say so.
+    fn tell_wait(&mut self, pid: Pid, place: Option<(Oid, Tid)>) {
         let proc = self.proc(pid);
         if proc.watch.is_on() {
             let holders = self.locks.blockers(pid);
-            proc.watch.tell(&Change::Wait { waiter: pid, holders });
+            let wanted = self.wanted(pid, place).unwrap_or_default();
+            proc.watch.tell(&Change::Wait { waiter: pid, holders, wanted });
         }
+    }
+
+    fn wanted(&self, pid: Pid, place: Option<(Oid, Tid)>) -> Option<Wanted> {
+        let (tag, mode, _) = self.locks.waiting.get(&pid)?;
+        let (what, oid, tid) = match *tag {
+            Tag::Relation(oid) => ("table".to_owned(), Some(oid), None),
+            Tag::Tuple(oid, tid) => ("row".to_owned(), Some(oid), Some(tid)),
+            Tag::Advisory(key, _) => (format!("advisory lock {key}"), None, None),
+            Tag::Transaction(xid) => {
+                (format!("transaction {xid}"), place.map(|at| at.0), place.map(|at| at.1))
+            }
+        };
+        let table = oid.and_then(|oid| self.catalog.tables.get(&oid));
+        let row = table.zip(tid).map(|(table, tid)| self.row_name(table, tid));
+        Some(Wanted {
+            lock: format!("{} on {what}", mode.name()),
+            table: table.map(|table| table.name.clone()).unwrap_or_default(),
+            row: row.unwrap_or_default(),
+        })
+    }
+
+    /// A row by its primary key; empty without one.
+    fn row_name(&self, table: &Table, tid: Tid) -> String {
+        let columns = table.primary().and_then(catalog::Index::columns);
+        let version = self.heaps.get(&table.oid).and_then(|heap| heap.get(tid));
+        let (Some(columns), Some(version)) = (columns, version) else { return String::new() };
+        let named = |at: &usize| {
+            let column = &table.columns[*at];
+            format!("{}={}", column.name, to_text(&version.row[*at], column.ty))
+        };
+        columns.iter().map(named).collect::<Vec<String>>().join(" ")
     }
 
     /// The owner of what the current savepoint level takes.
@@ -171,8 +215,8 @@ impl Db {
         Owner::Level(self.txn(pid).levels.len() - 1)
     }
 
-    /// Waits until `xid` has ended.
-    pub fn wait_for(&mut self, pid: Pid, xid: Xid) -> Step<()> {
+    /// Waits until `xid` has ended, for the sake of the row at `place`.
+    pub fn wait_for(&mut self, pid: Pid, xid: Xid, place: (Oid, Tid)) -> Step<()> {
         self.proc_mut(pid).granted = None;
         if !self.xacts.is_running(xid) {
             return Ok(());
@@ -190,7 +234,7 @@ impl Db {
             Request::Deadlock => Err(Stop::Error(deadlock_error(&[]))),
             Request::Granted => Ok(()),
             Request::Queued | Request::Busy => {
-                self.tell_wait(pid);
+                self.tell_wait(pid, Some(place));
                 Err(Stop::Wait)
             }
         }

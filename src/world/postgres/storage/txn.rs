@@ -13,7 +13,7 @@ use super::xact::{Cid, Fate, Snapshot, Xid};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::Deferred;
 use crate::world::postgres::types::to_text;
-use crate::world::postgres::watch::{Change, Op, Written};
+use crate::world::postgres::watch::{Cause, Change, Op, Written};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
@@ -108,7 +108,6 @@ impl Db {
             start_micros: proc.now_micros,
             ..Txn::default()
         });
-        proc.watch.tell(&Change::Begin { pid });
     }
 
     /// The id that writes of the current level carry.
@@ -277,7 +276,8 @@ impl Db {
         }
         if self.proc(pid).watch.is_on() {
             let rows = self.written(&txn.undo);
-            self.proc(pid).watch.tell(&Change::Commit { pid, rows });
+            let block = txn.block;
+            self.proc(pid).watch.tell(&Change::Commit { pid, rows, block });
         }
         for undo in txn.undo.into_iter().rev() {
             self.keep(pid, undo);
@@ -312,26 +312,30 @@ impl Db {
     }
 
     /// Ends the transaction, taking back what it did; harmless without one.
-    pub fn abort(&mut self, pid: Pid) {
-        if self.proc(pid).txn.is_none() {
-            return;
+    pub fn abort(&mut self, pid: Pid, cause: Cause, sqlstate: &str) {
+        let Some(txn) = &self.proc(pid).txn else { return };
+        // One that failed has nothing left to take back, and was told of then.
+        if !(txn.failed && txn.levels.len() == 1) {
+            let change = Change::Abort { pid, cause, sqlstate, savepoint: false };
+            self.proc(pid).watch.tell(&change);
         }
         self.abort_levels(pid, 0);
         self.proc_mut(pid).txn = None;
         self.end(pid);
-        let proc = self.proc(pid);
-        proc.watch.tell(&Change::Abort { pid });
     }
 
     /// A statement failed within a block: what the current level did is taken back at once, and
     /// nothing but its end is accepted.
-    pub fn fail(&mut self, pid: Pid) {
+    pub fn fail(&mut self, pid: Pid, error: &PgError) {
         let Some(txn) = self.proc(pid).txn.as_ref() else { return };
         if txn.failed {
             return;
         }
         let target = txn.levels.len() - 1;
         let name = txn.levels[target].name.clone();
+        let (cause, savepoint) = (Cause::of(error), target > 0);
+        let change = Change::Abort { pid, cause, sqlstate: error.code(), savepoint };
+        self.proc(pid).watch.tell(&change);
         self.abort_levels(pid, target);
         self.savepoint(pid, &name);
         let proc = self.proc_mut(pid);
