@@ -317,6 +317,10 @@ fn i9_the_limit_holds_and_the_registry_counts_right() {
     let tenant = "tenant acme has 2 active runs, 1 are allowed";
     breaks("I9", &with("", "active=1", &slot("r2", "eve")), tenant);
     breaks("I9", &with("active=1", "", ""), "run r1 works without a slot");
+    let waits = "run.accepted run=r3 thread=t1 tenant=acme user=ana\nx\nlater 5600\nx";
+    breaks("I9", &with("", "", waits), "run r3 of `ana` waits for a free slot");
+    holds("I9", &with("active=0", "", waits));
+    holds("I9", &with("", "", &waits.replace("\nx\n", "\nhost.paused host=gateway ms=6000\nx\n")));
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod errors;
 mod grammar;
 mod isolation;
 mod leftovers;
+mod limits;
 mod outcomes;
 mod registry;
 mod runs;
@@ -127,7 +128,7 @@ pub fn all(facts: &Facts) -> Vec<Box<dyn Invariant>> {
         Box::new(states::Edges::default()),
         Box::new(durable::CommitFirst::default()),
         Box::new(durable::TrueOutcome::default()),
-        Box::new(registry::Limit::new(facts)),
+        Box::new(limits::Limit::new(facts)),
         Box::new(leftovers::NothingLeft::new(facts)),
         Box::new(answers::Answered::new(facts)),
         Box::new(runs::OneRun::default()),

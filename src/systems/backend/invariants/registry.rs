@@ -1,5 +1,4 @@
-//! I9 and I16: the registry holds who is there, and who is there is told. Must never believe the
-//! registry's own counts.
+//! I16: who is there is told. Must never believe what the gateway says of itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,89 +7,6 @@ use super::{Facts, TERMINAL, gateway_lost, number, text};
 use crate::env::Moment;
 use crate::trace::{Event, EventIndex, Value};
 use crate::verdict::{Broken, End, Invariant};
-
-/// I9: live connections never exceed the limit, and the registry's count is the truth; nor do
-/// active runs, and no agent works without its slot.
-#[derive(Debug)]
-pub struct Limit {
-    facts: Facts,
-    live: BTreeMap<String, BTreeSet<String>>,
-    /// Active runs and their users.
-    active: BTreeMap<String, String>,
-}
-
-impl Limit {
-    pub fn new(facts: &Facts) -> Limit {
-        Limit { facts: facts.clone(), live: BTreeMap::new(), active: BTreeMap::new() }
-    }
-
-    fn slot(&mut self, event: &Event) -> Result<(), Broken> {
-        let (run, user) = (text(event, "run"), text(event, "user"));
-        if event.field("taken").and_then(Value::as_bool) != Some(true) {
-            self.active.remove(run);
-            return Ok(());
-        }
-        self.active.insert(run.to_owned(), user.to_owned());
-        let tenant = |user: &str| self.facts.tenants.get(user).copied();
-        let of_user = self.active.values().filter(|other| *other == user).count();
-        let own = tenant(user);
-        let of_tenant = self.active.values().filter(|other| tenant(other) == own).count();
-        let limits = [
-            (format!("`{user}`"), of_user, self.facts.runs_of_user_max),
-            (format!("tenant {}", own.unwrap_or("")), of_tenant, self.facts.runs_of_tenant_max),
-        ];
-        match limits.into_iter().find(|(_, active, max)| active > max) {
-            Some((whose, active, max)) => {
-                let what = format!("{whose} has {active} active runs, {max} are allowed");
-                Err(Broken::new(what))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-impl Invariant for Limit {
-    fn id(&self) -> &'static str {
-        "I9"
-    }
-
-    fn event(&mut self, event: &Event) -> Result<(), Broken> {
-        if gateway_lost(event) {
-            self.live.clear();
-            self.active.clear();
-        }
-        let (user, connection) = (text(event, "user"), text(event, "connection"));
-        let live = match event.name {
-            "run.slot" => return self.slot(event),
-            "agent.started" if !self.active.contains_key(text(event, "run")) => {
-                let run = text(event, "run");
-                return Err(Broken::new(format!("run {run} works without a slot")));
-            }
-            "registry.registered" => {
-                let live = self.live.entry(user.to_owned()).or_default();
-                live.insert(connection.to_owned());
-                live.len()
-            }
-            "registry.removed" => {
-                let live = self.live.entry(user.to_owned()).or_default();
-                live.remove(connection);
-                live.len()
-            }
-            _ => return Ok(()),
-        };
-        let max = self.facts.connections_max;
-        if live > max {
-            let what = format!("`{user}` has {live} connections, {max} are allowed");
-            return Err(Broken::new(what));
-        }
-        let counted = number(event, "live");
-        if usize::try_from(counted) != Ok(live) {
-            let what = format!("the registry counts {counted} connections of `{user}`, not {live}");
-            return Err(Broken::new(what));
-        }
-        Ok(())
-    }
-}
 
 /// An event that a connection has yet to be sent: run and position in it.
 type Due = (String, i64);
