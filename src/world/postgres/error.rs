@@ -63,6 +63,13 @@ impl PgError {
         self
     }
 
+    /// With its position counted in another text.
+    #[must_use]
+    pub fn moved(mut self, to: impl Fn(usize) -> Option<usize>) -> PgError {
+        self.0.position = self.0.position.and_then(to);
+        self
+    }
+
     #[must_use]
     pub fn table(mut self, table: &str) -> PgError {
         self.0.table = Some(table.to_owned());

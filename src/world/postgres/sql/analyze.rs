@@ -58,6 +58,8 @@ pub struct Analyzer<'a> {
     pub text: &'a str,
     /// Types of `$1`…; unknown until something fixes them.
     pub params: RefCell<Vec<Ty>>,
+    /// Parameters that are texts only because nothing has said otherwise.
+    pub settled: RefCell<Vec<usize>>,
     pub slots: Cell<usize>,
     pub caches: Cell<usize>,
     pub ctes: RefCell<Vec<CteScope>>,
@@ -76,6 +78,7 @@ impl<'a> Analyzer<'a> {
             pid,
             text,
             params: params.to_vec().into(),
+            settled: Vec::new().into(),
             slots: 0.into(),
             caches: 0.into(),
             ctes: Vec::new().into(),
@@ -198,6 +201,9 @@ impl Analyzer<'_> {
     pub fn settle(&self, typed: Typed) -> Result<Typed> {
         if typed.ty == Ty::UNKNOWN {
             let place = typed.place;
+            if let Expr::Param(at) = typed.expr {
+                self.settled.borrow_mut().push(at);
+            }
             let expr = self.coerce(typed, Ty::TEXT, -1, Context::Implicit)?;
             return Ok(Typed { place, ..Typed::new(expr, Ty::TEXT) });
         }
@@ -233,6 +239,13 @@ impl Analyzer<'_> {
     /// Where an identifier stands in the text: characters, from 1.
     pub fn position(&self, span: Span) -> Option<usize> {
         self.placed(Some(span.start))
+    }
+
+    /// Where the operator stands that comes before this operand.
+    pub fn operator(&self, name: &str, right: Span) -> Option<usize> {
+        let before: String = self.text.chars().take(self.position(right)? - 1).collect();
+        let at = before.rfind(name)?;
+        Some(before[..at].chars().count() + 1)
     }
 
     /// The same, of a place that may not be known.
@@ -274,8 +287,8 @@ pub fn can_cast(from: Ty, to: Ty, context: Context) -> bool {
         ((from.numeric_rank(), to.numeric_rank()), (text_like(from), text_like(to)));
     let least = match (from.base, to.base) {
         (Base::Int2 | Base::Int4 | Base::Int8, Base::Oid | Base::Regclass)
-        | (Base::Oid, Base::Int8 | Base::Regclass)
-        | (Base::Regclass, Base::Oid)
+        | (Base::Oid, Base::Int8 | Base::Regclass | Base::Regtype)
+        | (Base::Regclass | Base::Regtype, Base::Oid)
         | (Base::Text | Base::Varchar, Base::Regclass)
         | (Base::Date, Base::Timestamp | Base::Timestamptz)
         | (Base::Timestamp, Base::Timestamptz)

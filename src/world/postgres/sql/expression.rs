@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{self, BinaryOperator, UnaryOperator, Value};
+use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 
 use super::analyze::{Analyzer, Context, Typed, common_type};
 use super::names::{data_type, ident};
@@ -56,7 +56,12 @@ impl Analyzer<'_> {
                 data_type: ty,
                 ..
             } => {
-                let (ty, typmod) = data_type(ty)?;
+                let place = match ty {
+                    ast::DataType::Custom(name, _) => Some(name.span()),
+                    _ => None,
+                };
+                let (ty, typmod) = data_type(ty)
+                    .map_err(|error| error.at(place.and_then(|place| self.position(place))))?;
                 let inner = self.expr(expr, scope)?;
                 let expr = self.coerce(inner, ty, typmod, Context::Explicit)?;
                 Ok(Typed { typmod, ..Typed::new(expr, ty) })
@@ -92,7 +97,7 @@ impl Analyzer<'_> {
             Ok(negate(Typed::new(Expr::Is(boxed(condition), value), Ty::BOOL), negated))
         };
         let null = |inner: &ast::Expr, negated: bool| {
-            let inner = self.settle(self.expr(inner, scope)?)?.expr;
+            let inner = self.expr(inner, scope)?.expr;
             Ok(negate(Typed::new(Expr::IsNull(boxed(inner)), Ty::BOOL), negated))
         };
         match parsed {
@@ -303,6 +308,7 @@ impl Analyzer<'_> {
         right: &ast::Expr,
         scope: &Scope<'_>,
     ) -> Result<Typed> {
+        let place = |name: &str| self.operator(name, right.span());
         let (left, right) = match (left, right) {
             // Long AND chains come nested to the left.
             _ if matches!(op, BinaryOperator::And | BinaryOperator::Or) => {
@@ -314,7 +320,13 @@ impl Analyzer<'_> {
             (left, right) => (self.expr(left, scope)?, self.expr(right, scope)?),
         };
         if let Some(op) = compare_op(op) {
-            return Ok(Typed::new(self.compare(op, left, right)?, Ty::BOOL));
+            let symbol = op.symbol();
+            let compared = self.compare(op, left, right);
+            return match compared {
+                Ok(expr) => Ok(Typed::new(expr, Ty::BOOL)),
+                Err(error) if error.code() == "42883" => Err(error.at(place(symbol))),
+                Err(error) => Err(error),
+            };
         }
         let name = match op {
             BinaryOperator::PGExp => "^".to_owned(),
@@ -324,7 +336,10 @@ impl Analyzer<'_> {
             BinaryOperator::PGLikeMatch => "~~".to_owned(),
             other => other.to_string(),
         };
-        self.call(&name, vec![left, right])
+        self.call(&name, vec![left, right]).map_err(|error| match error.code() {
+            "42883" => error.at(place(&name)),
+            _ => error,
+        })
     }
 
     pub fn compare(&self, op: CompareOp, left: Typed, right: Typed) -> Result<Expr> {
@@ -337,14 +352,7 @@ impl Analyzer<'_> {
             };
             return Ok(Expr::And(a.iter().zip(b).map(pair).collect::<Result<_>>()?));
         }
-        let symbol = match op {
-            CompareOp::Eq => "=",
-            CompareOp::NotEq => "<>",
-            CompareOp::Lt => "<",
-            CompareOp::LtEq => "<=",
-            CompareOp::Gt => ">",
-            CompareOp::GtEq => ">=",
-        };
+        let symbol = op.symbol();
         let ty = common_type(&[left.ty, right.ty]).ok().filter(|ty| *ty != Ty::JSON).ok_or_else(
             || {
                 let signature = format!("{} {symbol} {}", left.ty.name(), right.ty.name());
@@ -444,13 +452,17 @@ impl Analyzer<'_> {
         let op = compare_op(op)
             .ok_or_else(|| PgError::unsupported(format_args!("{op} with ANY or ALL")))?;
         let right = if let ast::Expr::Nested(inner) = right { inner } else { right };
+        let span = right.span();
         if let ast::Expr::Subquery(query) = right {
             return self.in_query(left, query, op, all, scope);
         }
         let (left, right) = (self.expr(left, scope)?, self.expr(right, scope)?);
         let element = if right.ty.array { right.ty.element() } else { left.ty };
-        let ty = common_type(&[left.ty, element])
-            .map_err(|(a, b)| common::no_operator(&format!("{} = {}", a.name(), b.name())))?;
+        let ty = common_type(&[left.ty, element]).ok().filter(|ty| *ty != Ty::JSON);
+        let ty = ty.ok_or_else(|| {
+            let signature = format!("{} {} {}", left.ty.name(), op.symbol(), element.name());
+            common::no_operator(&signature).at(self.operator(op.symbol(), span))
+        })?;
         let array = Ty { array: true, ..ty };
         let left = self.coerce(left, ty, -1, Context::Implicit)?;
         if right.ty != Ty::UNKNOWN && !right.ty.array {

@@ -261,6 +261,7 @@ fn internal_name(ty: Ty) -> &'static str {
         Base::Date => "date",
         Base::Interval => "interval",
         Base::Regclass => "regclass",
+        Base::Regtype => "regtype",
         Base::Oid => "oid",
         Base::Name => "name",
         Base::Void | Base::Unknown | Base::Record | Base::Any => "?column?",

@@ -33,7 +33,9 @@ pub fn from_binary(bytes: &[u8], ty: Ty) -> Result<Datum> {
         Base::Int2 => Datum::Int(i64::from(i16::from_be_bytes(fixed(bytes, ty)?))),
         Base::Int4 => Datum::Int(i64::from(i32::from_be_bytes(fixed(bytes, ty)?))),
         Base::Int8 => Datum::Int(i64::from_be_bytes(fixed(bytes, ty)?)),
-        Base::Oid | Base::Regclass => Datum::Int(i64::from(u32::from_be_bytes(fixed(bytes, ty)?))),
+        Base::Oid | Base::Regclass | Base::Regtype => {
+            Datum::Int(i64::from(u32::from_be_bytes(fixed(bytes, ty)?)))
+        }
         Base::Float4 => Datum::Float(f64::from(f32::from_be_bytes(fixed(bytes, ty)?))),
         Base::Float8 => Datum::Float(f64::from_be_bytes(fixed(bytes, ty)?)),
         Base::Text | Base::Varchar | Base::Bpchar | Base::Name | Base::Unknown => {
