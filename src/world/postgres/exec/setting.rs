@@ -169,29 +169,42 @@ pub fn isolation(text: &str) -> Result<Isolation> {
     }
 }
 
-/// Sets a parameter, for the transaction if `local`; `None` gives it its default.
-pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) -> Result<()> {
-    let lower = name.to_lowercase();
-    let known = KNOWN.iter().find(|(known, ..)| *known == lower);
+/// The value as it is kept, if the parameter may have it.
+pub fn checked(name: &str, value: &str) -> Result<String> {
+    let known = KNOWN.iter().find(|(known, ..)| *known == name);
     let kind = match known {
         Some((.., kind)) => *kind,
-        None if lower.contains('.') => Kind::Text,
+        None if name.contains('.') => Kind::Text,
         None => return Err(unrecognized(name)),
     };
+    check(name, value)?;
+    let upper = value.to_uppercase();
+    Ok(match (name, kind) {
+        ("client_encoding", _) if upper != "SQL_ASCII" => "UTF8".to_owned(),
+        ("datestyle", _) => "ISO, MDY".to_owned(),
+        (_, Kind::Text) => value.to_owned(),
+        (_, Kind::Millis) => parse_millis(name, value)?,
+        (_, Kind::Isolation) => isolation(value)?.name().to_owned(),
+        (_, Kind::Flag) => flag(name, value)?.to_owned(),
+    })
+}
+
+/// Sets a parameter, for the transaction if `local`; `None` gives it what it was at the start.
+pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) -> Result<()> {
+    let lower = name.to_lowercase();
+    let known = KNOWN.iter().any(|(known, ..)| *known == lower) || lower.contains('.');
     let value = match value {
-        None => default(db, &lower).unwrap_or_default(),
-        Some(value) => match kind {
-            Kind::Text => value.to_owned(),
-            Kind::Millis => parse_millis(&lower, value)?,
-            Kind::Isolation => isolation(value)?.name().to_owned(),
-            Kind::Flag => flag(&lower, value)?.to_owned(),
-        },
+        _ if !known => return Err(unrecognized(name)),
+        None => {
+            let at_start = db.proc(pid).at_start.get(&lower).cloned();
+            at_start.or_else(|| default(db, &lower)).unwrap_or_default()
+        }
+        Some(value) => checked(&lower, value)?,
     };
     if lower == "transaction_isolation" {
         db.txn_mut(pid).isolation = isolation(&value)?;
         return Ok(());
     }
-    check(&lower, &value)?;
     if lower == "role" && value != "none" {
         check_role(db, pid, &value)?;
     }
@@ -200,6 +213,16 @@ pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) 
     let before = proc.parameters.insert(lower.clone(), value);
     if let Some(txn) = db.proc_mut(pid).txn.as_mut() {
         txn.undo.push(Undo::Parameter(lower, before, local));
+    }
+    Ok(())
+}
+
+/// Gives every parameter back what it was at the start, but for who the session acts as.
+pub fn reset_all(db: &mut Db, pid: Pid) -> Result<()> {
+    let names: Vec<String> = db.proc(pid).parameters.keys().cloned().collect();
+    let kept = ["role", "session_authorization"];
+    for name in names.iter().filter(|name| !kept.contains(&name.as_str())) {
+        set(db, pid, name, None, false)?;
     }
     Ok(())
 }

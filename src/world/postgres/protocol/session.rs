@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sqlparser::ast::Statement;
+use sqlparser::ast::{DiscardObject, Statement};
 
 use super::arguments::argument_values;
 use super::connection::Connection;
@@ -31,7 +31,6 @@ struct Portal {
     /// Rows not yet sent, once it has run.
     left: Option<std::vec::IntoIter<Row>>,
     answer: Answer,
-    sent: u64,
 }
 
 struct Session<E: Env> {
@@ -136,21 +135,27 @@ fn new_proc(
             proc.parameters.insert(name.to_owned(), value);
         }
     });
+    let mut given = Vec::new();
     proc.parameters.insert("session_authorization".to_owned(), proc.user.clone());
     for (name, value) in parameters {
         if !matches!(name.as_str(), "user" | "database" | "options" | "replication")
             && !name.starts_with("_pq_.")
         {
-            proc.parameters.insert(name.to_lowercase(), value.clone());
+            given.push((name.to_lowercase(), value.clone()));
         }
     }
     let options = find("options").unwrap_or_default();
     for word in options.split_whitespace() {
         let assignment = word.trim_start_matches("-c").trim_start_matches("--");
         if let Some((name, value)) = assignment.split_once('=') {
-            proc.parameters.insert(name.to_lowercase().replace('-', "_"), value.to_owned());
+            given.push((name.to_lowercase().replace('-', "_"), value.to_owned()));
         }
     }
+    for (name, value) in given {
+        let value = setting::checked(&name, &value).map_err(|error| error.severity("FATAL"))?;
+        proc.parameters.insert(name, value);
+    }
+    proc.at_start.clone_from(&proc.parameters);
     Ok(proc)
 }
 
@@ -417,9 +422,9 @@ impl<E: Env> Session<E> {
             }
             Statement::Execute { name: Some(name), parameters, .. } => {
                 let name = crate::world::postgres::sql::object_name(name)?;
-                let prepared = self.prepared(&name)?;
-                let params = argument_values(&name, parameters, &prepared)?;
-                self.runner.execute(&prepared, &params).await
+                let (run, text) = (self.prepared(&name)?, &prepared.text);
+                let params = argument_values(&self.runner, &name, parameters, &run, text).await?;
+                self.runner.execute(&run, &params).await
             }
             Statement::Deallocate { name, .. } => {
                 let name = crate::world::postgres::sql::ident(name);
@@ -430,6 +435,11 @@ impl<E: Env> Session<E> {
                 self.prepared(&name)?;
                 self.statements.remove(&name);
                 Ok(Answer::tag("DEALLOCATE"))
+            }
+            Statement::Discard { object_type: DiscardObject::ALL } => {
+                let answer = self.runner.execute(prepared, params).await?;
+                self.statements.clear();
+                Ok(answer)
             }
             _ => self.runner.execute(prepared, params).await,
         }
@@ -503,14 +513,8 @@ impl<E: Env> Session<E> {
                 Some(bytes) => from_binary(bytes, *ty)?,
             });
         }
-        let portal_state = Portal {
-            prepared,
-            params,
-            formats: results,
-            left: None,
-            answer: Answer::default(),
-            sent: 0,
-        };
+        let portal_state =
+            Portal { prepared, params, formats: results, left: None, answer: Answer::default() };
         self.portals.insert(portal, portal_state);
         self.connection.out.empty(b'2');
         Ok(())
@@ -550,20 +554,26 @@ impl<E: Env> Session<E> {
         let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
         let out = &mut self.connection.out;
         let rows = portal.left.as_mut().expect("just run");
+        let mut tag = portal.answer.tag.clone();
         if let Some(columns) = &portal.answer.columns {
-            let mut left = if max == 0 { u32::MAX } else { max };
-            while left > 0 {
-                let Some(row) = rows.next() else { break };
+            let limit =
+                if max == 0 { usize::MAX } else { usize::try_from(max).unwrap_or(usize::MAX) };
+            let mut sent = 0;
+            for row in rows.by_ref().take(limit) {
                 out.data_row(&row, columns, &portal.formats);
-                portal.sent += 1;
-                left -= 1;
+                sent += 1;
+            }
+            // As many as asked for: whether there are more shows only the next time.
+            if sent == limit {
+                out.empty(b's');
+                return Ok(());
+            }
+            // The tag counts what this message brought.
+            if let Some((words, _)) = tag.rsplit_once(' ').filter(|(_, n)| n.parse::<u64>().is_ok())
+            {
+                tag = format!("{words} {sent}");
             }
         }
-        if max > 0 && rows.len() > 0 {
-            out.empty(b's');
-            return Ok(());
-        }
-        let tag = portal.answer.tag.clone();
         self.speak();
         self.connection.out.command_complete(&tag);
         Ok(())

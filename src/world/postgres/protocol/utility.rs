@@ -160,7 +160,10 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
         }
         Statement::Reset(reset) => {
             match &reset.reset {
-                ast::Reset::ALL | ast::Reset::SessionAuthorization => {}
+                ast::Reset::ALL => setting::reset_all(cx.db, cx.pid)?,
+                ast::Reset::SessionAuthorization => {
+                    setting::set(cx.db, cx.pid, "role", None, false)?;
+                }
                 ast::Reset::ConfigurationParameter(name) => {
                     setting::set(cx.db, cx.pid, &name.to_string(), None, false)?;
                 }
@@ -197,7 +200,10 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
         }
         Statement::Analyze(_) => Ok(Answer::tag("ANALYZE")),
         Statement::Vacuum(_) => Ok(Answer::tag("VACUUM")),
-        Statement::Discard { .. } => Ok(Answer::tag("DISCARD ALL")),
+        Statement::Discard { object_type } => {
+            discard(cx, *object_type)?;
+            Ok(Answer::tag(format!("DISCARD {object_type}")))
+        }
         Statement::Comment { .. } => Ok(Answer::tag("COMMENT")),
         other => {
             let text = other.to_string();
@@ -205,6 +211,26 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
             Err(PgError::unsupported(words.join(" ")).into())
         }
     }
+}
+
+/// Forgets what the session has gathered. Prepared statements are the session's to forget.
+fn discard(cx: &mut Cx<'_>, what: ast::DiscardObject) -> Result<()> {
+    let all = what == ast::DiscardObject::ALL;
+    if all && cx.db.txn(cx.pid).block {
+        let message = "DISCARD ALL cannot run inside a transaction block";
+        return Err(PgError::new("25001", message));
+    }
+    if all {
+        setting::set(cx.db, cx.pid, "role", None, false)?;
+        setting::reset_all(cx.db, cx.pid)?;
+        cx.db.unlock_advisory(cx.pid);
+        cx.db.proc_mut(cx.pid).channels.clear();
+    }
+    if all || what == ast::DiscardObject::SEQUENCES {
+        let proc = cx.db.proc_mut(cx.pid);
+        (proc.currvals, proc.last_sequence) = Default::default();
+    }
+    Ok(())
 }
 
 fn set_parameter(cx: &mut Cx<'_>, set: &ast::Set) -> Result<()> {
