@@ -66,7 +66,7 @@ fn convert(datum: Datum, from: Ty, to: Ty, typmod: i32) -> Result<Datum> {
             Base::Numeric => Ok(Datum::Numeric(number)),
             _ => checked_int(number.to_int().map_err(|_| common::out_of_range(&to.name()))?, to),
         },
-        (Datum::Float(number), base) if to.numeric_rank().is_some() => from_float(number, to, base),
+        (Datum::Float(number), _) if to.numeric_rank().is_some() => from_float(number, from, to),
         (Datum::Bool(flag), Base::Int4) => Ok(Datum::Int(i64::from(flag))),
         (Datum::Bool(flag), base) if is_text(base) => {
             Ok(Datum::text(if flag { "true" } else { "false" }))
@@ -121,11 +121,16 @@ fn float(number: f64, to: Ty) -> Result<Datum> {
     Ok(Datum::Float(kept))
 }
 
-fn from_float(number: f64, to: Ty, base: Base) -> Result<Datum> {
-    match base {
+fn from_float(number: f64, from: Ty, to: Ty) -> Result<Datum> {
+    match to.base {
         Base::Float4 | Base::Float8 => float(number, to),
         Base::Numeric => {
-            let parsed = Numeric::parse(&number.to_string());
+            // As many digits as the type is sure of.
+            let digits = if from == Ty::FLOAT4 { 5 } else { 14 };
+            let text = format!("{number:.digits$e}");
+            let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+            let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
+            let parsed = Numeric::parse(&format!("{mantissa}e{exponent}"));
             parsed.map(Datum::Numeric).ok_or_else(|| common::out_of_range("numeric"))
         }
         _ => {

@@ -1,12 +1,57 @@
-//! What SQL's EXECUTE gives a prepared statement. Must never run the statement itself.
+//! What Bind and SQL's EXECUTE give a prepared statement. Must never run the statement itself.
 
+use bytes::Bytes;
 use sqlparser::ast::{Expr, Spanned as _, UnaryOperator, Value};
 
+use super::frame::format_of;
 use super::run::{Prepared, Runner};
 use crate::env::Env;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::sql::{Context, can_cast, offset};
-use crate::world::postgres::types::{Datum, Ty, from_text};
+use crate::world::postgres::types::{Datum, Ty, from_binary, from_text, utf8};
+
+pub fn no_format(format: i16) -> PgError {
+    PgError::new("22023", format!("unsupported format code: {format}"))
+}
+
+/// The values of a Bind message, in text or binary each.
+pub fn bound(
+    statement: &str,
+    types: &[Ty],
+    formats: &[i16],
+    values: &[Option<Bytes>],
+) -> Result<Vec<Datum>> {
+    let (given, wanted) = (values.len(), types.len());
+    if formats.len() > 1 && formats.len() != given {
+        let formats = formats.len();
+        let message =
+            format!("bind message has {formats} parameter formats but {given} parameters");
+        return Err(PgError::new("08P01", message));
+    }
+    if given != wanted {
+        let message = format!(
+            "bind message supplies {given} parameters, but prepared statement \"{statement}\" \
+             requires {wanted}"
+        );
+        return Err(PgError::new("08P01", message));
+    }
+    let value = |(at, (value, ty)): (usize, (&Option<Bytes>, &Ty))| match value {
+        None => Ok(Datum::Null),
+        Some(bytes) => match format_of(formats, at) {
+            0 => from_text(utf8(bytes)?, *ty, -1),
+            1 => from_binary(bytes, *ty).map_err(|error| match error.code() {
+                "22P03" => {
+                    let at = at + 1;
+                    let message = format!("incorrect binary data format in bind parameter {at}");
+                    PgError::new("22P03", message)
+                }
+                _ => error,
+            }),
+            other => Err(no_format(other)),
+        },
+    };
+    values.iter().zip(types).enumerate().map(value).collect()
+}
 
 /// The arguments of SQL's EXECUTE, brought to the types of the parameters.
 pub async fn argument_values<E: Env>(

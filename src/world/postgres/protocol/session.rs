@@ -11,9 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use sqlparser::ast::{DiscardObject, Statement};
 
-use super::arguments::argument_values;
+use super::arguments::{argument_values, bound, no_format};
 use super::connection::Connection;
-use super::frame::{Front, Startup, decode, decode_startup, format_of};
+use super::frame::{Front, Startup, decode, decode_startup};
 use super::run::{Prepared, Runner};
 use super::utility::Answer;
 use crate::env::Env;
@@ -21,7 +21,7 @@ use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::setting;
 use crate::world::postgres::storage::Proc;
 use crate::world::postgres::store::{Registration, Store};
-use crate::world::postgres::types::{Datum, Row, Ty, from_binary, from_text};
+use crate::world::postgres::types::{Datum, Row, Ty};
 use crate::world::postgres::watch::Watch;
 
 struct Portal {
@@ -383,6 +383,7 @@ impl<E: Env> Session<E> {
                 given: Vec::new(),
                 params: Vec::new(),
                 columns: None,
+                version: None,
             };
             let answer = self.statement(&prepared, &[]).await?;
             if last {
@@ -423,6 +424,7 @@ impl<E: Env> Session<E> {
             Statement::Execute { name: Some(name), parameters, .. } => {
                 let name = crate::world::postgres::sql::object_name(name)?;
                 let (run, text) = (self.prepared(&name)?, &prepared.text);
+                self.runner.same_result(&run)?;
                 let params = argument_values(&self.runner, &name, parameters, &run, text).await?;
                 self.runner.execute(&run, &params).await
             }
@@ -474,7 +476,9 @@ impl<E: Env> Session<E> {
         let mut prepared = self.runner.prepare(&text.into(), 0, statement, given)?;
         if let Some(Statement::Execute { name: Some(named), .. }) = prepared.statement.as_deref() {
             let named = crate::world::postgres::sql::object_name(named)?;
-            prepared.columns.clone_from(&self.prepared(&named)?.columns);
+            if let Some(found) = self.statements.get(&named) {
+                prepared.columns.clone_from(&found.columns);
+            }
         }
         self.statements.insert(name, Arc::new(prepared));
         self.connection.out.empty(b'1');
@@ -490,28 +494,17 @@ impl<E: Env> Session<E> {
         results: Vec<i16>,
     ) -> Result<()> {
         let prepared = self.prepared(statement)?;
-        if values.len() != prepared.params.len() {
-            let (given, wanted) = (values.len(), prepared.params.len());
-            return Err(PgError::new(
-                "08P01",
-                format!(
-                    "bind message supplies {given} parameters, but prepared statement \
-                     \"{statement}\" requires {wanted}"
-                ),
-            ));
+        let params = bound(statement, &prepared.params, formats, values)?;
+        if !portal.is_empty() && self.portals.contains_key(&portal) {
+            return Err(PgError::new("42P03", format!("cursor \"{portal}\" already exists")));
         }
-        let mut params = Vec::with_capacity(values.len());
-        for (at, (value, ty)) in values.iter().zip(&prepared.params).enumerate() {
-            params.push(match value {
-                None => Datum::Null,
-                Some(bytes) if format_of(formats, at) == 0 => {
-                    let text = std::str::from_utf8(bytes).map_err(|_| {
-                        PgError::new("22021", "invalid byte sequence for encoding \"UTF8\"")
-                    })?;
-                    from_text(text, *ty, -1)?
-                }
-                Some(bytes) => from_binary(bytes, *ty)?,
-            });
+        self.runner.same_result(&prepared)?;
+        let (columns, given) =
+            (prepared.columns.as_ref().map_or(0, |all| all.len()), results.len());
+        if given > 1 && given != columns {
+            let message =
+                format!("bind message has {given} result formats but query has {columns} columns");
+            return Err(PgError::new("08P01", message));
         }
         let portal_state =
             Portal { prepared, params, formats: results, left: None, answer: Answer::default() };
@@ -527,10 +520,12 @@ impl<E: Env> Session<E> {
         } else {
             (self.prepared(name)?, Vec::new())
         };
-        let out = &mut self.connection.out;
         if !portal {
-            out.parameter_description(prepared.params.iter().map(|ty| ty.oid()));
+            let types = prepared.params.iter().map(|ty| ty.oid());
+            self.connection.out.parameter_description(types);
+            self.runner.same_result(&prepared)?;
         }
+        let out = &mut self.connection.out;
         match &prepared.columns {
             Some(columns) => out.row_description(columns, &formats),
             None => out.empty(b'n'),
@@ -556,6 +551,9 @@ impl<E: Env> Session<E> {
         let rows = portal.left.as_mut().expect("just run");
         let mut tag = portal.answer.tag.clone();
         if let Some(columns) = &portal.answer.columns {
+            if let Some(format) = portal.formats.iter().find(|format| !(0..=1).contains(*format)) {
+                return Err(no_format(*format));
+            }
             let limit =
                 if max == 0 { usize::MAX } else { usize::try_from(max).unwrap_or(usize::MAX) };
             let mut sent = 0;

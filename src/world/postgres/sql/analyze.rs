@@ -60,6 +60,8 @@ pub struct Analyzer<'a> {
     pub params: RefCell<Vec<Ty>>,
     /// Parameters that are texts only because nothing has said otherwise.
     pub settled: RefCell<Vec<usize>>,
+    /// Parameters of which a place took no type, and where it is.
+    pub open: RefCell<Vec<(usize, Option<usize>)>>,
     pub slots: Cell<usize>,
     pub caches: Cell<usize>,
     pub ctes: RefCell<Vec<CteScope>>,
@@ -79,6 +81,7 @@ impl<'a> Analyzer<'a> {
             text,
             params: params.to_vec().into(),
             settled: Vec::new().into(),
+            open: Vec::new().into(),
             slots: 0.into(),
             caches: 0.into(),
             ctes: Vec::new().into(),
@@ -269,6 +272,15 @@ pub fn common_type(types: &[Ty]) -> std::result::Result<Ty, (Ty, Ty)> {
     Ok(if common == Ty::UNKNOWN { Ty::TEXT } else { common })
 }
 
+/// The type that two sides are compared in; `None` without an operator. Of those that take a
+/// float4 and another number, that of float8 is preferred.
+pub fn compared_type(left: Ty, right: Ty) -> Option<Ty> {
+    let ty = common_type(&[left, right]).ok().filter(|ty| *ty != Ty::JSON)?;
+    let other = |own: &Ty| *own != Ty::FLOAT4 && *own != Ty::UNKNOWN;
+    let mixed = ty == Ty::FLOAT4 && [left, right].iter().any(other);
+    Some(if mixed { Ty::FLOAT8 } else { ty })
+}
+
 /// Whether a conversion exists and the context allows it.
 pub fn can_cast(from: Ty, to: Ty, context: Context) -> bool {
     use Context::{Assignment, Explicit, Implicit};
@@ -286,7 +298,7 @@ pub fn can_cast(from: Ty, to: Ty, context: Context) -> bool {
     let (ranks, texts) =
         ((from.numeric_rank(), to.numeric_rank()), (text_like(from), text_like(to)));
     let least = match (from.base, to.base) {
-        (Base::Int2 | Base::Int4 | Base::Int8, Base::Oid | Base::Regclass)
+        (Base::Int2 | Base::Int4 | Base::Int8, Base::Oid | Base::Regclass | Base::Regtype)
         | (Base::Oid, Base::Int8 | Base::Regclass | Base::Regtype)
         | (Base::Regclass | Base::Regtype, Base::Oid)
         | (Base::Text | Base::Varchar, Base::Regclass)

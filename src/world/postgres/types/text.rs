@@ -227,7 +227,13 @@ fn parse_float(text: &str, ty: Ty) -> Result<f64> {
         "-infinity" | "-inf" => Some(f64::NEG_INFINITY),
         _ => {
             let finite = trimmed.parse::<f64>().ok();
-            if finite.is_some_and(|number| single(number, ty).is_infinite()) {
+            let zero = !trimmed
+                .split(['e', 'E'])
+                .next()
+                .unwrap_or("")
+                .contains(|c| ('1'..='9').contains(&c));
+            let lost = |number| number == 0.0 && !zero;
+            if finite.map(|number| single(number, ty)).is_some_and(|n| n.is_infinite() || lost(n)) {
                 let message = format!("\"{text}\" is out of range for type {}", ty.name());
                 return Err(PgError::new("22003", message));
             }
