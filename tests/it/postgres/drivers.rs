@@ -2,6 +2,7 @@
 //! statements, of the types in use and of its own habits, on `seedbed pg` and on a real PostgreSQL,
 //! and is told the same. Must never have a special case for either server.
 
+mod messages;
 mod pgbench;
 mod tour;
 mod values;
@@ -117,7 +118,7 @@ impl Folder {
         let path = self.0.join("out");
         let out = fs::File::create(&path).expect("the folder is ours");
         command.stdin(Stdio::null()).stderr(out.try_clone().expect("a second handle")).stdout(out);
-        let status = command.status().expect("the program starts");
+        let status = command.status().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let said = fs::read_to_string(&path).expect("it is UTF-8");
         assert!(status.success(), "{command:?} ended with {status}: {said}");
         said
@@ -167,7 +168,7 @@ fn psql_makes_the_tour() {
         }
         without_processes(&folder.print(command))
     });
-    same(&ours, &real, &[("== ", 21), ("ERROR: ", 35), (" row", 86)]);
+    same(&ours, &real, &[("== ", 21), ("ERROR: ", 37), (" row", 89)]);
 }
 
 /// Notifications name the process that sent them, which no two servers number alike.
@@ -198,6 +199,8 @@ fn node_postgres_makes_the_tour() {
     let folders = ["/usr/share/nodejs", "/usr/lib/nodejs", fetched];
     let found = folders.iter().any(|folder| Path::new(folder).join("pg/package.json").exists());
     assert!(found, "no node-postgres: install the package node-pg, or run ci/check, which fetches");
+    let runs = Command::new("node").arg("--version").output().is_ok_and(|out| out.status.success());
+    assert!(runs, "no node: install the package nodejs");
     let (ours, real) = both("node", |server, folder| {
         let mut command = server.command("node");
         command.env("NODE_PATH", folders.join(":"));
