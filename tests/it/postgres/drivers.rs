@@ -207,7 +207,7 @@ fn node_postgres_makes_the_tour() {
         command.args(["--no-deprecation", "tour.js"]).arg(folder.statements()).arg(SCHEMA);
         folder.print(command)
     });
-    same(&ours, &real, &[("\n== ", 391), ("error code=", 35)]);
+    same(&ours, &real, &[("\n== ", 371), ("error code=", 35)]);
 }
 
 #[test]

@@ -46,10 +46,6 @@ async function answer(name, asked) {
   console.log(`== ${name}: ${said}`);
 }
 
-// Results in binary, as they come: not every version of the driver understands all of them.
-const shown = (value) => (Buffer.isBuffer(value) ? value.toString('hex') : value);
-const BINARY = { binary: true, types: { getTypeParser: () => shown } };
-
 // Runs the backend's statements in one of the driver's ways.
 function backendOf(client, tenant, way) {
   return (statement, ...values) => {
@@ -160,16 +156,16 @@ const VALUES = [
   ['json', ['[]', ' {"b": 1, "b": 2}']],
 ];
 
-// Each value there and back, alone and in an array, as text and in binary.
+// Each value there and back, alone and in an array, as text: in binary not every version of the
+// driver sends what a server understands.
 async function values(client) {
-  const ask = (text, value, way) => client.query({ text, values: [value], ...way });
+  const ask = (text, value) => client.query({ text, values: [value] });
   for (const [type, examples] of VALUES) {
     for (const value of [...examples, null]) {
       await answer(type, ask(`SELECT $1::${type} AS v`, value));
     }
     await answer(`${type} array`, ask(`SELECT $1::${type}[] AS v`, [...examples, null]));
     await answer(`${type} empty`, ask(`SELECT $1::${type}[] AS v`, []));
-    await answer(`${type} binary`, ask(`SELECT $1::${type} AS v`, examples[0], BINARY));
     const text = await ask(`SELECT $1::${type}::text AS v, pg_typeof($1::${type}) AS t`, null);
     await answer(`${type} null`, text);
   }
@@ -245,7 +241,6 @@ async function prepared(client) {
   for (const values of [['a', 0], [null, 0], ['', -1]]) {
     await answer('named', client.query({ ...query, values }));
   }
-  await answer('named binary', client.query({ ...query, values: ['ü', 0], ...BINARY }));
   await answer('limited', client.query({ ...query, values: ['b', 0], rows: 1 }));
   await answer('taken', client.query('PREPARE "of life" AS SELECT 1'));
   await answer('executed', client.query('EXECUTE "of life" (\'x\', 0)'));
@@ -319,7 +314,7 @@ async function tour() {
   await migrate(client);
   await backend(client, 'plain', {});
   await backend(client, 'named', { named: true });
-  await backend(client, 'binary', BINARY);
+  await backend(client, 'arrays', { rowMode: 'array' });
   await values(client);
   await errors(client);
   await transactions(client, other);
