@@ -168,7 +168,7 @@ fn psql_makes_the_tour() {
         }
         without_processes(&folder.print(command))
     });
-    same(&ours, &real, &[("== ", 21), ("ERROR: ", 37), (" row", 89)]);
+    same(&ours, &real, &[("== ", 22), ("ERROR: ", 41), (" row", 99)]);
 }
 
 /// Notifications name the process that sent them, which no two servers number alike.

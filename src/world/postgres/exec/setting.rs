@@ -122,6 +122,8 @@ pub fn show(db: &Db, pid: Pid, name: &str) -> Result<String> {
 fn with_unit(millis: &str) -> String {
     match millis.parse::<u64>() {
         Ok(0) | Err(_) => millis.to_owned(),
+        Ok(ms) if ms % 86_400_000 == 0 => format!("{}d", ms / 86_400_000),
+        Ok(ms) if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
         Ok(ms) if ms % 60_000 == 0 => format!("{}min", ms / 60_000),
         Ok(ms) if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
         Ok(ms) => format!("{ms}ms"),
@@ -132,15 +134,21 @@ fn parse_millis(name: &str, value: &str) -> Result<String> {
     let trimmed = value.trim();
     let digits = trimmed.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
     let unit = trimmed[digits.len()..].trim();
-    let number: u64 = digits.trim().parse().map_err(|_| invalid(name, value))?;
+    let number: i64 = digits.trim().parse().map_err(|_| invalid(name, value))?;
     let factor = match unit {
         "" | "ms" => 1,
         "s" => 1_000,
         "min" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return Err(invalid(name, value)),
     };
-    Ok((number * factor).to_string())
+    let millis = number.saturating_mul(factor);
+    if i32::try_from(millis).is_ok_and(|millis| millis >= 0) {
+        return Ok(millis.to_string());
+    }
+    let range = format!("the valid range for parameter \"{name}\" (0 .. {})", i32::MAX);
+    Err(PgError::new("22023", format!("{millis} ms is outside {range}")))
 }
 
 /// A boolean as PostgreSQL reads it: any unique beginning of its words.

@@ -322,7 +322,7 @@ impl Tour {
         let mut said = Vec::new();
         for level in levels {
             let builder = self.client.build_transaction().isolation_level(level);
-            let tx = builder.read_only(true).start().await.expect("started");
+            let tx = builder.read_only(true).deferrable(true).start().await.expect("started");
             said.push(outcome(tx.query("SHOW transaction_isolation", &[]).await));
             said.push(outcome(tx.query("DELETE FROM nodes", &[]).await));
             tx.rollback().await.expect("rolled back");

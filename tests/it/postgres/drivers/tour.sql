@@ -282,6 +282,41 @@ EXECUTE user_get ('acme', 'ana');
 DEALLOCATE ALL;
 EXECUTE user_create ('a', 'b', 'c', 'd', 1);
 
+\echo == settings as drivers send them
+BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY, DEFERRABLE;
+SHOW transaction_read_only;
+ROLLBACK;
+START TRANSACTION ISOLATION LEVEL REPEATABLE READ READ WRITE NOT DEFERRABLE;
+COMMIT;
+SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ;
+SHOW transaction_isolation;
+SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY;
+SHOW default_transaction_read_only;
+RESET ALL;
+SET extra_float_digits = 3;
+SET TIME ZONE 'UTC';
+SHOW TIME ZONE;
+SET NAMES 'UTF8';
+SET client_encoding TO 'unicode';
+SHOW client_encoding;
+SET datestyle = 'ISO';
+SHOW datestyle;
+SET search_path = "$user", public;
+SHOW search_path;
+SET statement_timeout TO '120min';
+SHOW statement_timeout;
+SET statement_timeout = 'soon';
+SET statement_timeout = -1;
+SET statement_timeout = '1d';
+SHOW statement_timeout;
+SET LOCAL lock_timeout = 5;
+SELECT set_config('lock_timeout', '7', false);
+RESET nothing;
+SHOW nothing;
+ABORT;
+END;
+RESET ALL;
+
 \echo == discarding
 PREPARE kept (int, text, jsonb, bool) AS SELECT $1 AS i, $2 AS t, $3 AS j, $4 AS b;
 EXECUTE kept (1 + 1, 'a' || 'b', '{"a": [1]}'::jsonb -> 'a', true);

@@ -321,7 +321,7 @@ fn set_config(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let text = |at: usize| args[at].as_str().unwrap_or("");
     let local = args[2].as_bool() == Some(true);
     setting::set(cx.db, cx.pid, text(0), Some(text(1)), local)?;
-    Ok(args[1].clone())
+    Ok(Datum::text(setting::show(cx.db, cx.pid, text(0))?))
 }
 
 fn version(_: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
