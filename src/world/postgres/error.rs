@@ -63,6 +63,13 @@ impl PgError {
         self
     }
 
+    /// With its position counted in another text.
+    #[must_use]
+    pub fn moved(mut self, to: impl Fn(usize) -> Option<usize>) -> PgError {
+        self.0.position = self.0.position.and_then(to);
+        self
+    }
+
     #[must_use]
     pub fn table(mut self, table: &str) -> PgError {
         self.0.table = Some(table.to_owned());
@@ -149,7 +156,28 @@ pub mod common {
         {
             return PgError::unsupported(format_args!("the numeric {}", text.trim()));
         }
+        let is_number = lower.parse::<f64>().is_ok() && !lower.contains(['i', 'n']);
+        if type_name == "numeric" && is_number {
+            return PgError::unsupported("a numeric of more than 38 digits");
+        }
         PgError::new("22P02", format!("invalid input syntax for type {type_name}: \"{text}\""))
+    }
+
+    /// Bytes that are no UTF-8, or a zero byte: the first that cannot be taken are named.
+    pub fn not_utf8(bytes: &[u8]) -> PgError {
+        let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+        let zero = bytes.iter().position(|byte| *byte == 0).unwrap_or(valid);
+        let wrong = &bytes[valid.min(zero)..];
+        let length = match wrong.first() {
+            Some(0xc0..=0xdf) => 2,
+            Some(0xe0..=0xef) => 3,
+            Some(0xf0..=0xf7) => 4,
+            _ => 1,
+        };
+        let named: Vec<String> =
+            wrong.iter().take(length).map(|byte| format!("0x{byte:02x}")).collect();
+        let named = named.join(" ");
+        PgError::new("22021", format!("invalid byte sequence for encoding \"UTF8\": {named}"))
     }
 
     pub fn no_relation(name: &str) -> PgError {

@@ -2,6 +2,7 @@
 
 mod blocking;
 mod driver;
+mod drivers;
 mod faults;
 mod fuzz;
 mod isolation;

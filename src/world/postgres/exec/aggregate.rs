@@ -7,7 +7,7 @@ use super::query::order;
 use super::{Cx, Frame, eval, is_true};
 use crate::world::postgres::error::{Result, Step, common};
 use crate::world::postgres::sql::Aggregate;
-use crate::world::postgres::types::{Array, Datum, Json, Numeric, Row, Ty, to_text};
+use crate::world::postgres::types::{Array, Datum, Json, Numeric, Row, Ty, single, to_text};
 
 #[derive(Clone, Debug, Default)]
 pub struct Accumulator {
@@ -139,7 +139,7 @@ fn combined(aggregate: &Aggregate, so_far: Datum, value: Datum) -> Result<Datum>
                 Datum::Int(a.checked_add(b).ok_or_else(|| common::out_of_range("bigint"))?)
             }
             (Datum::Numeric(a), Datum::Numeric(b)) => Datum::Numeric(a.add(b)?),
-            (Datum::Float(a), Datum::Float(b)) => Datum::Float(a + b),
+            (Datum::Float(a), Datum::Float(b)) => Datum::Float(single(a + b, aggregate.ty)),
             (Datum::Interval(a), Datum::Interval(b)) => Datum::Interval(a.add(b)?),
             (so_far, _) => so_far,
         },

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::Cx;
 use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::types::{
-    Array, Base, Datum, Json, MICROS_PER_DAY, Numeric, Ty, fit, from_text, in_range, to_text,
+    Array, Base, Datum, Json, MICROS_PER_DAY, Numeric, Ty, date_micros, fit, from_text, in_range,
+    single, to_text,
 };
 
 pub fn cast(
@@ -61,11 +62,11 @@ fn convert(datum: Datum, from: Ty, to: Ty, typmod: i32) -> Result<Datum> {
         (Datum::Int(number), Base::Bool) => Ok(Datum::Bool(number != 0)),
         (Datum::Int(number), base) if to.numeric_rank().is_some() => from_int(number, to, base),
         (Datum::Numeric(number), base) if to.numeric_rank().is_some() => match base {
-            Base::Float4 | Base::Float8 => Ok(Datum::Float(number.to_f64())),
+            Base::Float4 | Base::Float8 => float(number.to_f64(), to),
             Base::Numeric => Ok(Datum::Numeric(number)),
             _ => checked_int(number.to_int().map_err(|_| common::out_of_range(&to.name()))?, to),
         },
-        (Datum::Float(number), base) if to.numeric_rank().is_some() => from_float(number, to, base),
+        (Datum::Float(number), _) if to.numeric_rank().is_some() => from_float(number, from, to),
         (Datum::Bool(flag), Base::Int4) => Ok(Datum::Int(i64::from(flag))),
         (Datum::Bool(flag), base) if is_text(base) => {
             Ok(Datum::text(if flag { "true" } else { "false" }))
@@ -78,8 +79,10 @@ fn convert(datum: Datum, from: Ty, to: Ty, typmod: i32) -> Result<Datum> {
         (Datum::Text(text), _) => from_text(&text, to, typmod),
         (Datum::Json(json), base) if !is_text(base) && base != Base::Json => from_json(&json, to),
         (Datum::Date(days), Base::Timestamp | Base::Timestamptz) => {
-            Ok(Datum::Micros(i64::from(days) * MICROS_PER_DAY))
+            Ok(Datum::Micros(date_micros(days)?))
         }
+        (Datum::Micros(i64::MAX), Base::Date) => Ok(Datum::Date(i32::MAX)),
+        (Datum::Micros(i64::MIN), Base::Date) => Ok(Datum::Date(i32::MIN)),
         (Datum::Micros(micros), Base::Date) => {
             let days = i32::try_from(micros.div_euclid(MICROS_PER_DAY));
             Ok(Datum::Date(days.map_err(|_| common::out_of_range("date"))?))
@@ -98,7 +101,7 @@ fn is_text(base: Base) -> bool {
 fn from_int(number: i64, to: Ty, base: Base) -> Result<Datum> {
     match base {
         Base::Numeric => Ok(Datum::Numeric(Numeric::from_int(number))),
-        Base::Float4 | Base::Float8 => Ok(Datum::Float(number as f64)),
+        Base::Float4 | Base::Float8 => float(number as f64, to),
         _ => checked_int(number, to),
     }
 }
@@ -110,11 +113,24 @@ fn checked_int(number: i64, to: Ty) -> Result<Datum> {
     Err(common::out_of_range(&to.name()))
 }
 
-fn from_float(number: f64, to: Ty, base: Base) -> Result<Datum> {
-    match base {
-        Base::Float4 | Base::Float8 => Ok(Datum::Float(number)),
+fn float(number: f64, to: Ty) -> Result<Datum> {
+    let kept = single(number, to);
+    if kept.is_infinite() && number.is_finite() {
+        return Err(PgError::new("22003", "value out of range: overflow"));
+    }
+    Ok(Datum::Float(kept))
+}
+
+fn from_float(number: f64, from: Ty, to: Ty) -> Result<Datum> {
+    match to.base {
+        Base::Float4 | Base::Float8 => float(number, to),
         Base::Numeric => {
-            let parsed = Numeric::parse(&number.to_string());
+            // As many digits as the type is sure of.
+            let digits = if from == Ty::FLOAT4 { 5 } else { 14 };
+            let text = format!("{number:.digits$e}");
+            let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+            let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
+            let parsed = Numeric::parse(&format!("{mantissa}e{exponent}"));
             parsed.map(Datum::Numeric).ok_or_else(|| common::out_of_range("numeric"))
         }
         _ => {

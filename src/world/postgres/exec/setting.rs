@@ -122,6 +122,8 @@ pub fn show(db: &Db, pid: Pid, name: &str) -> Result<String> {
 fn with_unit(millis: &str) -> String {
     match millis.parse::<u64>() {
         Ok(0) | Err(_) => millis.to_owned(),
+        Ok(ms) if ms % 86_400_000 == 0 => format!("{}d", ms / 86_400_000),
+        Ok(ms) if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
         Ok(ms) if ms % 60_000 == 0 => format!("{}min", ms / 60_000),
         Ok(ms) if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
         Ok(ms) => format!("{ms}ms"),
@@ -132,15 +134,21 @@ fn parse_millis(name: &str, value: &str) -> Result<String> {
     let trimmed = value.trim();
     let digits = trimmed.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
     let unit = trimmed[digits.len()..].trim();
-    let number: u64 = digits.trim().parse().map_err(|_| invalid(name, value))?;
+    let number: i64 = digits.trim().parse().map_err(|_| invalid(name, value))?;
     let factor = match unit {
         "" | "ms" => 1,
         "s" => 1_000,
         "min" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return Err(invalid(name, value)),
     };
-    Ok((number * factor).to_string())
+    let millis = number.saturating_mul(factor);
+    if i32::try_from(millis).is_ok_and(|millis| millis >= 0) {
+        return Ok(millis.to_string());
+    }
+    let range = format!("the valid range for parameter \"{name}\" (0 .. {})", i32::MAX);
+    Err(PgError::new("22023", format!("{millis} ms is outside {range}")))
 }
 
 /// A boolean as PostgreSQL reads it: any unique beginning of its words.
@@ -169,29 +177,42 @@ pub fn isolation(text: &str) -> Result<Isolation> {
     }
 }
 
-/// Sets a parameter, for the transaction if `local`; `None` gives it its default.
-pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) -> Result<()> {
-    let lower = name.to_lowercase();
-    let known = KNOWN.iter().find(|(known, ..)| *known == lower);
+/// The value as it is kept, if the parameter may have it.
+pub fn checked(name: &str, value: &str) -> Result<String> {
+    let known = KNOWN.iter().find(|(known, ..)| *known == name);
     let kind = match known {
         Some((.., kind)) => *kind,
-        None if lower.contains('.') => Kind::Text,
+        None if name.contains('.') => Kind::Text,
         None => return Err(unrecognized(name)),
     };
+    check(name, value)?;
+    let upper = value.to_uppercase();
+    Ok(match (name, kind) {
+        ("client_encoding", _) if upper != "SQL_ASCII" => "UTF8".to_owned(),
+        ("datestyle", _) => "ISO, MDY".to_owned(),
+        (_, Kind::Text) => value.to_owned(),
+        (_, Kind::Millis) => parse_millis(name, value)?,
+        (_, Kind::Isolation) => isolation(value)?.name().to_owned(),
+        (_, Kind::Flag) => flag(name, value)?.to_owned(),
+    })
+}
+
+/// Sets a parameter, for the transaction if `local`; `None` gives it what it was at the start.
+pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) -> Result<()> {
+    let lower = name.to_lowercase();
+    let known = KNOWN.iter().any(|(known, ..)| *known == lower) || lower.contains('.');
     let value = match value {
-        None => default(db, &lower).unwrap_or_default(),
-        Some(value) => match kind {
-            Kind::Text => value.to_owned(),
-            Kind::Millis => parse_millis(&lower, value)?,
-            Kind::Isolation => isolation(value)?.name().to_owned(),
-            Kind::Flag => flag(&lower, value)?.to_owned(),
-        },
+        _ if !known => return Err(unrecognized(name)),
+        None => {
+            let at_start = db.proc(pid).at_start.get(&lower).cloned();
+            at_start.or_else(|| default(db, &lower)).unwrap_or_default()
+        }
+        Some(value) => checked(&lower, value)?,
     };
     if lower == "transaction_isolation" {
         db.txn_mut(pid).isolation = isolation(&value)?;
         return Ok(());
     }
-    check(&lower, &value)?;
     if lower == "role" && value != "none" {
         check_role(db, pid, &value)?;
     }
@@ -200,6 +221,16 @@ pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) 
     let before = proc.parameters.insert(lower.clone(), value);
     if let Some(txn) = db.proc_mut(pid).txn.as_mut() {
         txn.undo.push(Undo::Parameter(lower, before, local));
+    }
+    Ok(())
+}
+
+/// Gives every parameter back what it was at the start, but for who the session acts as.
+pub fn reset_all(db: &mut Db, pid: Pid) -> Result<()> {
+    let names: Vec<String> = db.proc(pid).parameters.keys().cloned().collect();
+    let kept = ["role", "session_authorization"];
+    for name in names.iter().filter(|name| !kept.contains(&name.as_str())) {
+        set(db, pid, name, None, false)?;
     }
     Ok(())
 }

@@ -1,13 +1,66 @@
-//! What SQL's EXECUTE gives a prepared statement. Must never plan anything.
+//! What Bind and SQL's EXECUTE give a prepared statement. Must never run the statement itself.
 
-use sqlparser::ast::{Expr, Value};
+use bytes::Bytes;
+use sqlparser::ast::{Expr, Spanned as _, UnaryOperator, Value};
 
-use super::run::Prepared;
+use super::frame::format_of;
+use super::run::{Prepared, Runner};
+use crate::env::Env;
 use crate::world::postgres::error::{PgError, Result};
-use crate::world::postgres::types::{Datum, from_text};
+use crate::world::postgres::sql::{Context, can_cast, offset};
+use crate::world::postgres::types::{Datum, Ty, from_binary, from_text, utf8};
 
-/// The arguments of SQL's EXECUTE: constants.
-pub fn argument_values(name: &str, parameters: &[Expr], prepared: &Prepared) -> Result<Vec<Datum>> {
+pub fn no_format(format: i16) -> PgError {
+    PgError::new("22023", format!("unsupported format code: {format}"))
+}
+
+/// The values of a Bind message, in text or binary each.
+pub fn bound(
+    statement: &str,
+    types: &[Ty],
+    formats: &[i16],
+    values: &[Option<Bytes>],
+) -> Result<Vec<Datum>> {
+    let (given, wanted) = (values.len(), types.len());
+    if formats.len() > 1 && formats.len() != given {
+        let formats = formats.len();
+        let message =
+            format!("bind message has {formats} parameter formats but {given} parameters");
+        return Err(PgError::new("08P01", message));
+    }
+    if given != wanted {
+        let message = format!(
+            "bind message supplies {given} parameters, but prepared statement \"{statement}\" \
+             requires {wanted}"
+        );
+        return Err(PgError::new("08P01", message));
+    }
+    let value = |(at, (value, ty)): (usize, (&Option<Bytes>, &Ty))| match value {
+        None => Ok(Datum::Null),
+        Some(bytes) => match format_of(formats, at) {
+            0 => from_text(utf8(bytes)?, *ty, -1),
+            1 => from_binary(bytes, *ty).map_err(|error| match error.code() {
+                "22P03" => {
+                    let at = at + 1;
+                    let message = format!("incorrect binary data format in bind parameter {at}");
+                    PgError::new("22P03", message)
+                }
+                _ => error,
+            }),
+            other => Err(no_format(other)),
+        },
+    };
+    values.iter().zip(types).enumerate().map(value).collect()
+}
+
+/// The arguments of SQL's EXECUTE, brought to the types of the parameters.
+pub async fn argument_values<E: Env>(
+    runner: &Runner<E>,
+    name: &str,
+    parameters: &[Expr],
+    prepared: &Prepared,
+    text: &str,
+) -> Result<Vec<Datum>> {
     let (given, wanted) = (parameters.len(), prepared.params.len());
     if given != wanted {
         let message = format!("wrong number of parameters for prepared statement \"{name}\"");
@@ -15,20 +68,72 @@ pub fn argument_values(name: &str, parameters: &[Expr], prepared: &Prepared) -> 
         return Err(PgError::new("42601", message).detail(detail));
     }
     let mut values = Vec::with_capacity(parameters.len());
-    for (parameter, ty) in parameters.iter().zip(&prepared.params) {
-        let value = match parameter {
-            Expr::Value(value) => value.value.clone(),
-            other => {
-                let text = other.to_string();
-                values.push(from_text(&text, *ty, -1)?);
-                continue;
-            }
+    for (at, (parameter, ty)) in parameters.iter().zip(&prepared.params).enumerate() {
+        let place = offset(text, parameter.span().start);
+        let value = match literal(parameter, *ty) {
+            Some(value) => value.map_err(|error| error.at(place)),
+            None => computed(runner, parameter, at + 1, *ty, place).await,
         };
-        values.push(match value {
-            Value::Null => Datum::Null,
-            Value::SingleQuotedString(text) => from_text(&text, *ty, -1)?,
-            other => from_text(&other.to_string(), *ty, -1)?,
-        });
+        values.push(value?);
     }
     Ok(values)
+}
+
+/// What needs no analysis: strings, NULL, and whole numbers for parameters that are numbers.
+fn literal(parameter: &Expr, ty: Ty) -> Option<Result<Datum>> {
+    let number = |text: &str| {
+        let whole = text.bytes().all(|byte| byte.is_ascii_digit());
+        whole && ty.numeric_rank().is_some()
+    };
+    match parameter {
+        Expr::Value(value) => match &value.value {
+            Value::Null => Some(Ok(Datum::Null)),
+            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => {
+                Some(from_text(text, ty, -1))
+            }
+            Value::Number(text, _) if number(text) => Some(from_text(text, ty, -1)),
+            _ => None,
+        },
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match &**expr {
+            Expr::Value(value) => match &value.value {
+                Value::Number(text, _) if number(text) => {
+                    Some(from_text(&format!("-{text}"), ty, -1))
+                }
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The value of an expression, if it may be assigned to the parameter.
+async fn computed<E: Env>(
+    runner: &Runner<E>,
+    parameter: &Expr,
+    number: usize,
+    ty: Ty,
+    place: Option<usize>,
+) -> Result<Datum> {
+    // What stands first in the query stands at the parameter's place.
+    let found = query(runner, &format!("SELECT {parameter}"))
+        .map_err(|error| error.moved(|at| Some(at - "SELECT ".len() - 1 + place?)))?;
+    let own = found.columns.as_ref().and_then(|columns| columns.first()).map(|column| column.ty);
+    if let Some(own) = own.filter(|own| !can_cast(*own, ty, Context::Assignment)) {
+        let (own, ty) = (own.name(), ty.name());
+        let message = format!(
+            "parameter ${number} of type {own} cannot be coerced to the expected type {ty}"
+        );
+        let hint = "You will need to rewrite or cast the expression.";
+        return Err(PgError::new("42804", message).hint(hint).at(place));
+    }
+    let cast = query(runner, &format!("SELECT CAST(({parameter}) AS {})", ty.name()))?;
+    let answer = runner.execute(&cast, &[]).await?;
+    let value = answer.rows.first().and_then(|row| row.first()).cloned();
+    value.ok_or_else(|| PgError::new("XX000", "an expression has one value"))
+}
+
+fn query<E: Env>(runner: &Runner<E>, text: &str) -> Result<Prepared> {
+    let parsed = runner.store.with(|inner| inner.parse(text))?;
+    runner.prepare(&text.into(), 0, parsed.first().cloned(), Vec::new())
 }

@@ -84,8 +84,7 @@ impl Body {
         let end = end.ok_or_else(|| common::protocol("invalid string in message"))?;
         let bytes = self.0.split_to(end);
         self.0.advance(1);
-        String::from_utf8(bytes.to_vec())
-            .map_err(|_| PgError::new("22021", "invalid byte sequence for encoding \"UTF8\""))
+        String::from_utf8(bytes.to_vec()).map_err(|_| common::not_utf8(&bytes))
     }
 
     fn list<T>(&mut self, mut item: impl FnMut(&mut Body) -> Result<T>) -> Result<Vec<T>> {

@@ -31,6 +31,8 @@ pub struct Prepared {
     pub columns: Option<Arc<[OutColumn]>>,
     /// Who watches has heard of its script already.
     pub told: bool,
+    /// Of the catalogue that it was analysed by; `None` if it is not planned.
+    pub version: Option<u64>,
 }
 
 /// Where statements run.
@@ -132,6 +134,7 @@ impl<E: Env> Runner<E> {
             given,
             columns: None,
             told: false,
+            version: None,
         };
         let Some(statement) = prepared.statement.clone() else { return Ok(prepared) };
         if utility::is_utility(&statement) {
@@ -144,9 +147,28 @@ impl<E: Env> Runner<E> {
             let plan = planned(inner, self.pid, &prepared)?;
             prepared.params.clone_from(&plan.params);
             prepared.columns = plan.plan.columns().map(Into::into);
+            prepared.version = Some(plan.version);
             Ok(())
         })?;
         Ok(prepared)
+    }
+
+    /// Fails if the statement would no longer give what its client was told that it gives.
+    pub fn same_result(&self, prepared: &Prepared) -> Result<()> {
+        let Some(version) = prepared.version else { return Ok(()) };
+        if self.with(|inner| Ok(inner.db.catalog.version == version))? {
+            return Ok(());
+        }
+        let (text, statement) = (&prepared.text, prepared.statement.clone());
+        let again = self.prepare(text, prepared.at, statement, prepared.given.clone())?;
+        let shape = |columns: &Option<Arc<[OutColumn]>>| {
+            let columns = columns.iter().flat_map(|all| all.iter());
+            columns.map(|c| (c.name.clone(), c.ty, c.typmod)).collect::<Vec<_>>()
+        };
+        if shape(&again.columns) == shape(&prepared.columns) {
+            return Ok(());
+        }
+        Err(PgError::new("0A000", "cached plan must not change result type"))
     }
 
     fn refuse_failed(&self, inner: &Inner, statement: &Statement) -> Result<()> {

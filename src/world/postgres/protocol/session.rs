@@ -9,11 +9,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sqlparser::ast::Statement;
+use sqlparser::ast::{DiscardObject, Statement};
 
-use super::arguments::argument_values;
+use super::arguments::{argument_values, bound, no_format};
 use super::connection::Connection;
-use super::frame::{Front, Startup, decode, decode_startup, format_of};
+use super::frame::{Front, Startup, decode, decode_startup};
 use super::run::{Prepared, Runner};
 use super::transaction::is_boundary;
 use super::utility::Answer;
@@ -22,7 +22,7 @@ use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::setting;
 use crate::world::postgres::storage::Proc;
 use crate::world::postgres::store::{Registration, Store};
-use crate::world::postgres::types::{Datum, Row, Ty, from_binary, from_text};
+use crate::world::postgres::types::{Datum, Row, Ty};
 use crate::world::postgres::watch::Watch;
 
 struct Portal {
@@ -32,7 +32,6 @@ struct Portal {
     /// Rows not yet sent, once it has run.
     left: Option<std::vec::IntoIter<Row>>,
     answer: Answer,
-    sent: u64,
 }
 
 struct Session<E: Env> {
@@ -138,21 +137,27 @@ fn new_proc(
             proc.parameters.insert(name.to_owned(), value);
         }
     });
+    let mut given = Vec::new();
     proc.parameters.insert("session_authorization".to_owned(), proc.user.clone());
     for (name, value) in parameters {
         if !matches!(name.as_str(), "user" | "database" | "options" | "replication")
             && !name.starts_with("_pq_.")
         {
-            proc.parameters.insert(name.to_lowercase(), value.clone());
+            given.push((name.to_lowercase(), value.clone()));
         }
     }
     let options = find("options").unwrap_or_default();
     for word in options.split_whitespace() {
         let assignment = word.trim_start_matches("-c").trim_start_matches("--");
         if let Some((name, value)) = assignment.split_once('=') {
-            proc.parameters.insert(name.to_lowercase().replace('-', "_"), value.to_owned());
+            given.push((name.to_lowercase().replace('-', "_"), value.to_owned()));
         }
     }
+    for (name, value) in given {
+        let value = setting::checked(&name, &value).map_err(|error| error.severity("FATAL"))?;
+        proc.parameters.insert(name, value);
+    }
+    proc.at_start.clone_from(&proc.parameters);
     Ok(proc)
 }
 
@@ -384,6 +389,7 @@ impl<E: Env> Session<E> {
                 params: Vec::new(),
                 columns: None,
                 told,
+                version: None,
             };
             told = told || !is_boundary(statement);
             let answer = self.statement(&prepared, &[]).await?;
@@ -424,9 +430,10 @@ impl<E: Env> Session<E> {
             }
             Statement::Execute { name: Some(name), parameters, .. } => {
                 let name = crate::world::postgres::sql::object_name(name)?;
-                let prepared = self.prepared(&name)?;
-                let params = argument_values(&name, parameters, &prepared)?;
-                self.runner.execute(&prepared, &params).await
+                let (run, text) = (self.prepared(&name)?, &prepared.text);
+                self.runner.same_result(&run)?;
+                let params = argument_values(&self.runner, &name, parameters, &run, text).await?;
+                self.runner.execute(&run, &params).await
             }
             Statement::Deallocate { name, .. } => {
                 let name = crate::world::postgres::sql::ident(name);
@@ -437,6 +444,11 @@ impl<E: Env> Session<E> {
                 self.prepared(&name)?;
                 self.statements.remove(&name);
                 Ok(Answer::tag("DEALLOCATE"))
+            }
+            Statement::Discard { object_type: DiscardObject::ALL } => {
+                let answer = self.runner.execute(prepared, params).await?;
+                self.statements.clear();
+                Ok(answer)
             }
             _ => self.runner.execute(prepared, params).await,
         }
@@ -471,7 +483,9 @@ impl<E: Env> Session<E> {
         let mut prepared = self.runner.prepare(&text.into(), 0, statement, given)?;
         if let Some(Statement::Execute { name: Some(named), .. }) = prepared.statement.as_deref() {
             let named = crate::world::postgres::sql::object_name(named)?;
-            prepared.columns.clone_from(&self.prepared(&named)?.columns);
+            if let Some(found) = self.statements.get(&named) {
+                prepared.columns.clone_from(&found.columns);
+            }
         }
         self.statements.insert(name, Arc::new(prepared));
         self.connection.out.empty(b'1');
@@ -487,37 +501,20 @@ impl<E: Env> Session<E> {
         results: Vec<i16>,
     ) -> Result<()> {
         let prepared = self.prepared(statement)?;
-        if values.len() != prepared.params.len() {
-            let (given, wanted) = (values.len(), prepared.params.len());
-            return Err(PgError::new(
-                "08P01",
-                format!(
-                    "bind message supplies {given} parameters, but prepared statement \
-                     \"{statement}\" requires {wanted}"
-                ),
-            ));
+        let params = bound(statement, &prepared.params, formats, values)?;
+        if !portal.is_empty() && self.portals.contains_key(&portal) {
+            return Err(PgError::new("42P03", format!("cursor \"{portal}\" already exists")));
         }
-        let mut params = Vec::with_capacity(values.len());
-        for (at, (value, ty)) in values.iter().zip(&prepared.params).enumerate() {
-            params.push(match value {
-                None => Datum::Null,
-                Some(bytes) if format_of(formats, at) == 0 => {
-                    let text = std::str::from_utf8(bytes).map_err(|_| {
-                        PgError::new("22021", "invalid byte sequence for encoding \"UTF8\"")
-                    })?;
-                    from_text(text, *ty, -1)?
-                }
-                Some(bytes) => from_binary(bytes, *ty)?,
-            });
+        self.runner.same_result(&prepared)?;
+        let (columns, given) =
+            (prepared.columns.as_ref().map_or(0, |all| all.len()), results.len());
+        if given > 1 && given != columns {
+            let message =
+                format!("bind message has {given} result formats but query has {columns} columns");
+            return Err(PgError::new("08P01", message));
         }
-        let portal_state = Portal {
-            prepared,
-            params,
-            formats: results,
-            left: None,
-            answer: Answer::default(),
-            sent: 0,
-        };
+        let portal_state =
+            Portal { prepared, params, formats: results, left: None, answer: Answer::default() };
         self.portals.insert(portal, portal_state);
         self.connection.out.empty(b'2');
         Ok(())
@@ -530,10 +527,12 @@ impl<E: Env> Session<E> {
         } else {
             (self.prepared(name)?, Vec::new())
         };
-        let out = &mut self.connection.out;
         if !portal {
-            out.parameter_description(prepared.params.iter().map(|ty| ty.oid()));
+            let types = prepared.params.iter().map(|ty| ty.oid());
+            self.connection.out.parameter_description(types);
+            self.runner.same_result(&prepared)?;
         }
+        let out = &mut self.connection.out;
         match &prepared.columns {
             Some(columns) => out.row_description(columns, &formats),
             None => out.empty(b'n'),
@@ -557,20 +556,29 @@ impl<E: Env> Session<E> {
         let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
         let out = &mut self.connection.out;
         let rows = portal.left.as_mut().expect("just run");
+        let mut tag = portal.answer.tag.clone();
         if let Some(columns) = &portal.answer.columns {
-            let mut left = if max == 0 { u32::MAX } else { max };
-            while left > 0 {
-                let Some(row) = rows.next() else { break };
+            if let Some(format) = portal.formats.iter().find(|format| !(0..=1).contains(*format)) {
+                return Err(no_format(*format));
+            }
+            let limit =
+                if max == 0 { usize::MAX } else { usize::try_from(max).unwrap_or(usize::MAX) };
+            let mut sent = 0;
+            for row in rows.by_ref().take(limit) {
                 out.data_row(&row, columns, &portal.formats);
-                portal.sent += 1;
-                left -= 1;
+                sent += 1;
+            }
+            // As many as asked for: whether there are more shows only the next time.
+            if sent == limit {
+                out.empty(b's');
+                return Ok(());
+            }
+            // The tag counts what this message brought.
+            if let Some((words, _)) = tag.rsplit_once(' ').filter(|(_, n)| n.parse::<u64>().is_ok())
+            {
+                tag = format!("{words} {sent}");
             }
         }
-        if max > 0 && rows.len() > 0 {
-            out.empty(b's');
-            return Ok(());
-        }
-        let tag = portal.answer.tag.clone();
         self.speak();
         self.connection.out.command_complete(&tag);
         Ok(())

@@ -160,7 +160,10 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
         }
         Statement::Reset(reset) => {
             match &reset.reset {
-                ast::Reset::ALL | ast::Reset::SessionAuthorization => {}
+                ast::Reset::ALL => setting::reset_all(cx.db, cx.pid)?,
+                ast::Reset::SessionAuthorization => {
+                    setting::set(cx.db, cx.pid, "role", None, false)?;
+                }
                 ast::Reset::ConfigurationParameter(name) => {
                     setting::set(cx.db, cx.pid, &name.to_string(), None, false)?;
                 }
@@ -197,7 +200,10 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
         }
         Statement::Analyze(_) => Ok(Answer::tag("ANALYZE")),
         Statement::Vacuum(_) => Ok(Answer::tag("VACUUM")),
-        Statement::Discard { .. } => Ok(Answer::tag("DISCARD ALL")),
+        Statement::Discard { object_type } => {
+            discard(cx, *object_type)?;
+            Ok(Answer::tag(format!("DISCARD {object_type}")))
+        }
         Statement::Comment { .. } => Ok(Answer::tag("COMMENT")),
         other => {
             let text = other.to_string();
@@ -207,27 +213,61 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
     }
 }
 
+/// Forgets what the session has gathered. Prepared statements are the session's to forget.
+fn discard(cx: &mut Cx<'_>, what: ast::DiscardObject) -> Result<()> {
+    let all = what == ast::DiscardObject::ALL;
+    if all && cx.db.txn(cx.pid).block {
+        let message = "DISCARD ALL cannot run inside a transaction block";
+        return Err(PgError::new("25001", message));
+    }
+    if all {
+        setting::set(cx.db, cx.pid, "role", None, false)?;
+        setting::reset_all(cx.db, cx.pid)?;
+        cx.db.unlock_advisory(cx.pid);
+        cx.db.proc_mut(cx.pid).channels.clear();
+    }
+    if all || what == ast::DiscardObject::SEQUENCES {
+        let proc = cx.db.proc_mut(cx.pid);
+        (proc.currvals, proc.last_sequence) = Default::default();
+    }
+    Ok(())
+}
+
 fn set_parameter(cx: &mut Cx<'_>, set: &ast::Set) -> Result<()> {
     match set {
         ast::Set::SingleAssignment { scope, variable, values, .. } => {
             let local = *scope == Some(ast::ContextModifier::Local);
-            let texts: Vec<String> = values.iter().map(value_text).collect();
+            if local && !cx.db.txn(cx.pid).block {
+                let message = "SET LOCAL can only be used in transaction blocks";
+                transaction::warn(cx.db, cx.pid, "25P01", message);
+            }
+            let name = variable.to_string();
+            let texts = values.iter().map(value_text);
+            let texts: Vec<String> = match name.to_lowercase().as_str() {
+                "search_path" => texts.map(quoted).collect(),
+                _ => texts.collect(),
+            };
             let value = texts.join(", ");
             let default = matches!(values.as_slice(), [ast::Expr::Identifier(word)]
                 if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("default"));
             let value = (!default).then_some(value.as_str());
-            setting::set(cx.db, cx.pid, &variable.to_string(), value, local)
+            setting::set(cx.db, cx.pid, &name, value, local)
         }
         ast::Set::SetTimeZone { local, value } => {
             setting::set(cx.db, cx.pid, "timezone", Some(&value_text(value)), *local)
         }
         ast::Set::SetTransaction { modes, session: true, .. } => {
             for mode in modes {
-                if let ast::TransactionMode::IsolationLevel(level) = mode {
-                    let name = transaction::isolation(*level)?.name();
-                    let parameter = "default_transaction_isolation";
-                    setting::set(cx.db, cx.pid, parameter, Some(name), false)?;
-                }
+                let (parameter, value) = match mode {
+                    ast::TransactionMode::IsolationLevel(level) => {
+                        ("default_transaction_isolation", transaction::isolation(*level)?.name())
+                    }
+                    ast::TransactionMode::AccessMode(mode) => {
+                        let read_only = *mode == ast::TransactionAccessMode::ReadOnly;
+                        ("default_transaction_read_only", if read_only { "on" } else { "off" })
+                    }
+                };
+                setting::set(cx.db, cx.pid, parameter, Some(value), false)?;
             }
             Ok(())
         }
@@ -251,6 +291,13 @@ fn set_parameter(cx: &mut Cx<'_>, set: &ast::Set) -> Result<()> {
         }
         other => Err(PgError::unsupported(format_args!("{other}"))),
     }
+}
+
+/// A name as PostgreSQL writes it: quoted if it must be.
+fn quoted(name: String) -> String {
+    let small = |c: char| c.is_ascii_lowercase() || c == '_';
+    let plain = name.starts_with(small) && name.chars().all(|c| small(c) || c.is_ascii_digit());
+    if plain { name } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
 fn value_text(expr: &ast::Expr) -> String {

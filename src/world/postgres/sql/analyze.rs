@@ -58,6 +58,10 @@ pub struct Analyzer<'a> {
     pub text: &'a str,
     /// Types of `$1`…; unknown until something fixes them.
     pub params: RefCell<Vec<Ty>>,
+    /// Parameters that are texts only because nothing has said otherwise.
+    pub settled: RefCell<Vec<usize>>,
+    /// Parameters of which a place took no type, and where it is.
+    pub open: RefCell<Vec<(usize, Option<usize>)>>,
     pub slots: Cell<usize>,
     pub caches: Cell<usize>,
     pub ctes: RefCell<Vec<CteScope>>,
@@ -76,6 +80,8 @@ impl<'a> Analyzer<'a> {
             pid,
             text,
             params: params.to_vec().into(),
+            settled: Vec::new().into(),
+            open: Vec::new().into(),
             slots: 0.into(),
             caches: 0.into(),
             ctes: Vec::new().into(),
@@ -198,6 +204,9 @@ impl Analyzer<'_> {
     pub fn settle(&self, typed: Typed) -> Result<Typed> {
         if typed.ty == Ty::UNKNOWN {
             let place = typed.place;
+            if let Expr::Param(at) = typed.expr {
+                self.settled.borrow_mut().push(at);
+            }
             let expr = self.coerce(typed, Ty::TEXT, -1, Context::Implicit)?;
             return Ok(Typed { place, ..Typed::new(expr, Ty::TEXT) });
         }
@@ -235,6 +244,13 @@ impl Analyzer<'_> {
         self.placed(Some(span.start))
     }
 
+    /// Where the operator stands that comes before this operand.
+    pub fn operator(&self, name: &str, right: Span) -> Option<usize> {
+        let before: String = self.text.chars().take(self.position(right)? - 1).collect();
+        let at = before.rfind(name)?;
+        Some(before[..at].chars().count() + 1)
+    }
+
     /// The same, of a place that may not be known.
     pub fn placed(&self, place: Option<Location>) -> Option<usize> {
         super::parse::offset(self.text, place?)
@@ -256,6 +272,15 @@ pub fn common_type(types: &[Ty]) -> std::result::Result<Ty, (Ty, Ty)> {
     Ok(if common == Ty::UNKNOWN { Ty::TEXT } else { common })
 }
 
+/// The type that two sides are compared in; `None` without an operator. Of those that take a
+/// float4 and another number, that of float8 is preferred.
+pub fn compared_type(left: Ty, right: Ty) -> Option<Ty> {
+    let ty = common_type(&[left, right]).ok().filter(|ty| *ty != Ty::JSON)?;
+    let other = |own: &Ty| *own != Ty::FLOAT4 && *own != Ty::UNKNOWN;
+    let mixed = ty == Ty::FLOAT4 && [left, right].iter().any(other);
+    Some(if mixed { Ty::FLOAT8 } else { ty })
+}
+
 /// Whether a conversion exists and the context allows it.
 pub fn can_cast(from: Ty, to: Ty, context: Context) -> bool {
     use Context::{Assignment, Explicit, Implicit};
@@ -273,9 +298,9 @@ pub fn can_cast(from: Ty, to: Ty, context: Context) -> bool {
     let (ranks, texts) =
         ((from.numeric_rank(), to.numeric_rank()), (text_like(from), text_like(to)));
     let least = match (from.base, to.base) {
-        (Base::Int2 | Base::Int4 | Base::Int8, Base::Oid | Base::Regclass)
-        | (Base::Oid, Base::Int8 | Base::Regclass)
-        | (Base::Regclass, Base::Oid)
+        (Base::Int2 | Base::Int4 | Base::Int8, Base::Oid | Base::Regclass | Base::Regtype)
+        | (Base::Oid, Base::Int8 | Base::Regclass | Base::Regtype)
+        | (Base::Regclass | Base::Regtype, Base::Oid)
         | (Base::Text | Base::Varchar, Base::Regclass)
         | (Base::Date, Base::Timestamp | Base::Timestamptz)
         | (Base::Timestamp, Base::Timestamptz)

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{self, BinaryOperator, UnaryOperator, Value};
+use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 
-use super::analyze::{Analyzer, Context, Typed, common_type};
+use super::analyze::{Analyzer, Context, Typed, common_type, compared_type};
 use super::names::{data_type, ident};
 use super::plan::{CompareOp, Expr, SubKind};
 use super::scope::Scope;
@@ -56,7 +56,12 @@ impl Analyzer<'_> {
                 data_type: ty,
                 ..
             } => {
-                let (ty, typmod) = data_type(ty)?;
+                let place = match ty {
+                    ast::DataType::Custom(name, _) => Some(name.span()),
+                    _ => None,
+                };
+                let (ty, typmod) = data_type(ty)
+                    .map_err(|error| error.at(place.and_then(|place| self.position(place))))?;
                 let inner = self.expr(expr, scope)?;
                 let expr = self.coerce(inner, ty, typmod, Context::Explicit)?;
                 Ok(Typed { typmod, ..Typed::new(expr, ty) })
@@ -92,8 +97,11 @@ impl Analyzer<'_> {
             Ok(negate(Typed::new(Expr::Is(boxed(condition), value), Ty::BOOL), negated))
         };
         let null = |inner: &ast::Expr, negated: bool| {
-            let inner = self.settle(self.expr(inner, scope)?)?.expr;
-            Ok(negate(Typed::new(Expr::IsNull(boxed(inner)), Ty::BOOL), negated))
+            let typed = self.expr(inner, scope)?;
+            if let (Ty::UNKNOWN, Expr::Param(at)) = (typed.ty, &typed.expr) {
+                self.open.borrow_mut().push((*at, self.position(inner.span())));
+            }
+            Ok(negate(Typed::new(Expr::IsNull(boxed(typed.expr)), Ty::BOOL), negated))
         };
         match parsed {
             ast::Expr::IsTrue(inner) => is(inner, true, false),
@@ -107,11 +115,7 @@ impl Analyzer<'_> {
             ast::Expr::InList { expr, list, negated } => {
                 let mut any = Vec::with_capacity(list.len());
                 for item in list {
-                    any.push(self.compare(
-                        CompareOp::Eq,
-                        self.expr(expr, scope)?,
-                        self.expr(item, scope)?,
-                    )?);
+                    any.push(self.compare_parsed(CompareOp::Eq, expr, item, scope)?);
                 }
                 Ok(negate(Typed::new(Expr::Or(any), Ty::BOOL), *negated))
             }
@@ -303,19 +307,23 @@ impl Analyzer<'_> {
         right: &ast::Expr,
         scope: &Scope<'_>,
     ) -> Result<Typed> {
-        let (left, right) = match (left, right) {
-            // Long AND chains come nested to the left.
-            _ if matches!(op, BinaryOperator::And | BinaryOperator::Or) => {
-                let name = if *op == BinaryOperator::And { "AND" } else { "OR" };
-                let left = self.condition(self.expr(left, scope)?, name)?;
-                let right = self.condition(self.expr(right, scope)?, name)?;
-                return Ok(Typed::new(junction(*op == BinaryOperator::And, left, right), Ty::BOOL));
-            }
-            (left, right) => (self.expr(left, scope)?, self.expr(right, scope)?),
-        };
-        if let Some(op) = compare_op(op) {
-            return Ok(Typed::new(self.compare(op, left, right)?, Ty::BOOL));
+        let place = |name: &str| self.operator(name, right.span());
+        // Long AND chains come nested to the left.
+        if matches!(op, BinaryOperator::And | BinaryOperator::Or) {
+            let name = if *op == BinaryOperator::And { "AND" } else { "OR" };
+            let left = self.condition(self.expr(left, scope)?, name)?;
+            let right = self.condition(self.expr(right, scope)?, name)?;
+            return Ok(Typed::new(junction(*op == BinaryOperator::And, left, right), Ty::BOOL));
         }
+        if let Some(op) = compare_op(op) {
+            let compared = self.compare_parsed(op, left, right, scope);
+            return match compared {
+                Ok(expr) => Ok(Typed::new(expr, Ty::BOOL)),
+                Err(error) if error.code() == "42883" => Err(error.at(place(op.symbol()))),
+                Err(error) => Err(error),
+            };
+        }
+        let (left, right) = (self.expr(left, scope)?, self.expr(right, scope)?);
         let name = match op {
             BinaryOperator::PGExp => "^".to_owned(),
             BinaryOperator::PGCustomBinaryOperator(parts) => {
@@ -324,7 +332,30 @@ impl Analyzer<'_> {
             BinaryOperator::PGLikeMatch => "~~".to_owned(),
             other => other.to_string(),
         };
-        self.call(&name, vec![left, right])
+        self.call(&name, vec![left, right]).map_err(|error| match error.code() {
+            "42883" => error.at(place(&name)),
+            _ => error,
+        })
+    }
+
+    /// Rows are compared part by part: each part has types of its own.
+    fn compare_parsed(
+        &self,
+        op: CompareOp,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        scope: &Scope<'_>,
+    ) -> Result<Expr> {
+        match (left, right) {
+            (ast::Expr::Tuple(a), ast::Expr::Tuple(b))
+                if a.len() == b.len() && op == CompareOp::Eq =>
+            {
+                let pairs = a.iter().zip(b);
+                let parts = pairs.map(|(a, b)| self.compare_parsed(op, a, b, scope));
+                Ok(Expr::And(parts.collect::<Result<_>>()?))
+            }
+            _ => self.compare(op, self.expr(left, scope)?, self.expr(right, scope)?),
+        }
     }
 
     pub fn compare(&self, op: CompareOp, left: Typed, right: Typed) -> Result<Expr> {
@@ -337,22 +368,14 @@ impl Analyzer<'_> {
             };
             return Ok(Expr::And(a.iter().zip(b).map(pair).collect::<Result<_>>()?));
         }
-        let symbol = match op {
-            CompareOp::Eq => "=",
-            CompareOp::NotEq => "<>",
-            CompareOp::Lt => "<",
-            CompareOp::LtEq => "<=",
-            CompareOp::Gt => ">",
-            CompareOp::GtEq => ">=",
-        };
-        let ty = common_type(&[left.ty, right.ty]).ok().filter(|ty| *ty != Ty::JSON).ok_or_else(
-            || {
-                let signature = format!("{} {symbol} {}", left.ty.name(), right.ty.name());
-                common::no_operator(&signature)
-            },
-        )?;
+        let symbol = op.symbol();
+        let ty = compared_type(left.ty, right.ty).ok_or_else(|| {
+            common::no_operator(&format!("{} {symbol} {}", left.ty.name(), right.ty.name()))
+        })?;
         // All integers have one form: no conversion is needed to compare them.
         let side = |typed: Typed| {
+            // varchar has no operators: those of text take it, and what has no type is a text.
+            let ty = if typed.ty == Ty::UNKNOWN && ty == Ty::VARCHAR { Ty::TEXT } else { ty };
             if ty.is_integer() && typed.ty.is_integer() {
                 return Ok(typed.expr);
             }
@@ -444,14 +467,19 @@ impl Analyzer<'_> {
         let op = compare_op(op)
             .ok_or_else(|| PgError::unsupported(format_args!("{op} with ANY or ALL")))?;
         let right = if let ast::Expr::Nested(inner) = right { inner } else { right };
+        let span = right.span();
         if let ast::Expr::Subquery(query) = right {
             return self.in_query(left, query, op, all, scope);
         }
         let (left, right) = (self.expr(left, scope)?, self.expr(right, scope)?);
         let element = if right.ty.array { right.ty.element() } else { left.ty };
-        let ty = common_type(&[left.ty, element])
-            .map_err(|(a, b)| common::no_operator(&format!("{} = {}", a.name(), b.name())))?;
-        let array = Ty { array: true, ..ty };
+        let ty = compared_type(left.ty, element);
+        let ty = ty.ok_or_else(|| {
+            let signature = format!("{} {} {}", left.ty.name(), op.symbol(), element.name());
+            common::no_operator(&signature).at(self.operator(op.symbol(), span))
+        })?;
+        let open = right.ty == Ty::UNKNOWN && ty == Ty::VARCHAR;
+        let array = Ty { array: true, ..if open { Ty::TEXT } else { ty } };
         let left = self.coerce(left, ty, -1, Context::Implicit)?;
         if right.ty != Ty::UNKNOWN && !right.ty.array {
             return Err(PgError::new("42809", "op ANY/ALL (array) requires array on right side"));

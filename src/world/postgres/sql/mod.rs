@@ -14,10 +14,10 @@ mod scope;
 mod security;
 mod statement;
 
-pub use analyze::{Analyzer, Context, Typed};
+pub use analyze::{Analyzer, Context, Typed, can_cast};
 pub use functions::{Builtin, Function};
 pub use names::{data_type, ident, is_serial, object_name};
-pub use parse::{Parsed, Parses, parse};
+pub use parse::{Parsed, Parses, offset, parse};
 pub use plan::{
     Aggregate, Body, CompareOp, Conflict, Cte, Delete, Expr, From, Insert, JoinKind, Lookup,
     OutColumn, Plan, Policy, Query, Relation, RowCheck, Scan, Select, SetOp, SortKey, Source,

@@ -123,7 +123,6 @@ const ABSENT: &[&str] = &[
     "point",
     "polygon",
     "regproc",
-    "regtype",
     "time with time zone",
     "timetz",
     "tsquery",
@@ -155,6 +154,7 @@ fn custom(name: &ObjectName, modifiers: &[String]) -> Result<(Ty, i32)> {
         "smallserial" => Base::Int2,
         "void" => Base::Void,
         "regclass" => Base::Regclass,
+        "regtype" => Base::Regtype,
         _ => return Err(no_type(&name)),
     };
     if modifiers.len() > 1 {

@@ -198,20 +198,16 @@ pub fn output_name(expr: &ast::Expr) -> String {
         ast::Expr::Function(function) => {
             object_name(&function.name).unwrap_or_else(|_| "?column?".to_owned())
         }
-        ast::Expr::Cast { expr, data_type, .. } => match output_name(expr).as_str() {
-            "?column?" => super::data_type(data_type)
-                .map(|(ty, _)| internal_name(ty).to_owned())
-                .unwrap_or_default(),
-            name => name.to_owned(),
-        },
+        ast::Expr::Cast { expr, .. } if !is_weak(expr) => output_name(expr),
+        ast::Expr::Cast { data_type, .. } => super::data_type(data_type)
+            .map(|(ty, _)| internal_name(ty).to_owned())
+            .unwrap_or_default(),
         ast::Expr::TypedString(typed) => super::data_type(&typed.data_type)
             .map(|(ty, _)| internal_name(ty).to_owned())
             .unwrap_or_default(),
         ast::Expr::Nested(inner) => output_name(inner),
-        ast::Expr::Case { else_result, .. } => match else_result.as_deref().map(output_name) {
-            Some(name) if name != "?column?" => name,
-            _ => "case".to_owned(),
-        },
+        ast::Expr::Case { else_result: Some(other), .. } if !is_weak(other) => output_name(other),
+        ast::Expr::Case { .. } => "case".to_owned(),
         ast::Expr::Exists { .. } => "exists".to_owned(),
         ast::Expr::Array(_) => "array".to_owned(),
         ast::Expr::Tuple(_) => "row".to_owned(),
@@ -234,6 +230,17 @@ pub fn output_name(expr: &ast::Expr) -> String {
             _ => "?column?".to_owned(),
         },
         _ => "?column?".to_owned(),
+    }
+}
+
+/// Whether a name that an expression has gives way to that of a cast around it.
+fn is_weak(expr: &ast::Expr) -> bool {
+    match expr {
+        ast::Expr::Nested(inner) => is_weak(inner),
+        ast::Expr::Cast { expr, .. } => is_weak(expr),
+        ast::Expr::TypedString(_) | ast::Expr::Interval(_) => true,
+        ast::Expr::Case { else_result, .. } => else_result.as_deref().is_none_or(is_weak),
+        other => output_name(other) == "?column?",
     }
 }
 
@@ -261,6 +268,7 @@ fn internal_name(ty: Ty) -> &'static str {
         Base::Date => "date",
         Base::Interval => "interval",
         Base::Regclass => "regclass",
+        Base::Regtype => "regtype",
         Base::Oid => "oid",
         Base::Name => "name",
         Base::Void | Base::Unknown | Base::Record | Base::Any => "?column?",

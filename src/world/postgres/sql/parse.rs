@@ -169,13 +169,34 @@ fn rewrite_target(rest: &[TokenWithSpan]) -> Option<(TokenWithSpan, usize)> {
     Some((marker(&query, target[0].span), end))
 }
 
+/// `[NOT] DEFERRABLE` of a transaction, which sqlparser does not know, means something only when
+/// the transaction is SERIALIZABLE.
+fn undeferrable(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let (mut out, mut begins) = (Vec::<TokenWithSpan>::with_capacity(tokens.len()), None);
+    for token in tokens {
+        let found = word(&token.token);
+        if token.token == Token::SemiColon {
+            begins = None;
+        } else if begins.is_none() {
+            begins = Some(matches!(found, Some(Keyword::BEGIN | Keyword::START)));
+        }
+        if begins != Some(true) || found != Some(Keyword::DEFERRABLE) {
+            out.push(token);
+            continue;
+        }
+        out.pop_if(|last| word(&last.token) == Some(Keyword::NOT));
+        out.pop_if(|last| last.token == Token::Comma);
+    }
+    out
+}
+
 /// `FOR NO KEY UPDATE` and `FOR KEY SHARE` become `FOR UPDATE OF marker`, and lists after OF
 /// become dotted names, which is how far sqlparser's lock clause goes; so does what a conflict
 /// target has beside columns.
 fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let tokens: Vec<TokenWithSpan> =
         tokens.into_iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect();
-    let tokens = ordered(tokens);
+    let tokens = ordered(undeferrable(tokens));
     let mut out = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while at < tokens.len() {

@@ -125,7 +125,7 @@ impl Analyzer<'_> {
         Ok(Some(Cte { slot, plan: Arc::new(Plan::Query(Arc::new(base))), recursive }))
     }
 
-    /// Literals in a select list take the type that is wanted of their column.
+    /// Literals and parameters in a select list take the type that is wanted of their column.
     pub fn retype(&self, query: &mut Query, wanted: &[Ty]) -> Result<()> {
         let Body::Select(select) = &mut query.body else { return Ok(()) };
         if select.grouped || query.sort_output {
@@ -135,7 +135,16 @@ impl Analyzer<'_> {
             select.project.iter_mut().zip(&mut query.columns).zip(wanted.iter().copied())
         {
             let literal = matches!(expr, Expr::Const(Datum::Text(_) | Datum::Null));
-            if literal && column.ty == Ty::TEXT && ty != Ty::TEXT {
+            if column.ty != Ty::TEXT || ty == Ty::TEXT {
+                continue;
+            }
+            if let Expr::Param(at) = expr
+                && self.settled.borrow().contains(at)
+            {
+                self.params.borrow_mut()[*at] = ty;
+                column.ty = ty;
+            }
+            if literal {
                 let typed = Typed::new(expr.clone(), Ty::UNKNOWN);
                 *expr = self.coerce(typed, ty, -1, Context::Implicit)?;
                 column.ty = ty;

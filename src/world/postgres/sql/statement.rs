@@ -47,6 +47,12 @@ pub fn plan_statement(
     let analyzer = Analyzer::new(db, pid, text, params);
     let plan = analyzer.statement(statement)?;
     let params = analyzer.params.into_inner();
+    for (at, place) in analyzer.open.into_inner() {
+        if params[at] != Ty::UNKNOWN {
+            let message = format!("could not determine data type of parameter ${}", at + 1);
+            return Err(PgError::new("42P08", message).at(place));
+        }
+    }
     if let Some(at) = params.iter().position(|ty| *ty == Ty::UNKNOWN) {
         let message = format!("could not determine data type of parameter ${}", at + 1);
         return Err(PgError::new("42P18", message));

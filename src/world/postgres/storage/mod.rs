@@ -240,6 +240,15 @@ impl Db {
         }
     }
 
+    /// Gives back the advisory locks that the session holds for itself.
+    pub fn unlock_advisory(&mut self, pid: Pid) {
+        let mut woken = Vec::new();
+        self.locks.release_where(pid, &mut woken, |owner, tag| {
+            owner == Owner::Session && matches!(tag, Tag::Advisory(..))
+        });
+        self.wake(woken);
+    }
+
     /// Tells sessions that they have been served.
     pub fn wake(&mut self, woken: Vec<Woken>) {
         for (pid, tag, mode) in woken {

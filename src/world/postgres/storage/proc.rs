@@ -30,6 +30,8 @@ pub struct Proc {
     pub watch: Watch,
     /// Session parameters by lower-case name.
     pub parameters: BTreeMap<String, String>,
+    /// What they were when the session began: RESET brings it back.
+    pub at_start: BTreeMap<String, String>,
     /// Changes with every parameter that is set or restored.
     pub parameters_version: u64,
     /// To be sent with the next answer.

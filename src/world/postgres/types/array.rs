@@ -42,7 +42,12 @@ impl Array {
         let trimmed = text.trim();
         let inner =
             trimmed.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or_else(|| {
-                malformed().detail("Array value must start with \"{\" or dimension information.")
+                let detail = if trimmed.starts_with('{') {
+                    "Unexpected end of input."
+                } else {
+                    "Array value must start with \"{\" or dimension information."
+                };
+                malformed().detail(detail)
             })?;
         if inner.contains('{') && !inner.contains('"') {
             return Err(PgError::unsupported("an array of more than one dimension"));

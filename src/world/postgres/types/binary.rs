@@ -5,23 +5,23 @@ use std::sync::Arc;
 use bytes::{BufMut as _, BytesMut};
 
 use super::{Array, Base, Datum, Interval, Json, Numeric, Ty, to_text};
-use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::error::{PgError, Result, common};
 
 fn bad(ty: Ty) -> PgError {
     PgError::new("22P03", format!("incorrect binary data format for type {}", ty.name()))
 }
 
-fn fixed<const N: usize>(bytes: &[u8], ty: Ty) -> Result<[u8; N]> {
-    bytes.try_into().map_err(|_| bad(ty))
+fn short() -> PgError {
+    PgError::new("08P01", "insufficient data left in message")
 }
 
-fn utf8(bytes: &[u8]) -> Result<&str> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| PgError::new("22021", "invalid byte sequence for encoding \"UTF8\""))?;
-    if text.contains('\0') {
-        return Err(PgError::new("22021", "invalid byte sequence for encoding \"UTF8\": 0x00"));
-    }
-    Ok(text)
+fn fixed<const N: usize>(bytes: &[u8], ty: Ty) -> Result<[u8; N]> {
+    bytes.try_into().map_err(|_| if bytes.len() < N { short() } else { bad(ty) })
+}
+
+pub fn utf8(bytes: &[u8]) -> Result<&str> {
+    let text = std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
+    text.ok_or_else(|| common::not_utf8(bytes))
 }
 
 pub fn from_binary(bytes: &[u8], ty: Ty) -> Result<Datum> {
@@ -33,7 +33,9 @@ pub fn from_binary(bytes: &[u8], ty: Ty) -> Result<Datum> {
         Base::Int2 => Datum::Int(i64::from(i16::from_be_bytes(fixed(bytes, ty)?))),
         Base::Int4 => Datum::Int(i64::from(i32::from_be_bytes(fixed(bytes, ty)?))),
         Base::Int8 => Datum::Int(i64::from_be_bytes(fixed(bytes, ty)?)),
-        Base::Oid | Base::Regclass => Datum::Int(i64::from(u32::from_be_bytes(fixed(bytes, ty)?))),
+        Base::Oid | Base::Regclass | Base::Regtype => {
+            Datum::Int(i64::from(u32::from_be_bytes(fixed(bytes, ty)?)))
+        }
         Base::Float4 => Datum::Float(f64::from(f32::from_be_bytes(fixed(bytes, ty)?))),
         Base::Float8 => Datum::Float(f64::from_be_bytes(fixed(bytes, ty)?)),
         Base::Text | Base::Varchar | Base::Bpchar | Base::Name | Base::Unknown => {
@@ -45,7 +47,11 @@ pub fn from_binary(bytes: &[u8], ty: Ty) -> Result<Datum> {
         }
         Base::Jsonb => match bytes.split_first() {
             Some((1, text)) => Datum::Json(Arc::new(Json::parse(utf8(text)?)?)),
-            _ => return Err(PgError::new("XX000", "unsupported jsonb version number")),
+            Some((version, _)) => {
+                let message = format!("unsupported jsonb version number {version}");
+                return Err(PgError::new("XX000", message));
+            }
+            None => return Err(short()),
         },
         Base::Bytea => Datum::Bytes(bytes.into()),
         Base::Uuid => Datum::Uuid(fixed(bytes, ty)?),
@@ -54,7 +60,12 @@ pub fn from_binary(bytes: &[u8], ty: Ty) -> Result<Datum> {
             Datum::Micros(i64::from_be_bytes(fixed(bytes, ty)?))
         }
         Base::Interval => interval_from(bytes, ty)?,
-        Base::Numeric => Datum::Numeric(numeric_from(bytes).ok_or_else(|| bad(ty))?),
+        Base::Numeric => {
+            if let Some(0xc000 | 0xd000 | 0xf000) = numeric_sign(bytes) {
+                return Err(PgError::unsupported("NaN or infinity of numeric"));
+            }
+            Datum::Numeric(numeric_from(bytes).ok_or_else(|| bad(ty))?)
+        }
         Base::Void | Base::Record | Base::Any => return Err(bad(ty)),
     })
 }
@@ -89,8 +100,18 @@ impl Cursor<'_> {
 
 fn array_from(bytes: &[u8], ty: Ty) -> Result<Datum> {
     let mut cursor = Cursor(bytes);
-    let mut next = || cursor.i32().ok_or_else(|| bad(ty));
-    let (dimensions, _has_nulls, _element) = (next()?, next()?, next()?);
+    let mut next = || cursor.i32().ok_or_else(short);
+    let (dimensions, _has_nulls, element) = (next()?, next()?, next()?.cast_unsigned());
+    let wanted = ty.element();
+    if element != wanted.oid() {
+        let own = Ty::from_oid(element).map_or("???".to_owned(), Ty::name);
+        let (name, oid) = (wanted.name(), wanted.oid());
+        let message = format!(
+            "binary data has array element type {element} ({own}) \
+             instead of expected {oid} ({name})"
+        );
+        return Err(PgError::new("42804", message));
+    }
     if dimensions == 0 {
         return Ok(Datum::Array(Arc::new(Array::default())));
     }
@@ -100,20 +121,24 @@ fn array_from(bytes: &[u8], ty: Ty) -> Result<Datum> {
     let (length, _lower) = (next()?, next()?);
     let mut items = Vec::new();
     for _ in 0..length {
-        let size = cursor.i32().ok_or_else(|| bad(ty))?;
+        let size = cursor.i32().ok_or_else(short)?;
         if size < 0 {
             items.push(Datum::Null);
             continue;
         }
         let size = usize::try_from(size).map_err(|_| bad(ty))?;
         if size > cursor.0.len() {
-            return Err(bad(ty));
+            return Err(short());
         }
         let (item, rest) = cursor.0.split_at(size);
         items.push(from_binary(item, ty.element())?);
         cursor.0 = rest;
     }
     Ok(Datum::Array(Arc::new(Array { items })))
+}
+
+fn numeric_sign(bytes: &[u8]) -> Option<u16> {
+    bytes.get(4..6).map(|sign| u16::from_be_bytes([sign[0], sign[1]]))
 }
 
 fn numeric_from(bytes: &[u8]) -> Option<Numeric> {

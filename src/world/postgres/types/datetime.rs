@@ -198,7 +198,23 @@ pub fn clock_text(micros: i64) -> String {
     out
 }
 
+/// The same moment as a timestamp.
+pub fn date_micros(days: i32) -> Result<i64> {
+    match days {
+        i32::MAX => Ok(i64::MAX),
+        i32::MIN => Ok(i64::MIN),
+        days => i64::from(days)
+            .checked_mul(MICROS_PER_DAY)
+            .ok_or_else(|| PgError::new("22008", "date out of range for timestamp")),
+    }
+}
+
 pub fn date_text(days: i32) -> String {
+    match days {
+        i32::MAX => return "infinity".to_owned(),
+        i32::MIN => return "-infinity".to_owned(),
+        _ => {}
+    }
     let (year, month, day) = civil_from_days(i64::from(days) + EPOCH_DAYS);
     if year <= 0 {
         return format!("{:04}-{month:02}-{day:02} BC", 1 - year);
@@ -216,7 +232,11 @@ pub fn format_timestamp(micros: i64, zone: bool) -> String {
     }
     let days = i32::try_from(micros.div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX);
     let clock = clock_text(micros.rem_euclid(MICROS_PER_DAY));
-    format!("{} {clock}{}", date_text(days), if zone { "+00" } else { "" })
+    let (date, zone) = (date_text(days), if zone { "+00" } else { "" });
+    match date.strip_suffix(" BC") {
+        Some(date) => format!("{date} {clock}{zone} BC"),
+        None => format!("{date} {clock}{zone}"),
+    }
 }
 
 fn date_error(kind: &str, text: &str) -> PgError {
@@ -227,20 +247,62 @@ fn field_error(text: &str) -> PgError {
     PgError::new("22008", format!("date/time field value out of range: \"{text}\""))
 }
 
-/// `YYYY-MM-DD`: days since 2000-01-01.
-pub fn parse_date(text: &str) -> Result<i32> {
-    let trimmed = text.trim();
-    let date = trimmed.split([' ', 'T']).next().unwrap_or(trimmed);
-    let mut parts = date.split('-');
-    let mut part = || parts.next().and_then(|part| part.parse::<i64>().ok());
-    let (Some(year), Some(month), Some(day)) = (part(), part(), part()) else {
-        return Err(date_error("date", text));
+/// A day or a moment as text says it.
+enum When {
+    Always(bool),
+    /// Days since 2000-01-01, the clock in microseconds, the zone's offset in seconds.
+    At(i64, i64, i64),
+}
+
+/// `YYYY-MM-DD`, a clock, a zone, an era: the later ones may be missing. `None` is bad syntax.
+fn parse_when(text: &str) -> Result<Option<When>> {
+    let lower = text.trim().to_ascii_lowercase();
+    match lower.as_str() {
+        "infinity" => return Ok(Some(When::Always(true))),
+        "-infinity" => return Ok(Some(When::Always(false))),
+        "epoch" => return Ok(Some(When::At(-EPOCH_DAYS, 0, 0))),
+        _ => {}
+    }
+    let (rest, before) = match (lower.strip_suffix("bc"), lower.strip_suffix("ad")) {
+        (Some(rest), _) => (rest.trim_end(), true),
+        (_, Some(rest)) => (rest.trim_end(), false),
+        _ => (lower.as_str(), false),
     };
-    if !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
+    let mut dashes = 0;
+    let end = rest.find(|c: char| {
+        dashes += usize::from(c == '-');
+        !c.is_ascii_digit() && (c != '-' || dashes > 2)
+    });
+    let (date, rest) = rest.split_at(end.unwrap_or(rest.len()));
+    let mut parts = date.split('-').map(|part| part.parse::<i64>().ok());
+    let (Some(Some(year)), Some(Some(month)), Some(Some(day))) =
+        (parts.next(), parts.next(), parts.next())
+    else {
+        return Ok(None);
+    };
+    // Later ones are no dates, and must not be reckoned with.
+    let year = year.min(10_000_000);
+    let year = if before { 1 - year } else { year };
+    let is_zero = year == i64::from(before);
+    if is_zero || !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
         return Err(field_error(text));
     }
+    let rest = rest.strip_prefix('t').unwrap_or(rest).trim_start();
+    let Some((clock, offset)) = split_zone(rest) else { return Ok(None) };
+    let clock = if clock.is_empty() { Some(0) } else { parse_clock(clock) };
     let days = days_from_civil(year, month, day) - EPOCH_DAYS;
-    i32::try_from(days).map_err(|_| field_error(text))
+    Ok(clock.map(|clock| When::At(days, clock, offset)))
+}
+
+/// Days since 2000-01-01; a clock and a zone are ignored.
+pub fn parse_date(text: &str) -> Result<i32> {
+    match parse_when(text)?.ok_or_else(|| date_error("date", text))? {
+        When::Always(after) => Ok(if after { i32::MAX } else { i32::MIN }),
+        When::At(days, ..) => {
+            let out = || PgError::new("22008", format!("date out of range: \"{text}\""));
+            i32::try_from(days).map_err(|_| out())
+        }
+    }
 }
 
 pub fn days_in_month(year: i64, month: i64) -> i64 {
@@ -258,34 +320,24 @@ pub fn parse_time(text: &str) -> Result<i64> {
 /// Microseconds since 2000-01-01; a zone is honoured if `zone`, otherwise ignored.
 pub fn parse_timestamp(text: &str, zone: bool) -> Result<i64> {
     let kind = if zone { "timestamp with time zone" } else { "timestamp" };
-    let bad = || date_error(kind, text);
-    let trimmed = text.trim();
-    match trimmed.to_ascii_lowercase().as_str() {
-        "infinity" => return Ok(i64::MAX),
-        "-infinity" => return Ok(i64::MIN),
-        "epoch" => return Ok(-EPOCH_DAYS * MICROS_PER_DAY),
-        _ => {}
+    match parse_when(text)?.ok_or_else(|| date_error(kind, text))? {
+        When::Always(after) => Ok(if after { i64::MAX } else { i64::MIN }),
+        When::At(days, clock, offset) => {
+            let offset = if zone { offset * MICROS_PER_SECOND } else { 0 };
+            let micros = days.checked_mul(MICROS_PER_DAY);
+            let micros = micros.and_then(|micros| micros.checked_add(clock - offset));
+            let out = || PgError::new("22008", format!("timestamp out of range: \"{text}\""));
+            micros.ok_or_else(out)
+        }
     }
-    let (date, rest) = match trimmed.find([' ', 'T', 't']) {
-        Some(at) => (&trimmed[..at], trimmed[at + 1..].trim()),
-        None => (trimmed, ""),
-    };
-    let days = parse_date(date).map_err(|error| match error.code() {
-        "22007" => bad(),
-        _ => field_error(text),
-    })?;
-    let (clock, offset) = split_zone(rest).ok_or_else(bad)?;
-    let micros = if clock.is_empty() { 0 } else { parse_clock(clock).ok_or_else(bad)? };
-    let utc = i64::from(days) * MICROS_PER_DAY + micros;
-    Ok(if zone { utc - offset * MICROS_PER_SECOND } else { utc })
 }
 
 /// The clock part and the zone's offset in seconds.
 fn split_zone(text: &str) -> Option<(&str, i64)> {
-    if let Some(clock) = text.strip_suffix(['Z', 'z']) {
+    if let Some(clock) = text.strip_suffix('z') {
         return Some((clock.trim_end(), 0));
     }
-    if let Some(clock) = text.strip_suffix("UTC").or_else(|| text.strip_suffix("GMT")) {
+    if let Some(clock) = text.strip_suffix("utc").or_else(|| text.strip_suffix("gmt")) {
         return Some((clock.trim_end(), 0));
     }
     let Some(at) = text.find(['+', '-']) else { return Some((text, 0)) };
@@ -303,6 +355,9 @@ fn split_zone(text: &str) -> Option<(&str, i64)> {
 /// A timestamp plus an interval: months first (clamped to the month's end), then days, then time.
 pub fn timestamp_plus(micros: i64, interval: Interval) -> Result<i64> {
     let overflow = || PgError::new("22008", "timestamp out of range");
+    if matches!(micros, i64::MIN | i64::MAX) {
+        return Ok(micros);
+    }
     let mut days = micros.div_euclid(MICROS_PER_DAY);
     let clock = micros.rem_euclid(MICROS_PER_DAY);
     if interval.months != 0 {

@@ -10,12 +10,12 @@ mod text;
 
 pub use array::Array;
 pub use binary::from_binary;
-pub use binary::{put_sized, put_text};
+pub use binary::{put_sized, put_text, utf8};
 pub use datetime::{EPOCH_DAYS, MICROS_PER_DAY, MICROS_PER_SECOND, timestamp_plus};
-pub use datetime::{Interval, civil_from_days, days_from_civil};
+pub use datetime::{Interval, civil_from_days, date_micros, days_from_civil};
 pub use json::Json;
 pub use numeric::Numeric;
-pub use text::{fit, from_text, hex, in_range, to_text};
+pub use text::{fit, from_text, hex, in_range, single, to_text};
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -45,6 +45,7 @@ pub enum Base {
     Uuid,
     Jsonb,
     Regclass,
+    Regtype,
     Void,
     Unknown,
     Record,
@@ -89,6 +90,7 @@ const TYPES: &[(Base, u32, u32, i16, &str)] = &[
     (Base::Uuid, 2950, 2951, 16, "uuid"),
     (Base::Jsonb, 3802, 3807, -1, "jsonb"),
     (Base::Regclass, 2205, 2210, 4, "regclass"),
+    (Base::Regtype, 2206, 2211, 4, "regtype"),
     (Base::Void, 2278, 0, 4, "void"),
     (Base::Unknown, 705, 0, -2, "unknown"),
     (Base::Record, 2249, 2287, -1, "record"),
@@ -100,8 +102,8 @@ impl Ty {
         BOOL Bool, BYTEA Bytea, NAME Name, INT8 Int8, INT2 Int2, INT4 Int4, TEXT Text, OID Oid,
         JSON Json, FLOAT4 Float4, FLOAT8 Float8, BPCHAR Bpchar, VARCHAR Varchar, DATE Date,
         TIME Time, TIMESTAMP Timestamp, TIMESTAMPTZ Timestamptz, INTERVAL Interval,
-        NUMERIC Numeric, UUID Uuid, JSONB Jsonb, REGCLASS Regclass, VOID Void, UNKNOWN Unknown,
-        RECORD Record, ANY Any
+        NUMERIC Numeric, UUID Uuid, JSONB Jsonb, REGCLASS Regclass, REGTYPE Regtype, VOID Void,
+        UNKNOWN Unknown, RECORD Record, ANY Any
     }
     pub const ANY_ARRAY: Ty = Ty { base: Base::Any, array: true };
 
@@ -127,6 +129,31 @@ impl Ty {
             _ if row.2 == oid => Some(Ty { base: row.0, array: true }),
             _ => None,
         })
+    }
+
+    /// By the name that PostgreSQL shows, or the shorter one of its catalogue.
+    pub fn from_name(name: &str) -> Option<Ty> {
+        let (name, array) = match name.trim().strip_suffix("[]") {
+            Some(element) => (element, true),
+            None => (name.trim(), false),
+        };
+        let name = match name {
+            "bool" => "boolean",
+            "int" | "int4" => "integer",
+            "int2" => "smallint",
+            "int8" => "bigint",
+            "float4" => "real",
+            "float8" => "double precision",
+            "decimal" => "numeric",
+            "varchar" => "character varying",
+            "bpchar" | "char" => "character",
+            "time" => "time without time zone",
+            "timestamp" => "timestamp without time zone",
+            "timestamptz" => "timestamp with time zone",
+            other => other,
+        };
+        let row = TYPES.iter().find(|row| row.4 == name && row.0 != Base::Any);
+        row.map(|row| Ty { base: row.0, array })
     }
 
     pub fn size(self) -> i16 {
@@ -170,7 +197,7 @@ pub enum Datum {
     #[default]
     Null,
     Bool(bool),
-    /// int2, int4, int8, oid, regclass.
+    /// int2, int4, int8, oid, regclass, regtype.
     Int(i64),
     /// float4, float8.
     Float(f64),

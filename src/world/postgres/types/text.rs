@@ -32,6 +32,11 @@ pub fn from_text(text: &str, ty: Ty, typmod: i32) -> Result<Datum> {
         Base::Timestamptz => Datum::Micros(datetime::parse_timestamp(text, true)?),
         Base::Interval => Datum::Interval(Interval::parse(text)?),
         Base::Void => Datum::Void,
+        Base::Regtype => {
+            let named = Ty::from_name(text)
+                .ok_or_else(|| PgError::new("42704", format!("type \"{text}\" does not exist")))?;
+            Datum::Int(i64::from(named.oid()))
+        }
         Base::Regclass | Base::Record | Base::Any => {
             return Err(PgError::unsupported(format_args!("input of type {}", ty.name())));
         }
@@ -78,6 +83,7 @@ pub fn to_text(datum: &Datum, ty: Ty) -> String {
     match datum {
         Datum::Null | Datum::Void => String::new(),
         Datum::Bool(flag) => if *flag { "t" } else { "f" }.to_owned(),
+        Datum::Int(oid) if ty.base == Base::Regtype => type_name(*oid),
         Datum::Int(number) => number.to_string(),
         Datum::Float(number) => float_text(*number, ty),
         Datum::Numeric(number) => number.to_string(),
@@ -95,6 +101,12 @@ pub fn to_text(datum: &Datum, ty: Ty) -> String {
         Datum::Array(array) => array.to_text(ty.element()),
         Datum::Record(fields) => record_text(fields),
     }
+}
+
+/// What a type is called; the number of one that is not here.
+fn type_name(oid: i64) -> String {
+    let known = u32::try_from(oid).ok().filter(|oid| *oid > 0).and_then(Ty::from_oid);
+    known.map_or_else(|| oid.to_string(), Ty::name)
 }
 
 fn record_text(fields: &[(Ty, Datum)]) -> String {
@@ -149,7 +161,14 @@ fn float_text(number: f64, ty: Ty) -> String {
     let exponent: i32 = exponent.parse().expect("an exponent is a number");
     let digits_max = if ty.base == Base::Float4 { 6 } else { 15 };
     if (-4..digits_max).contains(&exponent) {
-        return number.to_string();
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "a float4 was stored rounded to single"
+        )]
+        return match ty.base {
+            Base::Float4 => (number as f32).to_string(),
+            _ => number.to_string(),
+        };
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", exponent.abs())
@@ -186,8 +205,17 @@ pub fn in_range(number: i64, ty: Ty) -> bool {
     match ty.base {
         Base::Int2 => i16::try_from(number).is_ok(),
         Base::Int4 => i32::try_from(number).is_ok(),
-        Base::Oid | Base::Regclass => u32::try_from(number).is_ok(),
+        Base::Oid | Base::Regclass | Base::Regtype => u32::try_from(number).is_ok(),
         _ => true,
+    }
+}
+
+/// A float4 is kept rounded to single.
+pub fn single(number: f64, ty: Ty) -> f64 {
+    #[allow(clippy::cast_possible_truncation, reason = "that is what the type does")]
+    match ty.base {
+        Base::Float4 => f64::from(number as f32),
+        _ => number,
     }
 }
 
@@ -197,9 +225,23 @@ fn parse_float(text: &str, ty: Ty) -> Result<f64> {
         "nan" => Some(f64::NAN),
         "infinity" | "inf" | "+infinity" => Some(f64::INFINITY),
         "-infinity" | "-inf" => Some(f64::NEG_INFINITY),
-        _ => trimmed.parse().ok(),
+        _ => {
+            let finite = trimmed.parse::<f64>().ok();
+            let zero = !trimmed
+                .split(['e', 'E'])
+                .next()
+                .unwrap_or("")
+                .contains(|c| ('1'..='9').contains(&c));
+            let lost = |number| number == 0.0 && !zero;
+            if finite.map(|number| single(number, ty)).is_some_and(|n| n.is_infinite() || lost(n)) {
+                let message = format!("\"{text}\" is out of range for type {}", ty.name());
+                return Err(PgError::new("22003", message));
+            }
+            finite
+        }
     };
-    parsed.ok_or_else(|| common::invalid_text(&ty.name(), text))
+    let parsed = parsed.ok_or_else(|| common::invalid_text(&ty.name(), text))?;
+    Ok(single(parsed, ty))
 }
 
 fn parse_uuid(text: &str) -> Result<[u8; 16]> {

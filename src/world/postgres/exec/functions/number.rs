@@ -3,7 +3,7 @@
 use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::exec::Cx;
 use crate::world::postgres::sql::Function;
-use crate::world::postgres::types::{Base, Datum, Numeric, Ty, in_range};
+use crate::world::postgres::types::{Base, Datum, Numeric, Ty, in_range, single};
 
 macro_rules! table {
     ($($name:literal [$($arg:ident),*] $ret:ident $run:ident;)*) => {
@@ -17,19 +17,27 @@ macro_rules! table {
 table! {
     "+" [INT2, INT2] INT2 add; "+" [INT4, INT4] INT4 add; "+" [INT8, INT8] INT8 add;
     "+" [NUMERIC, NUMERIC] NUMERIC add; "+" [FLOAT8, FLOAT8] FLOAT8 add;
+    "+" [FLOAT4, FLOAT8] FLOAT8 add; "+" [FLOAT8, FLOAT4] FLOAT8 add;
+    "+" [FLOAT4, FLOAT4] FLOAT4 add;
     "-" [INT2, INT2] INT2 sub; "-" [INT4, INT4] INT4 sub; "-" [INT8, INT8] INT8 sub;
     "-" [NUMERIC, NUMERIC] NUMERIC sub; "-" [FLOAT8, FLOAT8] FLOAT8 sub;
+    "-" [FLOAT4, FLOAT8] FLOAT8 sub; "-" [FLOAT8, FLOAT4] FLOAT8 sub;
+    "-" [FLOAT4, FLOAT4] FLOAT4 sub;
     "*" [INT2, INT2] INT2 mul; "*" [INT4, INT4] INT4 mul; "*" [INT8, INT8] INT8 mul;
     "*" [NUMERIC, NUMERIC] NUMERIC mul; "*" [FLOAT8, FLOAT8] FLOAT8 mul;
+    "*" [FLOAT4, FLOAT8] FLOAT8 mul; "*" [FLOAT8, FLOAT4] FLOAT8 mul;
+    "*" [FLOAT4, FLOAT4] FLOAT4 mul;
     "/" [INT2, INT2] INT2 div; "/" [INT4, INT4] INT4 div; "/" [INT8, INT8] INT8 div;
     "/" [NUMERIC, NUMERIC] NUMERIC div; "/" [FLOAT8, FLOAT8] FLOAT8 div;
+    "/" [FLOAT4, FLOAT8] FLOAT8 div; "/" [FLOAT8, FLOAT4] FLOAT8 div;
+    "/" [FLOAT4, FLOAT4] FLOAT4 div;
     "%" [INT2, INT2] INT2 rem; "%" [INT4, INT4] INT4 rem; "%" [INT8, INT8] INT8 rem;
     "%" [NUMERIC, NUMERIC] NUMERIC rem;
     "mod" [INT4, INT4] INT4 rem; "mod" [INT8, INT8] INT8 rem; "mod" [NUMERIC, NUMERIC] NUMERIC rem;
     "-" [INT2] INT2 neg; "-" [INT4] INT4 neg; "-" [INT8] INT8 neg;
-    "-" [NUMERIC] NUMERIC neg; "-" [FLOAT8] FLOAT8 neg;
+    "-" [NUMERIC] NUMERIC neg; "-" [FLOAT8] FLOAT8 neg; "-" [FLOAT4] FLOAT4 neg;
     "abs" [INT4] INT4 abs; "abs" [INT8] INT8 abs; "abs" [NUMERIC] NUMERIC abs;
-    "abs" [FLOAT8] FLOAT8 abs;
+    "abs" [FLOAT8] FLOAT8 abs; "abs" [FLOAT4] FLOAT4 abs;
     "&" [INT4, INT4] INT4 and; "&" [INT8, INT8] INT8 and;
     "|" [INT4, INT4] INT4 or; "|" [INT8, INT8] INT8 or;
     "#" [INT4, INT4] INT4 xor; "#" [INT8, INT8] INT8 xor;
@@ -62,27 +70,35 @@ type Ints = fn(i64, i64) -> Option<i64>;
 type Numerics = fn(Numeric, Numeric) -> Result<Numeric>;
 type Floats = fn(f64, f64) -> f64;
 
-fn binary(args: &[Datum], ty: Ty, ints: Ints, numerics: Numerics, floats: Floats) -> Step<Datum> {
+fn binary(
+    args: &[Datum],
+    types: &[Ty],
+    ints: Ints,
+    numerics: Numerics,
+    floats: Floats,
+) -> Step<Datum> {
     Ok(match (&args[0], &args[1]) {
-        (Datum::Int(a), Datum::Int(b)) => int(ints(*a, *b), ty)?,
+        (Datum::Int(a), Datum::Int(b)) => int(ints(*a, *b), types[0])?,
         (Datum::Numeric(a), Datum::Numeric(b)) => Datum::Numeric(numerics(*a, *b)?),
         (Datum::Float(a), Datum::Float(b)) => {
-            float(floats(*a, *b), a.is_finite() && b.is_finite())?
+            let narrow = types.iter().all(|ty| *ty == Ty::FLOAT4);
+            let kept = single(floats(*a, *b), if narrow { Ty::FLOAT4 } else { Ty::FLOAT8 });
+            float(kept, a.is_finite() && b.is_finite())?
         }
         _ => Datum::Null,
     })
 }
 
 fn add(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
-    binary(args, types[0], i64::checked_add, Numeric::add, |a, b| a + b)
+    binary(args, types, i64::checked_add, Numeric::add, |a, b| a + b)
 }
 
 fn sub(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
-    binary(args, types[0], i64::checked_sub, Numeric::sub, |a, b| a - b)
+    binary(args, types, i64::checked_sub, Numeric::sub, |a, b| a - b)
 }
 
 fn mul(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
-    binary(args, types[0], i64::checked_mul, Numeric::mul, |a, b| a * b)
+    binary(args, types, i64::checked_mul, Numeric::mul, |a, b| a * b)
 }
 
 fn zero_divisor(args: &[Datum]) -> Result<()> {
@@ -95,24 +111,24 @@ fn zero_divisor(args: &[Datum]) -> Result<()> {
 
 fn div(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
     zero_divisor(args)?;
-    binary(args, types[0], i64::checked_div, Numeric::div, |a, b| a / b)
+    binary(args, types, i64::checked_div, Numeric::div, |a, b| a / b)
 }
 
 fn rem(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
     zero_divisor(args)?;
-    binary(args, types[0], |a, b| Some(a.wrapping_rem(b)), Numeric::rem, |a, b| a % b)
+    binary(args, types, |a, b| Some(a.wrapping_rem(b)), Numeric::rem, |a, b| a % b)
 }
 
 fn and(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
-    binary(args, types[0], |a, b| Some(a & b), Numeric::add, |a, _| a)
+    binary(args, types, |a, b| Some(a & b), Numeric::add, |a, _| a)
 }
 
 fn or(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
-    binary(args, types[0], |a, b| Some(a | b), Numeric::add, |a, _| a)
+    binary(args, types, |a, b| Some(a | b), Numeric::add, |a, _| a)
 }
 
 fn xor(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
-    binary(args, types[0], |a, b| Some(a ^ b), Numeric::add, |a, _| a)
+    binary(args, types, |a, b| Some(a ^ b), Numeric::add, |a, _| a)
 }
 
 /// Shifts drop what leaves the type, as in C.
@@ -196,5 +212,5 @@ fn sqrt(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
 }
 
 fn power(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
-    binary(args, types[0], |a, _| Some(a), |a, _| Ok(a), f64::powf)
+    binary(args, types, |a, _| Some(a), |a, _| Ok(a), f64::powf)
 }

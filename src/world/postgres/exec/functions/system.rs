@@ -70,7 +70,8 @@ pub const TABLE: &[Function] = &[
     f("pg_is_in_recovery", &[], Ty::BOOL, no),
     f("gen_random_uuid", &[], Ty::UUID, random_uuid),
     f("random", &[], Ty::FLOAT8, random),
-    f("pg_typeof", &[Ty::ANY], Ty::TEXT, type_of),
+    Function { strict: false, ..f("pg_typeof", &[Ty::ANY], Ty::REGTYPE, type_of) },
+    Function { strict: false, ..f("format_type", &[Ty::OID, Ty::INT4], Ty::TEXT, format_type) },
     f("pg_table_is_visible", &[Ty::OID], Ty::BOOL, yes),
 ];
 
@@ -150,11 +151,7 @@ fn unlock_shared(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 }
 
 fn unlock_all(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
-    let mut woken = Vec::new();
-    cx.db.locks.release_where(cx.pid, &mut woken, |owner, tag| {
-        owner == Owner::Session && matches!(tag, Tag::Advisory(..))
-    });
-    cx.db.wake(woken);
+    cx.db.unlock_advisory(cx.pid);
     Ok(Datum::Void)
 }
 
@@ -324,7 +321,7 @@ fn set_config(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let text = |at: usize| args[at].as_str().unwrap_or("");
     let local = args[2].as_bool() == Some(true);
     setting::set(cx.db, cx.pid, text(0), Some(text(1)), local)?;
-    Ok(args[1].clone())
+    Ok(Datum::text(setting::show(cx.db, cx.pid, text(0))?))
 }
 
 fn version(_: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
@@ -379,5 +376,24 @@ fn random(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
 }
 
 fn type_of(_: &mut Cx<'_>, _: &[Datum], types: &[Ty]) -> Step<Datum> {
-    Ok(Datum::text(types[0].name()))
+    Ok(Datum::Int(i64::from(types[0].oid())))
+}
+
+/// The name of a type with its modifier, as column definitions have it.
+fn format_type(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let Some(oid) = args[0].as_int().and_then(|oid| u32::try_from(oid).ok()) else {
+        return Ok(Datum::Null);
+    };
+    let modifier = args[1].as_int().filter(|modifier| *modifier >= 4).map(|modifier| modifier - 4);
+    let Some(ty) = Ty::from_oid(oid).filter(|_| oid > 0) else {
+        return Ok(Datum::text(if oid == 0 { "-" } else { "???" }));
+    };
+    let name = ty.element().name();
+    let array = if ty.array { "[]" } else { "" };
+    let modifier = match (ty.base, modifier) {
+        (Base::Numeric, Some(packed)) => format!("({},{})", packed >> 16, packed & 0xffff),
+        (Base::Varchar | Base::Bpchar, Some(length)) => format!("({length})"),
+        _ => String::new(),
+    };
+    Ok(Datum::text(format!("{name}{modifier}{array}")))
 }

@@ -5,7 +5,7 @@ use crate::world::postgres::exec::Cx;
 use crate::world::postgres::sql::{Builtin, Function};
 use crate::world::postgres::types::{
     Datum, EPOCH_DAYS, Interval, MICROS_PER_DAY, MICROS_PER_SECOND, Numeric, Ty, civil_from_days,
-    days_from_civil, timestamp_plus,
+    date_micros, days_from_civil, timestamp_plus,
 };
 
 const fn f(name: &'static str, args: &'static [Ty], ret: Ty, run: Builtin) -> Function {
@@ -66,6 +66,9 @@ fn today(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
 }
 
 fn date_plus(days: i32, by: i64) -> Result<Datum> {
+    if matches!(days, i32::MIN | i32::MAX) {
+        return Ok(Datum::Date(days));
+    }
     let sum = i64::from(days).checked_add(by).and_then(|days| i32::try_from(days).ok());
     sum.map(Datum::Date).ok_or_else(|| PgError::new("22008", "date out of range"))
 }
@@ -76,7 +79,7 @@ fn plus(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
             Datum::Micros(timestamp_plus(*at, *by)?)
         }
         (Datum::Date(days), Datum::Interval(by)) => {
-            Datum::Micros(timestamp_plus(i64::from(*days) * MICROS_PER_DAY, *by)?)
+            Datum::Micros(timestamp_plus(date_micros(*days)?, *by)?)
         }
         (Datum::Date(days), Datum::Int(by)) => date_plus(*days, *by)?,
         (Datum::Interval(a), Datum::Interval(b)) => Datum::Interval(a.add(*b)?),
@@ -90,6 +93,10 @@ fn minus(cx: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
             return plus(cx, &[left.clone(), Datum::Interval(by.neg())], types);
         }
         (Datum::Date(days), Datum::Int(by)) => date_plus(*days, -*by)?,
+        (Datum::Date(i32::MIN | i32::MAX), Datum::Date(_))
+        | (Datum::Date(_), Datum::Date(i32::MIN | i32::MAX)) => {
+            return Err(PgError::new("22008", "cannot subtract infinite dates").into());
+        }
         (Datum::Date(a), Datum::Date(b)) => Datum::Int(i64::from(*a) - i64::from(*b)),
         (Datum::Micros(a), Datum::Micros(b)) => {
             let span = a.checked_sub(*b).ok_or_else(|| common::out_of_range("interval"))?;
@@ -131,7 +138,7 @@ fn times(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 fn micros_of(datum: &Datum) -> Option<i64> {
     match datum {
         Datum::Micros(micros) => Some(*micros),
-        Datum::Date(days) => Some(i64::from(*days) * MICROS_PER_DAY),
+        Datum::Date(days) => date_micros(*days).ok(),
         _ => None,
     }
 }
