@@ -169,7 +169,7 @@ impl Tour {
     async fn users(&mut self) {
         self.ask("node", sql::NODE_CREATE, &[text(&"gateway")]).await;
         self.ask("last", sql::NODE_LAST, &[text(&"gateway")]).await;
-        self.ask("life", sql::NODE_BEGIN, &[text(&"gateway"), text(&"0")]).await;
+        self.ask("life", sql::NODE_BEGIN, &[text(&"gateway"), (&0_i64, Type::INT8)]).await;
         let params: &[&(dyn ToSql + Sync)] = &[&"acme", &"ana", &"$argon2id$", &"user", &7_i64];
         self.prepared("user", sql::USER_CREATE, params).await;
         self.prepared("user again", sql::USER_CREATE, params).await;
