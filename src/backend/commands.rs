@@ -85,6 +85,7 @@ enum Start<E: Env> {
 
 async fn accept<E: Env>(handle: &Handle<E>, command: &Command) -> Result<Start<E>, Problem> {
     permit(handle, "run.start")?;
+    let _accepting = handle.gateway.accepts();
     if handle.gateway.gate().state().await != Stage::Ready {
         let problem = Problem::new("draining", 503, "the server is about to leave");
         return Err(problem.retry_after_ms(1000));

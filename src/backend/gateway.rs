@@ -32,6 +32,8 @@ struct Inner<E: Env> {
     leave: Latch<E>,
     /// Connections that are not gone, and upgrades that are not decided about.
     connections: Shared<E, usize>,
+    /// Commands that are being made into runs.
+    accepting: Shared<E, usize>,
 }
 
 /// What start-up builds, once; there when the gate says Ready.
@@ -52,8 +54,10 @@ impl<E: Env> Gateway<E> {
         let health = Health::new(env, times.probe_cached);
         let services = Shared::new(env, "services", None);
         let (leave, connections) = (Latch::new(env), Shared::new(env, "connections", 0));
+        let accepting = Shared::new(env, "accepting", 0);
         let env = env.clone();
-        let inner = Inner { env, config, tokens, gate, health, services, leave, connections };
+        let inner =
+            Inner { env, config, tokens, gate, health, services, leave, connections, accepting };
         Gateway { inner: Arc::new(inner) }
     }
 
@@ -88,9 +92,19 @@ impl<E: Env> Gateway<E> {
     }
 
     /// Counts a connection until the guard is dropped.
-    pub fn connected(&self) -> Connected<E> {
-        self.inner.connections.with_in_drop(|count| *count += 1);
-        Connected(self.inner.connections.clone())
+    pub fn connected(&self) -> Counted<E> {
+        Counted::one_of(&self.inner.connections)
+    }
+
+    /// How many commands are being made into runs.
+    pub async fn accepting(&self) -> usize {
+        self.inner.accepting.with(|count| *count).await
+    }
+
+    /// Counts a command that asks for a run, from before it asks whether the server drains until
+    /// the tracker knows the run.
+    pub fn accepts(&self) -> Counted<E> {
+        Counted::one_of(&self.inner.accepting)
     }
 
     pub(super) async fn open(&self, services: Services<E>) {
@@ -106,10 +120,17 @@ impl<E: Env> Gateway<E> {
     }
 }
 
-/// A connection, as long as it lasts.
-pub struct Connected<E: Env>(Shared<E, usize>);
+/// Counts what it stands for, as long as it lasts.
+pub struct Counted<E: Env>(Shared<E, usize>);
 
-impl<E: Env> Drop for Connected<E> {
+impl<E: Env> Counted<E> {
+    fn one_of(count: &Shared<E, usize>) -> Counted<E> {
+        count.with_in_drop(|count| *count += 1);
+        Counted(count.clone())
+    }
+}
+
+impl<E: Env> Drop for Counted<E> {
     fn drop(&mut self) {
         self.0.with_in_drop(|count| *count -= 1);
     }

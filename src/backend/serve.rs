@@ -65,7 +65,9 @@ async fn drain<E: Env>(gateway: &Gateway<E>) {
         let text = protocol::notice(kind, &ids::draw(env, "evt_"), &json!({}));
         peer.queue.push(Out::Frame { kind, text }).await;
     }
-    while services.tracker.live().await > 0 && env.now() < deadline {
+    // In this order: a command that is no longer being accepted has made its run.
+    let busy = async || gateway.accepting().await > 0 || services.tracker.live().await > 0;
+    while busy().await && env.now() < deadline {
         env.sleep(Duration::from_millis(50)).await;
     }
 }

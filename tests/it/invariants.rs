@@ -63,6 +63,7 @@ fn facts() -> Facts {
         runs_of_tenant_max: 1,
         run_deadline: Duration::from_secs(60),
         purge_after: Duration::from_secs(5),
+        ping_every: Duration::from_secs(1),
         pong_within: Duration::from_secs(10),
         close_within: Duration::from_secs(5),
         drain_grace: Duration::from_secs(10),
@@ -317,10 +318,17 @@ fn i9_the_limit_holds_and_the_registry_counts_right() {
     let tenant = "tenant acme has 2 active runs, 1 are allowed";
     breaks("I9", &with("", "active=1", &slot("r2", "eve")), tenant);
     breaks("I9", &with("active=1", "", ""), "run r1 works without a slot");
-    let waits = "run.accepted run=r3 thread=t1 tenant=acme user=ana\nx\nlater 5600\nx";
+    let waits = "run.accepted run=r3 thread=t1 tenant=acme user=ana\nlater 600\nx\nlater 5600\nx";
     breaks("I9", &with("", "", waits), "run r3 of `ana` waits for a free slot");
     holds("I9", &with("active=0", "", waits));
-    holds("I9", &with("", "", &waits.replace("\nx\n", "\nhost.paused host=gateway ms=6000\nx\n")));
+    holds(
+        "I9",
+        &with(
+            "",
+            "",
+            &waits.replace("\nlater 600", "\nhost.paused host=gateway ms=7000\nlater 600"),
+        ),
+    );
 }
 
 #[test]
@@ -357,7 +365,7 @@ fn i11_commands_are_answered_or_their_connection_closes() {
 fn i11_who_has_to_go_goes() {
     let ends = "conn.gone";
     let pinged = "conn.pinged connection=c7";
-    breaks("I11", &with("", "", &format!("{pinged}\nlater 14600\nx")), "a ping was never answered");
+    breaks("I11", &with("", "", &format!("{pinged}\nlater 24600\nx")), "a ping was never answered");
     holds("I11", &with("", "", &format!("{pinged}\nconn.heard connection=c7\nlater 14600\nx")));
     let slow = "frame.dropped connection=c7 user= type=* why=slow";
     breaks(

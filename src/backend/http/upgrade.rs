@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::super::events;
-use super::super::gateway::{Connected, Gateway};
+use super::super::gateway::{Counted, Gateway};
 use super::super::ids::ConnectionId;
 use super::super::plants::Plant;
 use super::super::startup::Stage;
@@ -111,7 +111,7 @@ impl Drop for Held {
 fn switch<E: Env>(
     gateway: Gateway<E>,
     connection: String,
-    connected: Connected<E>,
+    connected: Counted<E>,
     request: Request,
 ) -> Response {
     let (mut parts, _) = request.into_parts();

@@ -1,6 +1,7 @@
 //! A connection from upgrade to end: the reader, its deadlines, and what is cleaned up after it.
 //! Must never execute a command (it spawns) nor write to the socket (the writer does).
 
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
@@ -77,11 +78,17 @@ where
         sink,
         close_within: times.close_within,
     };
+    let (close_within, overdue) = (times.close_within, queue.overdue().clone());
     let writing = env.spawn("writer", writer.run());
     let mut reader = Reader::new(gateway, connection.clone(), life.clone(), queue);
     let close = reader.run(frames).await;
     let user = reader.finish(close).await;
-    writing.join().await;
+    let mut written = pin!(writing.join());
+    if env.timeout(close_within, &mut written).await.is_err() {
+        // The client takes neither what is queued nor the close.
+        overdue.set().await;
+        written.await;
+    }
     let _ = life.to(State::Closing).await;
     let _ = life.to(State::Closed).await;
     events::conn_gone(&connection, &user);
@@ -159,7 +166,12 @@ impl<E: Env> Reader<E> {
             match ended {
                 None => {}
                 Some(Ended::Us(close)) => {
-                    self.queue.close(close).await;
+                    if close == close::NO_PONG {
+                        // Whoever is gone without a word takes nothing any more.
+                        self.queue.end_now(close).await;
+                    } else {
+                        self.queue.close(close).await;
+                    }
                     return drain(frames, Ended::Others, &self.gateway).await;
                 }
                 Some(ended) => return ended,

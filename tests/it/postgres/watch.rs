@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use seedbed::env::{Listener as _, Net as _, Tokio};
+use seedbed::env::{Net as _, Tokio};
 use seedbed::world::postgres::{Change, Settings, Store, Watch, serve_on};
 use tokio_postgres::Client;
 

@@ -47,9 +47,8 @@ impl Departures {
         let connection = text(event, "connection");
         let closes = 2 * self.close_within;
         match event.name {
-            "conn.pinged" => self.expect(event, self.pong_within, "a ping was never answered"),
-            "conn.heard" => {
-                self.due.remove(connection);
+            "conn.pinged" => {
+                self.expect(event, self.pong_within + closes, "a ping was never answered");
             }
             "frame.dropped" if text(event, "type") == "*" => {
                 self.expect(event, closes, "it was too slow");
@@ -58,7 +57,7 @@ impl Departures {
                 self.expect(event, closes, "it was closing");
             }
             "conn.closed" => self.expect(event, closes, "it was closed"),
-            "conn.gone" => {
+            "conn.heard" | "conn.gone" => {
                 self.due.remove(connection);
             }
             "run.accepted" => {

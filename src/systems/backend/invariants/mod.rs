@@ -81,7 +81,9 @@ pub struct Facts {
     pub run_deadline: Duration,
     /// A finished run may be remembered so long.
     pub purge_after: Duration,
-    /// What the gateway gives a ping, a close, and its runs when it stops.
+    /// How often a silent connection is asked for a sign of life, and what the gateway gives the
+    /// answer, a close, and its runs when it stops.
+    pub ping_every: Duration,
     pub pong_within: Duration,
     pub close_within: Duration,
     pub drain_grace: Duration,
@@ -103,6 +105,7 @@ impl Facts {
             runs_of_tenant_max: config.limits.runs_per_tenant,
             run_deadline: config.times.run_deadline,
             purge_after: config.times.purge_after,
+            ping_every: config.times.ping_every,
             pong_within: config.times.pong_within,
             close_within: config.times.close_within,
             drain_grace: config.times.drain_grace,
@@ -135,7 +138,7 @@ pub fn all(facts: &Facts) -> Vec<Box<dyn Invariant>> {
         Box::new(sockets::OneClose::default()),
         Box::new(admission::NoInternalFault),
         Box::new(deaths::Deaths::new(facts)),
-        Box::new(registry::NothingLost::default()),
+        Box::new(registry::NothingLost::new(facts)),
         Box::new(singles::Keys::default()),
         Box::new(admission::AsProbed::default()),
         Box::new(singles::Pool::default()),

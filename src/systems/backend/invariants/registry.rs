@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Facts, TERMINAL, gateway_lost, number, text};
 use crate::env::Moment;
-use crate::trace::{Event, EventIndex, Value};
+use crate::trace::{Event, EventIndex};
 use crate::verdict::{Broken, End, Invariant};
 
 /// An event that a connection has yet to be sent: run and position in it.
@@ -24,13 +24,16 @@ struct Connection {
     told: BTreeSet<String>,
 }
 
-/// How long an event may take from the log into a live connection's socket.
-const SENT_WITHIN: Duration = Duration::from_secs(15);
+/// How long an event may take from the log into the socket of a connection that takes it, and
+/// tasks may be kept off the processor while it is found out that one does not.
+const HELD_UP: Duration = Duration::from_secs(4);
 
 /// I16: a registered connection stays so until it leaves, and gets every durable event of its
 /// user meanwhile, by the log or by a snapshot.
 #[derive(Debug, Default)]
 pub struct NothingLost {
+    /// Until a connection is found out whose client takes nothing.
+    sent_within: Duration,
     connections: BTreeMap<String, Connection>,
     /// Runs whose end is committed.
     ended: BTreeSet<String>,
@@ -39,6 +42,11 @@ pub struct NothingLost {
 }
 
 impl NothingLost {
+    pub fn new(facts: &Facts) -> NothingLost {
+        let sent_within = facts.ping_every + facts.pong_within + HELD_UP;
+        NothingLost { sent_within, ..NothingLost::default() }
+    }
+
     fn leaves(&mut self, connection: &str) {
         if let Some(known) = self.connections.get_mut(connection) {
             known.leaving = true;
@@ -59,7 +67,7 @@ impl NothingLost {
             return Ok(());
         }
         self.next_check = now + Duration::from_secs(1);
-        let late = |at: &Moment| now.since(*at) > SENT_WITHIN;
+        let late = |at: &Moment| now.since(*at) > self.sent_within;
         for (connection, known) in &self.connections {
             let late = known.due.iter().find(|(_, (at, _))| late(at));
             if let Some(((run, at), (_, appended))) = late {
