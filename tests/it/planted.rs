@@ -82,3 +82,39 @@ fn h34_an_end_told_before_its_commit_is_found_as_such() {
     let found_as = &["I7", "durable-before-visible"];
     check(&Hazard { plant: "H34", scenario: "golden_path", found_as, race: false });
 }
+
+#[test]
+fn h02_a_phase_published_too_early_is_found_as_a_probe_that_was_not_made() {
+    let found_as = &["I1", "I14", "I18", "no-1011", "ready-first"];
+    check(&Hazard { plant: "H02", scenario: "golden_path", found_as, race: true });
+}
+
+#[test]
+fn h09_a_limit_that_is_checked_before_the_registration_is_found_as_one_too_many() {
+    check(&Hazard { plant: "H09", scenario: "slow_readers", found_as: &["I9"], race: true });
+}
+
+#[test]
+fn h11_a_clean_up_of_all_tabs_is_found_as_a_lost_event() {
+    let found_as = &["I10", "I16", "I9", "await", "answered"];
+    check(&Hazard { plant: "H11", scenario: "cold_start", found_as, race: true });
+}
+
+#[test]
+fn h18_an_event_between_history_and_subscription_is_found_as_a_gap() {
+    let found_as = &["I3", "I16", "I21", "await", "answered"];
+    check(&Hazard { plant: "H18", scenario: "cold_start", found_as, race: true });
+}
+
+#[test]
+fn h24_a_completion_after_a_cancel_is_found_as_a_second_end() {
+    let found_as = &["I2", "I23", "one-end-a-run"];
+    check(&Hazard { plant: "H24", scenario: "changed_minds", found_as, race: true });
+}
+
+/// Runs hold what others need to end.
+#[test]
+fn h39_sessions_held_while_the_model_thinks_are_found_as_a_pool_that_starves() {
+    let found_as = &["I10", "I11", "I15", "I16", "I19", "I20", "I21", "await", "answered"];
+    check(&Hazard { plant: "H39", scenario: "changed_minds", found_as, race: true });
+}
