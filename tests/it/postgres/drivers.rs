@@ -168,7 +168,7 @@ fn psql_makes_the_tour() {
         }
         without_processes(&folder.print(command))
     });
-    same(&ours, &real, &[("== ", 22), ("ERROR: ", 41), (" row", 99)]);
+    same(&ours, &real, &[("== ", 22), ("ERROR: ", 41), (" row", 101)]);
 }
 
 /// Notifications name the process that sent them, which no two servers number alike.
@@ -190,7 +190,7 @@ fn psycopg_makes_the_tour() {
         command.args(["-B", "tour.py"]).arg(folder.statements()).arg(SCHEMA);
         folder.print(command)
     });
-    same(&ours, &real, &[("\n== ", 605), ("sqlstate=", 38)]);
+    same(&ours, &real, &[("\n== ", 609), ("sqlstate=", 38)]);
 }
 
 #[test]
@@ -207,13 +207,13 @@ fn node_postgres_makes_the_tour() {
         command.args(["--no-deprecation", "tour.js"]).arg(folder.statements()).arg(SCHEMA);
         folder.print(command)
     });
-    same(&ours, &real, &[("\n== ", 371), ("error code=", 35)]);
+    same(&ours, &real, &[("\n== ", 374), ("error code=", 35)]);
 }
 
 #[test]
 fn tokio_postgres_makes_the_tour() {
     let (ours, real) = both("tokio", |server, _| tour::run(&server.addr()));
-    same(&ours, &real, &[("\n== ", 124), (": error ", 20)]);
+    same(&ours, &real, &[("\n== ", 125), (": error ", 20)]);
 }
 
 #[test]
