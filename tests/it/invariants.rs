@@ -365,8 +365,8 @@ fn i11_commands_are_answered_or_their_connection_closes() {
 fn i11_who_has_to_go_goes() {
     let ends = "conn.gone";
     let pinged = "conn.pinged connection=c7";
-    breaks("I11", &with("", "", &format!("{pinged}\nlater 24600\nx")), "a ping was never answered");
-    let again = format!("{pinged}\nlater 12000\n{pinged}\nlater 12600\nx");
+    breaks("I11", &with("", "", &format!("{pinged}\nlater 14600\nx")), "a ping was never answered");
+    let again = format!("{pinged}\nlater 8000\n{pinged}\nlater 6600\nx");
     breaks("I11", &with("", "", &again), "a ping was never answered");
     holds("I11", &with("", "", &format!("{pinged}\nconn.heard connection=c7\nlater 14600\nx")));
     let slow = "frame.dropped connection=c7 user= type=* why=slow";

@@ -49,7 +49,7 @@ impl Departures {
         match event.name {
             // Another ping is no answer to the first.
             "conn.pinged" if !self.due.contains_key(connection) => {
-                self.expect(event, self.pong_within + closes, "a ping was never answered");
+                self.expect(event, self.pong_within, "a ping was never answered");
             }
             "frame.dropped" if text(event, "type") == "*" => {
                 self.expect(event, closes, "it was too slow");
