@@ -19,6 +19,16 @@ fn row_text(table: &Table, row: &[Datum]) -> String {
     texts.collect::<Vec<String>>().join(", ")
 }
 
+/// Fills in the generated columns of a row.
+pub fn generate(cx: &mut Cx<'_>, table: &Table, row: &mut [Datum]) -> Step<()> {
+    for (at, column) in table.columns.iter().enumerate() {
+        if let Some(expr) = &column.generated {
+            row[at] = eval(expr, cx, &Frame::of(row))?;
+        }
+    }
+    Ok(())
+}
+
 /// Row-level security: 42501 for a row that no policy lets in.
 pub fn check_policies(
     cx: &mut Cx<'_>,

@@ -12,7 +12,9 @@ use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::sql::{
     Analyzer, Context, Expr, data_type, ident, is_serial, object_name,
 };
-use crate::world::postgres::storage::catalog::{Column, Index, IndexPart, Sequence, Table};
+use crate::world::postgres::storage::catalog::{
+    Column, Identity, Index, IndexPart, Sequence, Table,
+};
 use crate::world::postgres::storage::heap::{Heap, Tid};
 use crate::world::postgres::storage::locks::{Mode, Pid};
 use crate::world::postgres::storage::roles::{Acl, Security};
@@ -110,7 +112,8 @@ pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDe
         typmod,
         not_null: false,
         default: None,
-        always: false,
+        identity: None,
+        generated: None,
         dropped: false,
     };
     if is_serial(&definition.data_type) {
@@ -131,11 +134,11 @@ pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDe
             } => {
                 let options = sequence_options.as_deref().unwrap_or_default();
                 column.default = Some(own_sequence(cx, table, &name, ty, options)?);
-                column.always = *generated_as == ast::GeneratedAs::Always;
+                column.identity = Some(match generated_as {
+                    ast::GeneratedAs::Always => Identity::Always,
+                    _ => Identity::ByDefault,
+                });
                 column.not_null = true;
-            }
-            ColumnOption::Generated { .. } => {
-                return Err(PgError::unsupported("a generated column"));
             }
             _ => {}
         }

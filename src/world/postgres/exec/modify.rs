@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::constraint::{check_policies, check_row, check_unique, index_keys};
+use super::constraint::{check_policies, check_row, check_unique, generate, index_keys};
 use super::foreign;
 use super::query::{CteRun, project};
 use super::scan::{Node, Tuple};
@@ -215,6 +215,7 @@ impl<'p> ModifyRun<'p> {
             for target in &update.targets {
                 new[target.column] = eval(&target.value, cx, &Frame::of(&self.tuple.values))?;
             }
+            generate(cx, self.table, &mut new)?;
             let new: Row = new.into();
             check_policies(cx, self.table, &update.checks, false, &new)?;
             self.change = Some(Change::new(tid, new));

@@ -6,7 +6,7 @@ use sqlparser::ast::{self, BinaryOperator, UnaryOperator, Value};
 
 use super::analyze::{Analyzer, Context, Typed, common_type};
 use super::names::{data_type, ident};
-use super::plan::{CompareOp, Expr, SubKind};
+use super::plan::{CompareOp, Expr, OutColumn, SubKind};
 use super::scope::Scope;
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::types::{Datum, Numeric, Ty, from_text};
@@ -491,6 +491,18 @@ impl Analyzer<'_> {
         let cache = (!correlated).then(|| self.new_cache());
         let query = Arc::new(query);
         Ok(Typed::new(Expr::Sub { query, kind, left: None, cache }, ty))
+    }
+
+    /// A subquery that gives several columns, one expression for each.
+    pub fn row_query(&self, query: &ast::Query, scope: &Scope<'_>) -> Result<Vec<Typed>> {
+        let (query, correlated) = self.query_within(query, Some(scope))?;
+        let field = |(index, column): (usize, &OutColumn)| {
+            let cache = (!correlated).then(|| self.new_cache());
+            let query = Arc::new(query.clone().casted(vec![Expr::Column { depth: 0, index }]));
+            let kind = SubKind::Scalar;
+            Typed::new(Expr::Sub { query, kind, left: None, cache }, column.ty)
+        };
+        Ok(query.columns.iter().enumerate().map(field).collect())
     }
 
     fn in_query(

@@ -30,6 +30,10 @@ pub const KEY: &str = "\u{1}key";
 /// with the target's expressions and its condition.
 pub const TARGET: &str = "\u{1}target ";
 
+/// The last of the columns of an INSERT that says OVERRIDING.
+pub const OVER_SYSTEM: &str = "\u{1}overriding system";
+pub const OVER_USER: &str = "\u{1}overriding user";
+
 impl Parses {
     pub const fn new() -> Parses {
         Parses { known: BTreeMap::new() }
@@ -107,9 +111,6 @@ fn absent(tokens: &[TokenWithSpan]) -> Option<PgError> {
         if let Some(known) = known {
             return Some(PgError::unsupported(known));
         }
-        if words.any(|word| word == "OVERRIDING") {
-            return Some(PgError::unsupported("OVERRIDING"));
-        }
     }
     None
 }
@@ -175,7 +176,7 @@ fn rewrite_target(rest: &[TokenWithSpan]) -> Option<(TokenWithSpan, usize)> {
 fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let tokens: Vec<TokenWithSpan> =
         tokens.into_iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect();
-    let tokens = ordered(tokens);
+    let tokens = overriding(ordered(tokens));
     let mut out = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while at < tokens.len() {
@@ -217,6 +218,33 @@ fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         at += used;
         at += rewrite_of(&tokens[at..], mark, span, &mut out);
     }
+    out
+}
+
+/// `OVERRIDING SYSTEM VALUE` becomes one more column of the INSERT.
+fn overriding(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let names = |token: &TokenWithSpan, name: &str| match &token.token {
+        Token::Word(word) => word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name),
+        _ => false,
+    };
+    let said = tokens.windows(3).position(|three| {
+        names(&three[0], "overriding")
+            && (names(&three[1], "system") || names(&three[1], "user"))
+            && names(&three[2], "value")
+    });
+    let Some(at) = said.filter(|at| *at > 0) else { return tokens };
+    let span = tokens[at].span;
+    let mark = marker(if names(&tokens[at + 1], "user") { OVER_USER } else { OVER_SYSTEM }, span);
+    let plain = |token: Token| TokenWithSpan { token, span };
+    let (before, first) = match tokens[at - 1].token {
+        Token::RParen => (at - 1, plain(Token::Comma)),
+        _ => (at, plain(Token::LParen)),
+    };
+    let mut out = tokens;
+    let rest = out.split_off(at + 3);
+    out.truncate(before);
+    out.extend([first, mark, plain(Token::RParen)]);
+    out.extend(overriding(rest));
     out
 }
 
