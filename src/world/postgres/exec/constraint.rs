@@ -124,6 +124,9 @@ pub fn find_conflict(
             continue;
         }
         let Some(version) = cx.db.heap(table.oid).get(tid) else { continue };
+        if version.indexed <= index {
+            continue;
+        }
         let mine = cx.db.own(cx.pid);
         let xacts = &cx.db.xacts;
         let undecided = |xid: u64| xacts.is_running(xid) && !mine.contains(&xid);
@@ -183,6 +186,7 @@ pub fn check_unique(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid, from: &mut us
         if index.unique && !index.dropped {
             let version = cx.db.heap(table.oid).get(tid);
             let key = version.and_then(|version| version.keys.get(*from).cloned().flatten());
+            indexed(cx, table, tid, *from);
             if let Some(key) = key
                 && find_conflict(cx, table, *from, &key, Some(tid))?.is_some()
             {
@@ -191,5 +195,12 @@ pub fn check_unique(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid, from: &mut us
         }
         *from += 1;
     }
+    indexed(cx, table, tid, usize::MAX);
     Ok(())
+}
+
+fn indexed(cx: &mut Cx<'_>, table: &Table, tid: Tid, count: usize) {
+    if let Some(version) = cx.db.heap_mut(table.oid).get_mut(tid) {
+        version.indexed = count;
+    }
 }

@@ -5,6 +5,7 @@ mod aggregate;
 pub mod alter;
 mod cast;
 mod constraint;
+pub mod create_as;
 pub mod ddl;
 pub mod drops;
 mod eval;

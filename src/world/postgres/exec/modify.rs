@@ -25,7 +25,8 @@ pub fn put_version(
 ) -> Step<Tid> {
     let keys = index_keys(cx, table, &row)?;
     let (xmin, cmin) = (cx.db.xid(cx.pid), cx.state.cid);
-    let version = Version { xmin, cmin, cmax: 0, marks, row, next: None, updated, keys };
+    let version =
+        Version { xmin, cmin, cmax: 0, marks, row, next: None, updated, keys, indexed: 0 };
     let tid = cx.db.heap_mut(table.oid).insert(version);
     cx.db.txn_mut(cx.pid).undo.push(Undo::Insert(table.oid, tid));
     Ok(tid)

@@ -356,7 +356,11 @@ impl Analyzer<'_> {
             if ty.is_integer() && typed.ty.is_integer() {
                 return Ok(typed.expr);
             }
-            self.coerce(typed, ty, -1, Context::Implicit)
+            let expr = self.coerce(typed, ty, -1, Context::Implicit)?;
+            // Blanks at the end of a `char` do not count.
+            let padded = Typed::new(expr, ty);
+            let text = if ty == Ty::BPCHAR { Ty::TEXT } else { ty };
+            self.coerce(padded, text, -1, Context::Implicit)
         };
         Ok(Expr::Compare(op, boxed(side(left)?), boxed(side(right)?)))
     }

@@ -337,6 +337,17 @@ pub fn offset(text: &str, location: Location) -> Option<usize> {
     Some(before + column)
 }
 
+/// The parser takes a word after `SELECT *` as a name for it, and is astonished by the next.
+fn after_star<'t>(tokens: &'t [TokenWithSpan], token: &TokenWithSpan) -> Option<&'t TokenWithSpan> {
+    let visible: Vec<&TokenWithSpan> =
+        tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect();
+    let at = visible.iter().position(|t| t.span.start == token.span.start)?;
+    let [select, star, name] = visible.get(at.checked_sub(3)?..at)? else { return None };
+    let named = matches!(&name.token, Token::Word(word) if word.keyword == Keyword::NoKeyword);
+    let all = word(&select.token) == Some(Keyword::SELECT) && star.token == Token::Mul;
+    (named && all).then_some(*name)
+}
+
 /// sqlparser says `… at Line: 1, Column: 8`; PostgreSQL says which token is in the way.
 fn syntax_error(text: &str, tokens: &[TokenWithSpan], error: &ParserError) -> PgError {
     let message = match error {
@@ -353,6 +364,7 @@ fn syntax_error(text: &str, tokens: &[TokenWithSpan], error: &ParserError) -> Pg
     let token = location.and_then(|location| {
         tokens.iter().filter(visible).find(|token| token.span.start == location)
     });
+    let token = token.map(|token| after_star(tokens, token).unwrap_or(token));
     match token {
         Some(token) if token.token != Token::EOF && token.token != Token::SemiColon => {
             let at = offset(text, token.span.start);

@@ -358,15 +358,13 @@ impl Analyzer<'_> {
         scope: &Scope<'_>,
     ) -> Result<Returning> {
         let Some(items) = items else { return Ok(None) };
-        let mut expand = None;
-        let returning = self.projection(items, scope, &mut expand)?;
+        let (exprs, columns, expand) = self.unrolled(items, 0, scope)?;
         if expand.is_some() {
-            return Err(PgError::new(
-                "0A000",
-                "set-returning functions are not allowed in RETURNING",
-            ));
+            let message = "set-returning functions are not allowed in RETURNING";
+            let place = items.first().and_then(|item| self.position(item.span()));
+            return Err(PgError::new("0A000", message).at(place));
         }
-        Ok(Some(returning))
+        Ok(Some((exprs, columns)))
     }
 
     /// An expression over one table's row, for checks, index predicates and policies.
