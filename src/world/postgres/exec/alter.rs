@@ -6,6 +6,7 @@ use sqlparser::ast::TableConstraint::ForeignKey;
 use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation};
 
 use super::ddl::{self, build_index};
+use super::retype::retype;
 use super::{Cx, Frame, eval, foreign, keys, roles};
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::sql::{ident, object_name};
@@ -306,6 +307,11 @@ fn alter_column(
             changed.columns[at].default = None;
             Ok(())
         }
-        other => Err(PgError::unsupported(format_args!("ALTER COLUMN {other}")).into()),
+        AlterColumnOperation::SetDataType { data_type, using, .. } => {
+            retype(cx, changed, at, data_type, using.as_ref())
+        }
+        other @ AlterColumnOperation::AddGenerated { .. } => {
+            Err(PgError::unsupported(format_args!("ALTER COLUMN {other}")).into())
+        }
     }
 }

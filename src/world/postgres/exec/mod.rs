@@ -16,6 +16,7 @@ mod insert;
 mod keys;
 mod modify;
 mod query;
+mod retype;
 pub mod roles;
 mod scan;
 pub mod setting;

@@ -89,7 +89,7 @@ impl Version {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Heap {
     versions: BTreeMap<Tid, Version>,
     next: Tid,

@@ -71,7 +71,7 @@ pub const TABLE: &[Function] = &[
     f("pg_is_in_recovery", &[], Ty::BOOL, no),
     f("gen_random_uuid", &[], Ty::UUID, random_uuid),
     f("random", &[], Ty::FLOAT8, random),
-    f("pg_typeof", &[Ty::ANY], Ty::TEXT, type_of),
+    Function { strict: false, ..f("pg_typeof", &[Ty::ANY], Ty::TEXT, type_of) },
     f("pg_table_is_visible", &[Ty::OID], Ty::BOOL, yes),
 ];
 
