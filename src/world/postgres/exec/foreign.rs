@@ -43,11 +43,20 @@ pub fn inserted(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid, row: &Row) {
     }
 }
 
-pub fn updated(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid, old: &Row, new: &Row) {
+/// A row before and after; `fresh`: this very transaction has made the one before. PostgreSQL then
+/// looks again at what it points at, even if that is the same.
+pub fn updated(
+    cx: &mut Cx<'_>,
+    table: &Arc<Table>,
+    tid: Tid,
+    (old, fresh): (&Row, bool),
+    new: &Row,
+) {
     referenced(cx, table, old, Some(new));
     for (key, foreign) in table.foreign_keys.iter().enumerate() {
         let after = values(new, &foreign.columns);
-        if !after.iter().any(Datum::is_null) && after != values(old, &foreign.columns) {
+        let looks = fresh || after != values(old, &foreign.columns);
+        if looks && !after.iter().any(Datum::is_null) {
             cx.state.checks.queue.push_back(Deferred::Child { table: table.clone(), key, tid });
         }
     }

@@ -69,7 +69,9 @@ pub fn replace(cx: &mut Cx<'_>, table: &Arc<Table>, change: &mut Change) -> Step
     let checked = check_unique(cx, table, new, &mut from);
     change.written = Some((new, from));
     checked?;
-    foreign::updated(cx, table, new, &old, &change.row);
+    let own = cx.db.own(cx.pid);
+    let fresh = cx.db.heap(table.oid).get(change.tid).is_some_and(|old| own.contains(&old.xmin));
+    foreign::updated(cx, table, new, (&old, fresh), &change.row);
     Ok(())
 }
 
