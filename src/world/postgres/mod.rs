@@ -8,12 +8,14 @@
 //! What is there:
 //!
 //! - Definitions: CREATE, ALTER and DROP TABLE with defaults, PRIMARY KEY, UNIQUE, INCLUDE, CHECK,
-//!   FOREIGN KEY with actions and deferral; unique, partial and expression indexes; sequences,
-//!   serial and identity columns; roles, GRANT and REVOKE, row-level security policies; TRUNCATE.
-//! - Statements: INSERT with ON CONFLICT, UPDATE with FROM, DELETE with USING, RETURNING; SELECT
-//!   with joins, LATERAL, subqueries, WITH (recursive, and writing ones), aggregates, GROUP BY,
-//!   HAVING, DISTINCT (ON), UNION, EXCEPT, INTERSECT, ORDER BY, LIMIT, OFFSET, the four row
-//!   locks with NOWAIT and SKIP LOCKED; PREPARE, EXECUTE, SET, SHOW, LOCK TABLE, LISTEN, NOTIFY.
+//!   FOREIGN KEY with actions and deferral, NOT VALID and VALIDATE; CREATE TABLE AS; unique,
+//!   partial and expression indexes; sequences, serial, identity and stored generated columns;
+//!   roles, GRANT and REVOKE, row-level security policies; TRUNCATE.
+//! - Statements: INSERT with OVERRIDING and ON CONFLICT, UPDATE with FROM and rows as sources,
+//!   DELETE with USING, RETURNING; SELECT with joins, LATERAL, subqueries, WITH (recursive, and
+//!   writing ones), aggregates, GROUP BY, HAVING, DISTINCT (ON), UNION, EXCEPT, INTERSECT, one
+//!   set-returning function a select list, ORDER BY, LIMIT, OFFSET, the four row locks with NOWAIT
+//!   and SKIP LOCKED; PREPARE, EXECUTE, SET, SHOW, LOCK TABLE, LISTEN, NOTIFY.
 //! - Types: bool, int2, int4, int8, float4, float8, numeric, text, varchar, char, bytea, uuid,
 //!   date, time, timestamp, timestamptz, interval, json, jsonb, and arrays of one dimension of
 //!   them, with the functions and operators in the tables of `exec::functions`.
@@ -22,11 +24,12 @@
 //! - Both query protocols, text and binary, portals with row limits.
 //!
 //! What is not is refused with 0A000 and its name: SERIALIZABLE, COPY, cursors in SQL, EXPLAIN,
-//! views, functions, triggers, DO, schemas but `public`, system catalogues, types of one's own,
-//! temporary, partitioned and inherited tables, CREATE TABLE AS, ALTER COLUMN TYPE, generated
-//! columns, ALTER SEQUENCE, OVERRIDING, MERGE, window functions, regular expression functions,
-//! FULL JOIN with USING, TABLESAMPLE, arrays of arrays, NaN and infinity of numeric, time zones but
-//! UTC, date and interval styles but ISO and postgres, encodings but UTF8, two-phase commit.
+//! views, functions, triggers, DO, schemas but `public`, system catalogues and columns, types of
+//! one's own, temporary, partitioned and inherited tables, SELECT INTO, ALTER COLUMN TYPE of a
+//! column that more than keys read, ALTER SEQUENCE, MERGE, window functions, regular expression
+//! functions, FULL JOIN with USING, TABLESAMPLE, arrays of arrays, NaN and infinity of numeric,
+//! time zones but UTC, date and interval styles but ISO and postgres, encodings but UTF8, two-phase
+//! commit.
 
 mod error;
 mod exec;

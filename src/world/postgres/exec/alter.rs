@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use sqlparser::ast::TableConstraint::ForeignKey;
 use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation};
 
 use super::ddl::{self, build_index};
-use super::{Cx, Frame, eval, keys, roles};
+use super::retype::retype;
+use super::{Cx, Frame, eval, foreign, keys, roles};
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::sql::{ident, object_name};
-use crate::world::postgres::storage::catalog::Table;
+use crate::world::postgres::storage::catalog::{Check, Table};
 use crate::world::postgres::storage::locks::Mode;
 use crate::world::postgres::types::{Datum, Row};
 
@@ -22,7 +24,12 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
     let found = found?;
     roles::require_owner(cx, &found)?;
     let oid = found.oid;
-    cx.lock_table(oid, Mode::AccessExclusive)?;
+    let modes = parsed.operations.iter().map(mode);
+    cx.lock_table(oid, modes.max().unwrap_or(Mode::AccessExclusive))?;
+    let table = cx.db.table_by_oid(oid)?;
+    for operation in &parsed.operations {
+        lock_target(cx, &table, operation)?;
+    }
     for operation in &parsed.operations {
         let table = cx.db.table_by_oid(oid)?;
         let mut changed = (*table).clone();
@@ -30,6 +37,51 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
         ddl::alter(cx, &table, changed);
     }
     Ok(())
+}
+
+/// The lock that an operation needs on the table.
+fn mode(operation: &AlterTableOperation) -> Mode {
+    match operation {
+        AlterTableOperation::AddConstraint { constraint: ForeignKey(_), .. } => {
+            Mode::ShareRowExclusive
+        }
+        AlterTableOperation::ValidateConstraint { .. } => Mode::ShareUpdateExclusive,
+        _ => Mode::AccessExclusive,
+    }
+}
+
+/// Locks the table that a foreign key of the operation points at: before anything is changed, for a
+/// wait begins the statement anew.
+fn lock_target(cx: &mut Cx<'_>, table: &Table, operation: &AlterTableOperation) -> Step<()> {
+    let named = |name: &ast::Ident| {
+        let name = ident(name);
+        table.foreign_keys.iter().find(|key| *key.name == *name).map(|key| key.target)
+    };
+    let found = |cx: &Cx<'_>, key: &ast::ForeignKeyConstraint| {
+        let name = object_name(&key.foreign_table)?;
+        cx.db.table(&name, cx.pid).map(|target| target.oid)
+    };
+    let (target, mode) = match operation {
+        AlterTableOperation::AddConstraint { constraint: ForeignKey(key), .. } => {
+            (Some(found(cx, key)?), Mode::ShareRowExclusive)
+        }
+        AlterTableOperation::AddColumn { column_def, .. } => {
+            for option in &column_def.options {
+                if let ast::ColumnOption::ForeignKey(key) = &option.option {
+                    let target = found(cx, key)?;
+                    cx.lock_table(target, Mode::ShareRowExclusive)?;
+                }
+            }
+            return Ok(());
+        }
+        AlterTableOperation::DropConstraint { name, .. } => (named(name), Mode::AccessExclusive),
+        AlterTableOperation::ValidateConstraint { name } => (named(name), Mode::RowShare),
+        _ => return Ok(()),
+    };
+    match target {
+        Some(target) => cx.lock_table(target, mode),
+        None => Ok(()),
+    }
 }
 
 fn no_column(table: &Table, name: &str) -> PgError {
@@ -64,11 +116,14 @@ fn apply(
             }
             Ok(())
         }
-        AlterTableOperation::AddConstraint { constraint, .. } => {
+        AlterTableOperation::AddConstraint { constraint, not_valid } => {
             keys::table_constraint(cx, changed, constraint)?;
-            check_rows(cx, changed)?;
+            if !not_valid {
+                check_rows(cx, table, changed)?;
+            }
             build_new(cx, table, changed)
         }
+        AlterTableOperation::ValidateConstraint { name } => validate(cx, table, &ident(name)),
         AlterTableOperation::DropConstraint { name, if_exists, .. } => {
             drop_constraint(cx, changed, &ident(name), *if_exists)
         }
@@ -109,8 +164,10 @@ fn fill_column(cx: &mut Cx<'_>, table: &Table, changed: &Table) -> Step<()> {
     let Some(column) = changed.columns.last() else { return Ok(()) };
     let tids: Vec<u64> = cx.db.heap(table.oid).iter().map(|(tid, _)| tid).collect();
     for tid in tids {
-        let value = match &column.default {
-            Some(default) => eval(default, cx, &Frame::EMPTY)?,
+        let before = cx.db.heap(table.oid).get(tid).map(|version| version.row.clone());
+        let frame = Frame::of(before.as_deref().unwrap_or_default());
+        let value = match column.generated.as_ref().or(column.default.as_ref()) {
+            Some(expr) => eval(expr, cx, &frame)?,
             None => Datum::Null,
         };
         if let Some(version) = cx.db.heap_mut(table.oid).get_mut(tid) {
@@ -121,7 +178,7 @@ fn fill_column(cx: &mut Cx<'_>, table: &Table, changed: &Table) -> Step<()> {
             version.row = Row::from(row);
         }
     }
-    check_rows(cx, changed)
+    check_rows(cx, table, changed)
 }
 
 fn live_rows(cx: &Cx<'_>, table: &Table) -> Vec<Row> {
@@ -130,7 +187,7 @@ fn live_rows(cx: &Cx<'_>, table: &Table) -> Vec<Row> {
 }
 
 /// Rows must fit what is newly demanded.
-fn check_rows(cx: &mut Cx<'_>, table: &Table) -> Step<()> {
+fn check_rows(cx: &mut Cx<'_>, before: &Table, table: &Table) -> Step<()> {
     for row in live_rows(cx, table) {
         for (column, datum) in table.columns.iter().zip(row.iter()) {
             if column.not_null && !column.dropped && datum.is_null() {
@@ -140,17 +197,40 @@ fn check_rows(cx: &mut Cx<'_>, table: &Table) -> Step<()> {
                 return Err(PgError::new("23502", message).table(relation).column(name).into());
             }
         }
-        for check in &table.checks {
-            if eval(&check.expr, cx, &Frame::of(&row))?.as_bool() == Some(false) {
-                let (name, relation) = (&check.name, &table.name);
-                let message = format!(
-                    "check constraint \"{name}\" of relation \"{relation}\" is violated by some row"
-                );
-                return Err(PgError::new("23514", message).table(relation).constraint(name).into());
-            }
+    }
+    for check in &table.checks[before.checks.len()..] {
+        fits(cx, table, check)?;
+    }
+    for key in &table.foreign_keys[before.foreign_keys.len()..] {
+        foreign::validate(cx, table, key)?;
+    }
+    Ok(())
+}
+
+/// Refuses a check that a row does not pass.
+fn fits(cx: &mut Cx<'_>, table: &Table, check: &Check) -> Step<()> {
+    for row in live_rows(cx, table) {
+        if eval(&check.expr, cx, &Frame::of(&row))?.as_bool() == Some(false) {
+            let (name, relation) = (&check.name, &table.name);
+            let message = format!(
+                "check constraint \"{name}\" of relation \"{relation}\" is violated by some row"
+            );
+            return Err(PgError::new("23514", message).table(relation).constraint(name).into());
         }
     }
     Ok(())
+}
+
+fn validate(cx: &mut Cx<'_>, table: &Table, name: &str) -> Step<()> {
+    if let Some(check) = table.checks.iter().find(|check| *check.name == *name) {
+        return fits(cx, table, check);
+    }
+    if let Some(key) = table.foreign_keys.iter().find(|key| *key.name == *name) {
+        return foreign::validate(cx, table, key);
+    }
+    let relation = &table.name;
+    let message = format!("constraint \"{name}\" of relation \"{relation}\" does not exist");
+    Err(PgError::new("42704", message).into())
 }
 
 fn build_new(cx: &mut Cx<'_>, table: &Table, changed: &Table) -> Step<()> {
@@ -202,10 +282,17 @@ fn alter_column(
     at: usize,
     op: &AlterColumnOperation,
 ) -> Step<()> {
+    let column = &changed.columns[at];
+    let sets = matches!(op, AlterColumnOperation::SetDefault { .. });
+    if column.generated.is_some() && (sets || *op == AlterColumnOperation::DropDefault) {
+        let (name, relation) = (&column.name, &changed.name);
+        let message = format!("column \"{name}\" of relation \"{relation}\" is a generated column");
+        return Err(PgError::new("42601", message).into());
+    }
     match op {
         AlterColumnOperation::SetNotNull => {
             changed.columns[at].not_null = true;
-            check_rows(cx, changed)
+            check_rows(cx, &changed.clone(), changed)
         }
         AlterColumnOperation::DropNotNull => {
             changed.columns[at].not_null = false;
@@ -220,6 +307,11 @@ fn alter_column(
             changed.columns[at].default = None;
             Ok(())
         }
-        other => Err(PgError::unsupported(format_args!("ALTER COLUMN {other}")).into()),
+        AlterColumnOperation::SetDataType { data_type, using, .. } => {
+            retype(cx, changed, at, data_type, using.as_ref())
+        }
+        other @ AlterColumnOperation::AddGenerated { .. } => {
+            Err(PgError::unsupported(format_args!("ALTER COLUMN {other}")).into())
+        }
     }
 }

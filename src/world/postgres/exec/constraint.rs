@@ -19,6 +19,16 @@ fn row_text(table: &Table, row: &[Datum]) -> String {
     texts.collect::<Vec<String>>().join(", ")
 }
 
+/// Fills in the generated columns of a row.
+pub fn generate(cx: &mut Cx<'_>, table: &Table, row: &mut [Datum]) -> Step<()> {
+    for (at, column) in table.columns.iter().enumerate() {
+        if let Some(expr) = &column.generated {
+            row[at] = eval(expr, cx, &Frame::of(row))?;
+        }
+    }
+    Ok(())
+}
+
 /// Row-level security: 42501 for a row that no policy lets in.
 pub fn check_policies(
     cx: &mut Cx<'_>,
@@ -114,6 +124,9 @@ pub fn find_conflict(
             continue;
         }
         let Some(version) = cx.db.heap(table.oid).get(tid) else { continue };
+        if version.indexed <= index {
+            continue;
+        }
         let mine = cx.db.own(cx.pid);
         let xacts = &cx.db.xacts;
         let undecided = |xid: u64| xacts.is_running(xid) && !mine.contains(&xid);
@@ -174,6 +187,7 @@ pub fn check_unique(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid, from: &mut us
         if index.unique && !index.dropped {
             let version = cx.db.heap(table.oid).get(tid);
             let key = version.and_then(|version| version.keys.get(*from).cloned().flatten());
+            indexed(cx, table, tid, *from);
             if let Some(key) = key
                 && find_conflict(cx, table, *from, &key, Some(tid))?.is_some()
             {
@@ -182,5 +196,12 @@ pub fn check_unique(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid, from: &mut us
         }
         *from += 1;
     }
+    indexed(cx, table, tid, usize::MAX);
     Ok(())
+}
+
+fn indexed(cx: &mut Cx<'_>, table: &Table, tid: Tid, count: usize) {
+    if let Some(version) = cx.db.heap_mut(table.oid).get_mut(tid) {
+        version.indexed = count;
+    }
 }

@@ -12,7 +12,9 @@ use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::sql::{
     Analyzer, Context, Expr, data_type, ident, is_serial, object_name,
 };
-use crate::world::postgres::storage::catalog::{Column, Index, IndexPart, Sequence, Table};
+use crate::world::postgres::storage::catalog::{
+    Column, Identity, Index, IndexPart, Sequence, Table,
+};
 use crate::world::postgres::storage::heap::{Heap, Tid};
 use crate::world::postgres::storage::locks::{Mode, Pid};
 use crate::world::postgres::storage::roles::{Acl, Security};
@@ -34,19 +36,20 @@ pub fn undo(cx: &mut Cx<'_>, undo: Undo) {
     cx.db.txn_mut(cx.pid).undo.push(undo);
 }
 
-pub fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<()> {
+/// A table without columns; `None` if it is there already and need not be new.
+pub fn fresh_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<Option<Table>> {
     let name = object_name(&create.name)?;
     refuse_rare(create)?;
     if cx.db.catalog.is_taken(&name, cx.db.own(cx.pid)) {
         if create.if_not_exists {
             notice(cx, "42P07", format!("relation \"{name}\" already exists, skipping"));
-            return Ok(());
+            return Ok(None);
         }
         return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")).into());
     }
     roles::require_create(cx)?;
     let creator = Some(cx.db.xid(cx.pid));
-    let mut table = Table {
+    Ok(Some(Table {
         oid: cx.db.catalog.new_oid(),
         name: name.as_str().into(),
         columns: Vec::new(),
@@ -56,7 +59,35 @@ pub fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<()> {
         security: Security::owned_by(cx.db.proc(cx.pid).role()),
         creator,
         dropper: None,
-    };
+    }))
+}
+
+/// A column of which only its type is known.
+pub fn plain_column(name: &str, ty: Ty, typmod: i32) -> Column {
+    Column {
+        name: name.into(),
+        ty,
+        typmod,
+        not_null: false,
+        default: None,
+        identity: None,
+        generated: None,
+        dropped: false,
+    }
+}
+
+/// Puts a new table in force.
+pub fn put_table(cx: &mut Cx<'_>, table: Table) -> Step<()> {
+    let oid = table.oid;
+    cx.lock_table(oid, Mode::AccessExclusive)?;
+    cx.db.catalog.put(Arc::new(table));
+    cx.db.heaps.insert(oid, Heap::default());
+    undo(cx, Undo::CreateTable(oid));
+    Ok(())
+}
+
+pub fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<()> {
+    let Some(mut table) = fresh_table(cx, create)? else { return Ok(()) };
     for definition in &create.columns {
         add_column(cx, &mut table, definition)?;
     }
@@ -66,20 +97,15 @@ pub fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<()> {
     for constraint in &create.constraints {
         table_constraint(cx, &mut table, constraint)?;
     }
-    let oid = table.oid;
+    table.indexes.sort_by_key(|index| !index.primary);
     for key in &table.foreign_keys {
         cx.lock_table(key.target, Mode::ShareRowExclusive)?;
     }
-    cx.lock_table(oid, Mode::AccessExclusive)?;
-    cx.db.catalog.put(Arc::new(table));
-    cx.db.heaps.insert(oid, Heap::default());
-    undo(cx, Undo::CreateTable(oid));
-    Ok(())
+    put_table(cx, table)
 }
 
 fn refuse_rare(create: &ast::CreateTable) -> Result<()> {
     let rare = [
-        (create.query.is_some(), "CREATE TABLE AS"),
         (create.like.is_some(), "CREATE TABLE LIKE"),
         (create.inherits.is_some(), "INHERITS"),
         (create.partition_by.is_some() || create.partition_of.is_some(), "PARTITION"),
@@ -104,15 +130,7 @@ pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDe
         return Err(PgError::new("42701", message));
     }
     let (ty, typmod) = data_type(&definition.data_type)?;
-    let mut column = Column {
-        name: name.as_str().into(),
-        ty,
-        typmod,
-        not_null: false,
-        default: None,
-        always: false,
-        dropped: false,
-    };
+    let mut column = plain_column(&name, ty, typmod);
     if is_serial(&definition.data_type) {
         column.default = Some(own_sequence(cx, table, &name, ty, &[])?);
         column.not_null = true;
@@ -131,11 +149,11 @@ pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDe
             } => {
                 let options = sequence_options.as_deref().unwrap_or_default();
                 column.default = Some(own_sequence(cx, table, &name, ty, options)?);
-                column.always = *generated_as == ast::GeneratedAs::Always;
+                column.identity = Some(match generated_as {
+                    ast::GeneratedAs::Always => Identity::Always,
+                    _ => Identity::ByDefault,
+                });
                 column.not_null = true;
-            }
-            ColumnOption::Generated { .. } => {
-                return Err(PgError::unsupported("a generated column"));
             }
             _ => {}
         }

@@ -7,12 +7,13 @@ use sqlparser::ast::{self};
 use super::ddl::{alter, notice, undo};
 use super::{Cx, roles};
 use crate::world::postgres::error::{PgError, Result, Step};
-use crate::world::postgres::sql::{Analyzer, object_name};
+use crate::world::postgres::sql::{Analyzer, Expr, object_name};
 use crate::world::postgres::storage::Undo;
-use crate::world::postgres::storage::catalog::Table;
+use crate::world::postgres::storage::catalog::{Column, Table};
 use crate::world::postgres::storage::heap::Heap;
 use crate::world::postgres::storage::locks::{Mode, Oid};
 use crate::world::postgres::storage::roles::Privileges;
+use crate::world::postgres::types::Datum;
 
 pub fn truncate(cx: &mut Cx<'_>, truncate: &ast::Truncate) -> Step<()> {
     let mut oids: Vec<Oid> = Vec::new();
@@ -64,7 +65,7 @@ pub fn drop_objects(
         let name = object_name(name)?;
         match object {
             ast::ObjectType::Index => drop_index(cx, &name, if_exists)?,
-            ast::ObjectType::Sequence => drop_sequence(cx, &name, if_exists)?,
+            ast::ObjectType::Sequence => drop_sequence(cx, &name, if_exists, cascade)?,
             ast::ObjectType::Role | ast::ObjectType::User => {
                 roles::drop_role(cx, &name, if_exists)?;
             }
@@ -174,10 +175,55 @@ fn drop_index(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
     Ok(())
 }
 
-fn drop_sequence(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
+/// Frees the column that a sequence numbers from it, or says why the sequence stays.
+fn release_sequence(
+    cx: &mut Cx<'_>,
+    owner: Oid,
+    sequence: Oid,
+    name: &str,
+    cascade: bool,
+) -> Step<()> {
+    let table = cx.db.table_by_oid(owner)?;
+    let numbered = |column: &Column| {
+        let mut found = false;
+        if let Some(default) = &column.default {
+            let own = Datum::Int(i64::from(sequence));
+            default.walk(&mut |expr| found |= matches!(expr, Expr::Const(datum) if *datum == own));
+        }
+        found
+    };
+    let Some(at) = table.columns.iter().position(numbered) else { return Ok(()) };
+    let (column, relation) = (&table.columns[at].name, &table.name);
+    if table.columns[at].identity.is_some() {
+        let message = format!(
+            "cannot drop sequence {name} because column {column} of table {relation} requires it"
+        );
+        let hint = format!("You can drop column {column} of table {relation} instead.");
+        return Err(PgError::new("2BP01", message).hint(hint).into());
+    }
+    let what = format!("default value for column {column} of table {relation}");
+    if !cascade {
+        let message = format!("cannot drop sequence {name} because other objects depend on it");
+        let hint = "Use DROP ... CASCADE to drop the dependent objects too.";
+        let detail = format!("{what} depends on sequence {name}");
+        return Err(PgError::new("2BP01", message).detail(detail).hint(hint).into());
+    }
+    cx.lock_table(owner, Mode::AccessExclusive)?;
+    notice(cx, "00000", format!("drop cascades to {what}"));
+    let mut changed = (*table).clone();
+    changed.columns[at].default = None;
+    alter(cx, &table, changed);
+    Ok(())
+}
+
+fn drop_sequence(cx: &mut Cx<'_>, name: &str, if_exists: bool, cascade: bool) -> Step<()> {
     let Some(oid) = cx.db.catalog.sequence(name) else {
         return absent(cx, "sequence", name, if_exists);
     };
+    let owner = cx.db.catalog.sequences.get(&oid).and_then(|sequence| sequence.owner);
+    if let Some(owner) = owner {
+        release_sequence(cx, owner, oid, name, cascade)?;
+    }
     if let Some(sequence) = cx.db.catalog.sequences.remove(&oid) {
         undo(cx, Undo::DropSequence(oid, sequence));
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Cx;
-use super::constraint::key_text;
+use super::constraint::{generate, key_text};
 use super::modify::{Change, erase, replace};
 use super::tuple::{Locked, Settled, check_repeatable, lock_row, serialization, settle};
 use crate::world::postgres::error::{PgError, Step};
@@ -43,11 +43,20 @@ pub fn inserted(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid, row: &Row) {
     }
 }
 
-pub fn updated(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid, old: &Row, new: &Row) {
+/// A row before and after; `fresh`: this very transaction has made the one before. PostgreSQL then
+/// looks again at what it points at, even if that is the same.
+pub fn updated(
+    cx: &mut Cx<'_>,
+    table: &Arc<Table>,
+    tid: Tid,
+    (old, fresh): (&Row, bool),
+    new: &Row,
+) {
     referenced(cx, table, old, Some(new));
     for (key, foreign) in table.foreign_keys.iter().enumerate() {
         let after = values(new, &foreign.columns);
-        if !after.iter().any(Datum::is_null) && after != values(old, &foreign.columns) {
+        let looks = fresh || after != values(old, &foreign.columns);
+        if looks && !after.iter().any(Datum::is_null) {
             cx.state.checks.queue.push_back(Deferred::Child { table: table.clone(), key, tid });
         }
     }
@@ -171,17 +180,44 @@ fn check_child(cx: &mut Cx<'_>, table: &Arc<Table>, key: usize, tid: Tid) -> Ste
             Locked::Gone => {}
         }
     }
+    Err(not_present(table, foreign, &wanted, &parent).into())
+}
+
+fn not_present(table: &Table, key: &ForeignKey, wanted: &[Datum], parent: &Table) -> PgError {
     let message = format!(
         "insert or update on table \"{}\" violates foreign key constraint \"{}\"",
-        table.name, foreign.name
+        table.name, key.name
     );
     let detail = format!(
         "Key {} is not present in table \"{}\".",
-        key_text(table, &foreign.columns, &wanted),
+        key_text(table, &key.columns, wanted),
         parent.name
     );
     let error = PgError::new("23503", message).detail(detail);
-    Err(error.table(&table.name).constraint(&foreign.name).into())
+    error.table(&table.name).constraint(&key.name)
+}
+
+/// Refuses a foreign key that a row of its table breaks. Takes no lock of a row.
+pub fn validate(cx: &mut Cx<'_>, table: &Table, key: &ForeignKey) -> Step<()> {
+    cx.state.snapshot = cx.db.xacts.snapshot();
+    let parent = if key.target == table.oid {
+        Arc::new(table.clone())
+    } else {
+        cx.db.table_by_oid(key.target)?
+    };
+    let own = cx.db.own(cx.pid);
+    let shown = cx.db.heap(table.oid).iter().filter(|(_, version)| {
+        version.visible(&cx.state.snapshot, cx.state.cid, own, &cx.db.xacts)
+    });
+    for (_, version) in shown {
+        let wanted = values(&version.row, &key.columns);
+        if !wanted.iter().any(Datum::is_null)
+            && visible_by(cx, &parent, &key.target_columns, &wanted).is_empty()
+        {
+            return Err(not_present(table, key, &wanted, &parent).into());
+        }
+    }
+    Ok(())
 }
 
 fn check_parent(
@@ -206,21 +242,22 @@ fn check_parent(
     let found = visible_by(cx, &current, &foreign.columns, &wanted);
     cx.state.snapshot = shown;
     for tid in found {
-        if cx.is_repeatable() {
-            check_shown(cx, &current, tid)?;
-        }
         if restricts {
             if lock_row(cx, &current, tid, Strength::KeyShare, Policy::Wait)? == Locked::Gone {
                 continue;
             }
             return Err(still_referenced(table, &current, foreign, &wanted).into());
         }
+        if cx.is_repeatable() {
+            check_shown(cx, &current, tid)?;
+        }
         carry_on(cx, &current, foreign, action, tid, new)?;
     }
     Ok(())
 }
 
-/// REPEATABLE READ does not act on rows that its snapshot does not show.
+/// REPEATABLE READ does not write rows that its snapshot does not show; to find them is enough to
+/// restrict.
 fn check_shown(cx: &Cx<'_>, table: &Table, tid: Tid) -> Step<()> {
     let Some(version) = cx.db.heap(table.oid).get(tid) else { return Ok(()) };
     let own = cx.db.own(cx.pid);
@@ -302,6 +339,7 @@ fn carry_on(
                 _ => Datum::Null,
             };
         }
+        generate(cx, child, &mut after)?;
         Change::new(tid, after.into())
     };
     let done = replace(cx, child, &mut change);

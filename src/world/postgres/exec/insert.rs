@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::constraint::{check_policies, check_row, check_unique, find_conflict, index_keys};
+use super::constraint::{
+    check_policies, check_row, check_unique, find_conflict, generate, index_keys,
+};
 use super::foreign;
 use super::modify::{Change, put_version, replace};
 use super::query::{CteRun, QueryRun, project};
@@ -73,7 +75,9 @@ impl<'p> InsertRun<'p> {
             self.source_row = self.source.next(cx, None)?;
         }
         let Some(row) = &self.source_row else { return Ok(false) };
-        let proposed = project(&self.insert.values, cx, &Frame::of(row))?;
+        let mut proposed = project(&self.insert.values, cx, &Frame::of(row))?.to_vec();
+        generate(cx, &self.insert.table, &mut proposed)?;
+        let proposed: Row = proposed.into();
         self.source_row = None;
         check_policies(cx, &self.insert.table, &self.insert.checks, false, &proposed)?;
         check_row(cx, &self.insert.table, &proposed)?;
@@ -160,6 +164,7 @@ impl<'p> InsertRun<'p> {
             for target in targets {
                 new[target.column] = eval(&target.value, cx, &Frame::of(&both))?;
             }
+            generate(cx, table, &mut new)?;
             let new: Row = new.into();
             check_policies(cx, table, &conflict.checks, false, &new)?;
             Box::new(Change::new(tid, new))

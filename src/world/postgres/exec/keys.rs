@@ -32,6 +32,9 @@ pub fn column_constraints(
             }
             ColumnOption::Check(check) => add_check(cx, table, name, &check.expr, Some(column))?,
             ColumnOption::ForeignKey(key) => add_foreign_key(cx, table, name, key, column)?,
+            ColumnOption::Generated { generation_expr: Some(expr), .. } => {
+                generate(cx, table, &column[0], expr)?;
+            }
             ColumnOption::Null
             | ColumnOption::NotNull
             | ColumnOption::Default(_)
@@ -40,6 +43,41 @@ pub fn column_constraints(
             other => return Err(PgError::unsupported(format_args!("the column option {other}"))),
         }
     }
+    Ok(())
+}
+
+/// `GENERATED ALWAYS AS (expr) STORED`.
+fn generate(cx: &Cx<'_>, table: &mut Table, name: &ast::Ident, expr: &ast::Expr) -> Result<()> {
+    let name = ident(name);
+    let at = table.column(&name).expect("the column is there already");
+    if table.columns[at].default.is_some() {
+        let relation = &table.name;
+        let message = format!(
+            "both default and generation expression specified for column \"{name}\" of table \
+             \"{relation}\""
+        );
+        return Err(PgError::new("42601", message));
+    }
+    let analyzer = analyzer(cx.db, cx.pid);
+    let typed = analyzer.table_expr(expr, table)?;
+    let column = &table.columns[at];
+    let expr = analyzer.assign(typed, column.ty, column.typmod, &name)?;
+    let Some(read) = expr.columns() else {
+        let message = "cannot use subquery in column generation expression";
+        return Err(PgError::new("0A000", message));
+    };
+    if let Some(other) = read.iter().find(|o| **o == at || table.columns[**o].generated.is_some()) {
+        let other = &table.columns[*other].name;
+        let message =
+            format!("cannot use generated column \"{other}\" in column generation expression");
+        let detail = if **other == *name {
+            "This would cause the generated column to depend on its own value."
+        } else {
+            "A generated column cannot reference another generated column."
+        };
+        return Err(PgError::new("42P17", message).detail(detail));
+    }
+    table.columns[at].generated = Some(Arc::new(expr));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::constraint::{check_policies, check_row, check_unique, index_keys};
+use super::constraint::{check_policies, check_row, check_unique, generate, index_keys};
 use super::foreign;
 use super::query::{CteRun, project};
 use super::scan::{Node, Tuple};
@@ -25,7 +25,8 @@ pub fn put_version(
 ) -> Step<Tid> {
     let keys = index_keys(cx, table, &row)?;
     let (xmin, cmin) = (cx.db.xid(cx.pid), cx.state.cid);
-    let version = Version { xmin, cmin, cmax: 0, marks, row, next: None, updated, keys };
+    let version =
+        Version { xmin, cmin, cmax: 0, marks, row, next: None, updated, keys, indexed: 0 };
     let tid = cx.db.heap_mut(table.oid).insert(version);
     cx.db.txn_mut(cx.pid).undo.push(Undo::Insert(table.oid, tid));
     Ok(tid)
@@ -68,7 +69,9 @@ pub fn replace(cx: &mut Cx<'_>, table: &Arc<Table>, change: &mut Change) -> Step
     let checked = check_unique(cx, table, new, &mut from);
     change.written = Some((new, from));
     checked?;
-    foreign::updated(cx, table, new, &old, &change.row);
+    let own = cx.db.own(cx.pid);
+    let fresh = cx.db.heap(table.oid).get(change.tid).is_some_and(|old| own.contains(&old.xmin));
+    foreign::updated(cx, table, new, (&old, fresh), &change.row);
     Ok(())
 }
 
@@ -215,6 +218,7 @@ impl<'p> ModifyRun<'p> {
             for target in &update.targets {
                 new[target.column] = eval(&target.value, cx, &Frame::of(&self.tuple.values))?;
             }
+            generate(cx, self.table, &mut new)?;
             let new: Row = new.into();
             check_policies(cx, self.table, &update.checks, false, &new)?;
             self.change = Some(Change::new(tid, new));

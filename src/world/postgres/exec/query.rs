@@ -244,21 +244,24 @@ impl<'p> QueryRun<'p> {
 
     fn emit(&mut self, select: &Select, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<()> {
         let frame = Frame { row: &self.tuple.values, outer };
-        let row = project(&select.project, cx, &frame)?;
-        match &select.expand {
-            None => self.output.push(row),
-            Some(expand) => {
-                let values = project(&expand.args, cx, &frame)?;
-                let set = (expand.function)(cx, &values, &expand.types)?;
-                if let Datum::Array(array) = set {
-                    for item in &array.items {
-                        let mut filled = row.to_vec();
-                        filled[expand.at] = item.clone();
-                        self.output.push(filled.into());
-                    }
-                }
+        let Some(expand) = &select.expand else {
+            let row = project(&select.project, cx, &frame)?;
+            self.output.push(row);
+            self.unsorted = false;
+            return Ok(());
+        };
+        let values = project(&expand.args, cx, &frame)?;
+        let set = (expand.function)(cx, &values, &expand.types)?;
+        let mut rows = Vec::new();
+        if let Datum::Array(array) = set {
+            let mut wide = self.tuple.values.clone();
+            wide.push(Datum::Null);
+            for item in &array.items {
+                wide[select.width] = item.clone();
+                rows.push(project(&select.project, cx, &Frame { row: &wide, outer })?);
             }
         }
+        self.output.append(&mut rows);
         self.unsorted = false;
         Ok(())
     }

@@ -143,14 +143,15 @@ fn mark(cx: &mut Cx<'_>, oid: Oid, tid: Tid, strength: Strength) {
     }
 }
 
-/// Locks the versions that an update still under way has made of this one.
+/// Locks the versions that updates have made of this one, which do not conflict themselves.
+/// `Free`, unless one of them is written by somebody who committed and conflicts.
 fn lock_chain(
     cx: &mut Cx<'_>,
     table: &Table,
     from: Tid,
     strength: Strength,
     policy: Policy,
-) -> Step<bool> {
+) -> Step<Settled> {
     let mut next = cx.version(table.oid, from).and_then(|version| version.next);
     while let Some(tid) = next {
         let Some(version) = cx.version(table.oid, tid) else { break };
@@ -162,7 +163,7 @@ fn lock_chain(
         };
         if let Some(blocker) = version.marks.iter().find(in_the_way).map(|mark| mark.xid) {
             match policy {
-                Policy::Skip => return Ok(false),
+                Policy::Skip => return Ok(Settled::Busy),
                 Policy::Fail => return Err(could_not_lock(table).into()),
                 Policy::Wait => cx.db.wait_for(cx.pid, blocker, (table.oid, tid))?,
             }
@@ -172,12 +173,12 @@ fn lock_chain(
             .writer(&cx.db.xacts)
             .is_some_and(|w| cx.db.xacts.is_committed(w.xid) && w.strength.conflicts(strength));
         if committed {
-            break;
+            return Ok(version.next.map_or(Settled::Deleted, Settled::Updated));
         }
         next = version.next;
         mark(cx, table.oid, tid, strength);
     }
-    Ok(true)
+    Ok(Settled::Free)
 }
 
 /// Locks a row for a query: READ COMMITTED follows updates to the newest version.
@@ -190,11 +191,12 @@ pub fn lock_row(
 ) -> Step<Locked> {
     let mut at = tid;
     loop {
-        match settle(cx, table, at, strength, false, policy)? {
+        let settled = match settle(cx, table, at, strength, false, policy)? {
+            Settled::Free => lock_chain(cx, table, at, strength, policy)?,
+            other => other,
+        };
+        match settled {
             Settled::Free => {
-                if !lock_chain(cx, table, at, strength, policy)? {
-                    return Ok(Locked::Gone);
-                }
                 mark(cx, table.oid, at, strength);
                 return Ok(if at == tid { Locked::Same } else { Locked::Newer(at) });
             }

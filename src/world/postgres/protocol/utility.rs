@@ -7,7 +7,7 @@ use sqlparser::ast::{self, Statement};
 
 use super::transaction;
 use crate::world::postgres::error::{PgError, Result, Step};
-use crate::world::postgres::exec::{Cx, State, alter, ddl, drops, roles, setting};
+use crate::world::postgres::exec::{Cx, State, alter, create_as, ddl, drops, roles, setting};
 use crate::world::postgres::sql::{OutColumn, ident, object_name};
 use crate::world::postgres::storage::locks::{Mode, Pid, Tag};
 use crate::world::postgres::storage::{Db, Notification};
@@ -96,10 +96,7 @@ pub fn run(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
         return Err(refused_read_only(&command).into());
     }
     match statement {
-        Statement::CreateTable(create) => {
-            ddl::create_table(cx, create)?;
-            Ok(Answer::tag("CREATE TABLE"))
-        }
+        Statement::CreateTable(create) => Ok(Answer::tag(create_table(cx, create)?)),
         Statement::CreateIndex(create) => {
             ddl::create_index(cx, create)?;
             Ok(Answer::tag("CREATE INDEX"))
@@ -151,11 +148,21 @@ pub fn run(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
     }
 }
 
+fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<String> {
+    let Some(query) = &create.query else {
+        ddl::create_table(cx, create)?;
+        return Ok("CREATE TABLE".to_owned());
+    };
+    let rows = create_as::create_as(cx, create, query)?;
+    Ok(rows.map_or("CREATE TABLE AS".to_owned(), |rows| format!("SELECT {rows}")))
+}
+
 /// What concerns the session only.
 fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
     match statement {
         Statement::Set(set) => {
             set_parameter(cx, set)?;
+            warn_local(cx, set);
             Ok(Answer::tag("SET"))
         }
         Statement::Reset(reset) => {
@@ -233,14 +240,26 @@ fn discard(cx: &mut Cx<'_>, what: ast::DiscardObject) -> Result<()> {
     Ok(())
 }
 
+/// SET LOCAL outside a block has nothing to be local to.
+fn warn_local(cx: &mut Cx<'_>, set: &ast::Set) {
+    let local = match set {
+        ast::Set::SingleAssignment { scope, .. } => *scope == Some(ast::ContextModifier::Local),
+        ast::Set::SetTimeZone { local, .. } => *local,
+        ast::Set::SetRole { context_modifier, .. } => {
+            *context_modifier == Some(ast::ContextModifier::Local)
+        }
+        _ => false,
+    };
+    if local && !cx.db.txn(cx.pid).block {
+        let message = "SET LOCAL can only be used in transaction blocks";
+        transaction::warn(cx.db, cx.pid, "25P01", message);
+    }
+}
+
 fn set_parameter(cx: &mut Cx<'_>, set: &ast::Set) -> Result<()> {
     match set {
         ast::Set::SingleAssignment { scope, variable, values, .. } => {
             let local = *scope == Some(ast::ContextModifier::Local);
-            if local && !cx.db.txn(cx.pid).block {
-                let message = "SET LOCAL can only be used in transaction blocks";
-                transaction::warn(cx.db, cx.pid, "25P01", message);
-            }
             let name = variable.to_string();
             let texts = values.iter().map(value_text);
             let texts: Vec<String> = match name.to_lowercase().as_str() {

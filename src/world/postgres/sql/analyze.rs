@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sqlparser::tokenizer::{Location, Span};
 
-use super::plan::{Expr, OutColumn};
+use super::plan::{Expand, Expr, OutColumn};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::Db;
 use crate::world::postgres::storage::locks::{Mode, Oid, Pid};
@@ -50,6 +50,16 @@ pub struct CteScope {
     pub columns: Vec<OutColumn>,
 }
 
+/// The output of a query, where one function may give a set.
+#[derive(Debug)]
+pub struct SetPlace {
+    /// That of the query.
+    pub depth: usize,
+    /// Behind the query's row: where an item of the set stands.
+    pub index: usize,
+    pub expand: Option<Expand>,
+}
+
 /// One statement's analysis.
 pub struct Analyzer<'a> {
     pub db: &'a Db,
@@ -69,6 +79,8 @@ pub struct Analyzer<'a> {
     pub tables: RefCell<Vec<(Oid, Mode)>>,
     /// Tables whose policies are being analysed.
     pub guarding: RefCell<Vec<Oid>>,
+    /// Where a function that gives a set may stand.
+    pub set: RefCell<Option<SetPlace>>,
     /// How many queries are around the place of the analysis.
     pub depth: Cell<usize>,
 }
@@ -87,6 +99,7 @@ impl<'a> Analyzer<'a> {
             ctes: Vec::new().into(),
             tables: Vec::new().into(),
             guarding: Vec::new().into(),
+            set: None.into(),
             depth: 0.into(),
         }
     }

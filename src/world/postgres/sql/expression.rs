@@ -6,7 +6,7 @@ use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 
 use super::analyze::{Analyzer, Context, Typed, common_type, compared_type};
 use super::names::{data_type, ident};
-use super::plan::{CompareOp, Expr, SubKind};
+use super::plan::{CompareOp, Expr, OutColumn, SubKind};
 use super::scope::Scope;
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::types::{Datum, Numeric, Ty, from_text};
@@ -379,7 +379,11 @@ impl Analyzer<'_> {
             if ty.is_integer() && typed.ty.is_integer() {
                 return Ok(typed.expr);
             }
-            self.coerce(typed, ty, -1, Context::Implicit)
+            let expr = self.coerce(typed, ty, -1, Context::Implicit)?;
+            // Blanks at the end of a `char` do not count.
+            let padded = Typed::new(expr, ty);
+            let text = if ty == Ty::BPCHAR { Ty::TEXT } else { ty };
+            self.coerce(padded, text, -1, Context::Implicit)
         };
         Ok(Expr::Compare(op, boxed(side(left)?), boxed(side(right)?)))
     }
@@ -519,6 +523,18 @@ impl Analyzer<'_> {
         let cache = (!correlated).then(|| self.new_cache());
         let query = Arc::new(query);
         Ok(Typed::new(Expr::Sub { query, kind, left: None, cache }, ty))
+    }
+
+    /// A subquery that gives several columns, one expression for each.
+    pub fn row_query(&self, query: &ast::Query, scope: &Scope<'_>) -> Result<Vec<Typed>> {
+        let (query, correlated) = self.query_within(query, Some(scope))?;
+        let field = |(index, column): (usize, &OutColumn)| {
+            let cache = (!correlated).then(|| self.new_cache());
+            let query = Arc::new(query.clone().casted(vec![Expr::Column { depth: 0, index }]));
+            let kind = SubKind::Scalar;
+            Typed::new(Expr::Sub { query, kind, left: None, cache }, column.ty)
+        };
+        Ok(query.columns.iter().enumerate().map(field).collect())
     }
 
     fn in_query(

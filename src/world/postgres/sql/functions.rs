@@ -204,10 +204,12 @@ impl Analyzer<'_> {
                 let fields = args.into_iter().map(|arg| self.settle(arg).map(|t| (t.ty, t.expr)));
                 Ok(Typed::new(Expr::Record(fields.collect::<Result<_>>()?), Ty::RECORD))
             }
-            _ => self.call(&name, args).map_err(|error| {
+            _ => {
+                let set = SET_FUNCTIONS.contains(&name.as_str());
+                let call = if set { self.set_item(&name, args) } else { self.call(&name, args) };
                 let span = function.name.0.first().and_then(|part| part.as_ident()).map(|i| i.span);
-                error.at(span.and_then(|span| self.position(span)))
-            }),
+                call.map_err(|error| error.at(span.and_then(|span| self.position(span))))
+            }
         }
     }
 

@@ -5,6 +5,7 @@ mod conflict;
 mod expression;
 mod from;
 mod functions;
+mod insert;
 mod names;
 mod output;
 mod parse;

@@ -1,10 +1,10 @@
 //! Output columns: what a select list gives, what it is called, what ORDER BY means by a name.
 //! Must never read a row.
 
-use sqlparser::ast;
+use sqlparser::ast::{self, Spanned as _};
+use sqlparser::tokenizer::Span;
 
-use super::analyze::{Analyzer, Typed, out_column};
-use super::functions::SET_FUNCTIONS;
+use super::analyze::{Analyzer, SetPlace, Typed, out_column};
 use super::names::{ident, object_name};
 use super::plan::{Expand, Expr, OutColumn};
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
@@ -16,7 +16,6 @@ impl Analyzer<'_> {
         &self,
         items: &[ast::SelectItem],
         scope: &Scope<'_>,
-        expand: &mut Option<Expand>,
     ) -> Result<(Vec<Expr>, Vec<OutColumn>)> {
         let mut exprs = Vec::new();
         let mut columns = Vec::new();
@@ -28,13 +27,6 @@ impl Analyzer<'_> {
                         ast::SelectItem::ExprWithAlias { alias, .. } => ident(alias),
                         _ => output_name(expr),
                     };
-                    if let Some(call) = self.set_item(expr, scope)? {
-                        let (function, args, types, ty) = call;
-                        *expand = Some(Expand { at: exprs.len(), function, args, types });
-                        columns.push(out_column(name, &Typed::new(Expr::NULL, ty)));
-                        exprs.push(Expr::NULL);
-                        continue;
-                    }
                     let typed = self.settle(self.expr(expr, scope)?)?;
                     let mut column = out_column(name, &typed);
                     column.origin = origin(&typed.expr, scope);
@@ -52,25 +44,36 @@ impl Analyzer<'_> {
         Ok((exprs, columns))
     }
 
-    fn set_item(
+    /// A select list, and the set that it is unrolled by.
+    pub fn unrolled(
         &self,
-        expr: &ast::Expr,
+        items: &[ast::SelectItem],
+        width: usize,
         scope: &Scope<'_>,
-    ) -> Result<Option<super::functions::SetCall>> {
-        let ast::Expr::Function(function) = expr else { return Ok(None) };
-        let name = object_name(&function.name)?;
-        if !SET_FUNCTIONS.contains(&name.as_str()) {
-            return Ok(None);
+    ) -> Result<(Vec<Expr>, Vec<OutColumn>, Option<Expand>)> {
+        let place = SetPlace { depth: self.depth.get(), index: width, expand: None };
+        let around = self.set.replace(Some(place));
+        let (exprs, columns) = self.projection(items, scope)?;
+        let expand = self.set.replace(around).and_then(|place| place.expand);
+        if expand.is_some() && scope.group.is_some() {
+            return Err(PgError::unsupported("a set-returning function over groups"));
         }
-        let ast::FunctionArguments::List(list) = &function.args else { return Ok(None) };
-        let mut args = Vec::new();
-        for arg in &list.args {
-            let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(arg)) = arg else {
-                return Err(PgError::unsupported("an argument of this form"));
-            };
-            args.push(self.expr(arg, scope)?);
+        Ok((exprs, columns, expand))
+    }
+
+    /// A call that gives a set, within a select list.
+    pub fn set_item(&self, name: &str, args: Vec<Typed>) -> Result<Typed> {
+        let (function, args, types, ty) = self.set_call(name, args)?;
+        let mut place = self.set.borrow_mut();
+        let Some(place) = place.as_mut().filter(|place| place.depth == self.depth.get()) else {
+            let message = "set-returning functions are not allowed here";
+            return Err(PgError::new("0A000", message));
+        };
+        if place.expand.is_some() {
+            return Err(PgError::unsupported("a second set-returning function in a select list"));
         }
-        self.set_call(&name, args).map(Some)
+        place.expand = Some(Expand { function, args, types });
+        Ok(Typed::new(Expr::Column { depth: 0, index: place.index }, ty))
     }
 
     pub fn sort_expr(
@@ -81,7 +84,8 @@ impl Analyzer<'_> {
         over_output: bool,
         scope: &Scope<'_>,
     ) -> Result<Expr> {
-        let position = output_position(key, columns)?;
+        let position = output_position(key, columns);
+        let position = position.map_err(|error| error.at(self.position(key.span())))?;
         if let Some(index) = position {
             let output = Expr::Column { depth: 0, index };
             return Ok(if over_output { output } else { project[index].clone() });
@@ -273,4 +277,20 @@ fn internal_name(ty: Ty) -> &'static str {
         Base::Name => "name",
         Base::Void | Base::Unknown | Base::Record | Base::Any => "?column?",
     }
+}
+
+/// Where a query's output begins.
+pub fn first_item(body: &ast::SetExpr) -> Option<Span> {
+    match body {
+        ast::SetExpr::Select(select) => Some(select.projection.first()?.span()),
+        ast::SetExpr::SetOperation { left, .. } => first_item(left),
+        _ => None,
+    }
+}
+
+/// ORDER BY of a set operation knows its output only.
+pub fn no_such_order() -> PgError {
+    PgError::new("0A000", "invalid UNION/INTERSECT/EXCEPT ORDER BY clause")
+        .detail("Only result column names can be used, not expressions or functions.")
+        .hint("Add the expression/function to every SELECT, or move the UNION into a FROM clause.")
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sqlparser::ast::Statement;
+use sqlparser::ast::{Ident, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -29,6 +29,10 @@ pub const KEY: &str = "\u{1}key";
 /// Begins the one column of a conflict target that is more than columns; what follows is a query
 /// with the target's expressions and its condition.
 pub const TARGET: &str = "\u{1}target ";
+
+/// The last of the columns of an INSERT that says OVERRIDING.
+pub const OVER_SYSTEM: &str = "\u{1}overriding system";
+pub const OVER_USER: &str = "\u{1}overriding user";
 
 impl Parses {
     pub const fn new() -> Parses {
@@ -67,7 +71,34 @@ pub fn parse(text: &str) -> Result<Parsed> {
         .with_tokens_with_locations(rewrite(tokens.clone()))
         .parse_statements()
         .map_err(|error| absent(&tokens).unwrap_or_else(|| syntax_error(text, &tokens, &error)))?;
+    if let Some(name) = statements.iter().find_map(reserved) {
+        let message = format!("syntax error at or near \"{}\"", name.value);
+        return Err(PgError::new("42601", message).at(offset(text, name.span.start)));
+    }
     Ok(statements.into_iter().map(Arc::new).collect())
+}
+
+/// Words that name no table and no column unless they are quoted; the parser takes some of them.
+const RESERVED: &str = "all analyse analyze and any array as asc asymmetric authorization binary \
+    both case cast check collate collation column concurrently constraint create cross \
+    current_catalog current_date current_role current_schema current_time current_timestamp \
+    current_user default deferrable desc distinct do else end except false fetch for foreign \
+    freeze from full grant group having ilike in initially inner intersect into is isnull join \
+    lateral leading left like limit localtime localtimestamp natural not notnull null offset on \
+    only or order outer overlaps placing primary references returning right select session_user \
+    similar some symmetric table tablesample then to trailing true union unique user using \
+    variadic verbose when where window with";
+
+/// The first reserved word that a new table or a column of it is called.
+fn reserved(statement: &Statement) -> Option<&Ident> {
+    let Statement::CreateTable(create) = statement else { return None };
+    let name = create.name.0.last().and_then(|part| part.as_ident());
+    let names = name.into_iter().chain(create.columns.iter().map(|column| &column.name));
+    let is_reserved = |name: &&Ident| {
+        let word = name.value.to_lowercase();
+        name.quote_style.is_none() && RESERVED.split_whitespace().any(|known| *known == word)
+    };
+    names.into_iter().find(is_reserved)
 }
 
 /// Statements of PostgreSQL that the parser has no words for, by how they begin.
@@ -106,9 +137,6 @@ fn absent(tokens: &[TokenWithSpan]) -> Option<PgError> {
         let known = ABSENT.iter().find(|known| **known == first || **known == two);
         if let Some(known) = known {
             return Some(PgError::unsupported(known));
-        }
-        if words.any(|word| word == "OVERRIDING") {
-            return Some(PgError::unsupported("OVERRIDING"));
         }
     }
     None
@@ -196,7 +224,7 @@ fn undeferrable(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let tokens: Vec<TokenWithSpan> =
         tokens.into_iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect();
-    let tokens = ordered(undeferrable(tokens));
+    let tokens = overriding(ordered(undeferrable(tokens)));
     let mut out = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while at < tokens.len() {
@@ -238,6 +266,33 @@ fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         at += used;
         at += rewrite_of(&tokens[at..], mark, span, &mut out);
     }
+    out
+}
+
+/// `OVERRIDING SYSTEM VALUE` becomes one more column of the INSERT.
+fn overriding(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let names = |token: &TokenWithSpan, name: &str| match &token.token {
+        Token::Word(word) => word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name),
+        _ => false,
+    };
+    let said = tokens.windows(3).position(|three| {
+        names(&three[0], "overriding")
+            && (names(&three[1], "system") || names(&three[1], "user"))
+            && names(&three[2], "value")
+    });
+    let Some(at) = said.filter(|at| *at > 0) else { return tokens };
+    let span = tokens[at].span;
+    let mark = marker(if names(&tokens[at + 1], "user") { OVER_USER } else { OVER_SYSTEM }, span);
+    let plain = |token: Token| TokenWithSpan { token, span };
+    let (before, first) = match tokens[at - 1].token {
+        Token::RParen => (at - 1, plain(Token::Comma)),
+        _ => (at, plain(Token::LParen)),
+    };
+    let mut out = tokens;
+    let rest = out.split_off(at + 3);
+    out.truncate(before);
+    out.extend([first, mark, plain(Token::RParen)]);
+    out.extend(overriding(rest));
     out
 }
 
@@ -330,6 +385,17 @@ pub fn offset(text: &str, location: Location) -> Option<usize> {
     Some(before + column)
 }
 
+/// The parser takes a word after `SELECT *` as a name for it, and is astonished by the next.
+fn after_star<'t>(tokens: &'t [TokenWithSpan], token: &TokenWithSpan) -> Option<&'t TokenWithSpan> {
+    let visible: Vec<&TokenWithSpan> =
+        tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect();
+    let at = visible.iter().position(|t| t.span.start == token.span.start)?;
+    let [select, star, name] = visible.get(at.checked_sub(3)?..at)? else { return None };
+    let named = matches!(&name.token, Token::Word(word) if word.keyword == Keyword::NoKeyword);
+    let all = word(&select.token) == Some(Keyword::SELECT) && star.token == Token::Mul;
+    (named && all).then_some(*name)
+}
+
 /// sqlparser says `… at Line: 1, Column: 8`; PostgreSQL says which token is in the way.
 fn syntax_error(text: &str, tokens: &[TokenWithSpan], error: &ParserError) -> PgError {
     let message = match error {
@@ -346,6 +412,7 @@ fn syntax_error(text: &str, tokens: &[TokenWithSpan], error: &ParserError) -> Pg
     let token = location.and_then(|location| {
         tokens.iter().filter(visible).find(|token| token.span.start == location)
     });
+    let token = token.map(|token| after_star(tokens, token).unwrap_or(token));
     match token {
         Some(token) if token.token != Token::EOF && token.token != Token::SemiColon => {
             let at = offset(text, token.span.start);

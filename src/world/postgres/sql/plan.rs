@@ -258,8 +258,6 @@ pub struct Aggregate {
 /// A call that gives a set, in a select list.
 #[derive(Clone, Debug)]
 pub struct Expand {
-    /// Position among the output columns.
-    pub at: usize,
     pub function: Builtin,
     pub args: Vec<Expr>,
     pub types: Arc<[Ty]>,

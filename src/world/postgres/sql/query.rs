@@ -3,20 +3,20 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use sqlparser::ast;
+use sqlparser::ast::{self, Spanned as _};
 
 use super::analyze::{Analyzer, Context, CteScope, Typed, common_type, out_column};
 use super::from::place;
 use super::functions::{has_aggregate, sort_key};
 use super::names::ident;
-use super::output::{literal_position, order_by, output_position};
+use super::output::{first_item, literal_position, no_such_order, order_by, output_position};
 use super::plan::{
     Body, Cte, Expr, LockRows, OutColumn, Plan, Policy, Query, Relation, Select, SetOp, SortKey,
     Source,
 };
 use super::scope::{Group, Scope};
 use super::security::filter_scan;
-use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::storage::heap::Strength;
 use crate::world::postgres::storage::roles::Privileges;
 use crate::world::postgres::types::{Datum, Ty};
@@ -172,8 +172,9 @@ impl Analyzer<'_> {
             ast::SetExpr::SetOperation { op, set_quantifier, left, right } => {
                 let parent = scope.parent;
                 let left = self.body(left, &mut Scope::within(parent))?;
+                let first = first_item(right).and_then(|span| self.position(span));
                 let right = self.body(right, &mut Scope::within(parent))?;
-                self.combine(*op, *set_quantifier, left, right)
+                self.combine(*op, *set_quantifier, left, right, first)
             }
             ast::SetExpr::Table(table) => {
                 let name = table.table_name.clone().unwrap_or_default();
@@ -189,6 +190,7 @@ impl Analyzer<'_> {
         quantifier: ast::SetQuantifier,
         mut left: Query,
         mut right: Query,
+        first: Option<usize>,
     ) -> Result<Query> {
         let (op, name) = match op {
             ast::SetOperator::Union => (SetOp::Union, "UNION"),
@@ -198,7 +200,7 @@ impl Analyzer<'_> {
         };
         if left.columns.len() != right.columns.len() {
             let message = format!("each {name} query must have the same number of columns");
-            return Err(PgError::new("42601", message));
+            return Err(PgError::new("42601", message).at(first));
         }
         let types = |query: &Query| query.columns.iter().map(|c| c.ty).collect::<Vec<Ty>>();
         self.retype(&mut left, &types(&right))?;
@@ -262,8 +264,14 @@ impl Analyzer<'_> {
             return Err(PgError::unsupported("ORDER BY around a sorted query"));
         }
         for key in keys {
-            let index = output_position(&key.expr, &plan.columns)?.ok_or_else(|| {
-                PgError::unsupported("ORDER BY on an expression over a set operation")
+            let place = self.position(key.expr.span());
+            let position = output_position(&key.expr, &plan.columns);
+            let index = position.map_err(|error| error.at(place))?.ok_or_else(|| {
+                match &key.expr {
+                    ast::Expr::Identifier(name) => common::no_column(&ident(name)),
+                    _ => no_such_order(),
+                }
+                .at(place)
             })?;
             plan.sort.push(sort_key(Expr::Column { depth: 0, index }, &key.options)?);
         }
@@ -325,8 +333,7 @@ impl Analyzer<'_> {
         let width = relations.iter().map(|r: &Relation| r.offset + r.width).max().unwrap_or(0);
         let from = place(from, &relations, &quals);
         let grouped = self.group(select, order, scope)?;
-        let mut expand = None;
-        let (project, columns) = self.projection(&select.projection, scope, &mut expand)?;
+        let (project, columns, expand) = self.unrolled(&select.projection, width, scope)?;
         let having = match &select.having {
             Some(having) => Some(self.condition(self.expr(having, scope)?, "HAVING")?),
             None => None,

@@ -8,15 +8,14 @@ use super::analyze::{Analyzer, Typed};
 use super::from::{add_table, place, table_columns};
 use super::names::{ident, object_name};
 use super::plan::{
-    Body, Conflict, Cte, Delete, Expr, From, Insert, JoinKind, OutColumn, Plan, Query, Relation,
-    Select, Target, Update,
+    Conflict, Cte, Delete, Expr, From, JoinKind, OutColumn, Plan, Relation, Select, Target, Update,
 };
-use super::query::{plain_query, split};
+use super::query::split;
 use super::scope::Scope;
 use super::security::{command_privilege, filter_scan, reads, table_scope};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::Db;
-use crate::world::postgres::storage::catalog::{Column, Table};
+use crate::world::postgres::storage::catalog::{Column, Identity, Table};
 use crate::world::postgres::storage::heap::Strength;
 use crate::world::postgres::storage::locks::{Mode, Oid, Pid};
 use crate::world::postgres::storage::roles::Privileges;
@@ -62,7 +61,7 @@ pub fn plan_statement(
     Ok(Planned { plan, params, slots, caches, tables, version: db.catalog.version })
 }
 
-type Returning = Option<(Vec<Expr>, Vec<OutColumn>)>;
+pub type Returning = Option<(Vec<Expr>, Vec<OutColumn>)>;
 
 impl Analyzer<'_> {
     pub fn statement(&self, statement: &Statement) -> Result<Plan> {
@@ -97,68 +96,8 @@ impl Analyzer<'_> {
         }
     }
 
-    fn insert(&self, insert: &ast::Insert) -> Result<Insert> {
-        let ast::TableObject::TableName(name) = &insert.table else {
-            return Err(PgError::unsupported("INSERT into anything but a table"));
-        };
-        let table = self.target(name)?;
-        self.guard(&table, Privileges::INSERT)?;
-        let columns = self.insert_columns(&insert.columns, &table)?;
-        let source = match &insert.source {
-            Some(query) => self.insert_source(query, &columns, &table)?,
-            None => plain_query(Body::Values(vec![Vec::new()]), Vec::new()),
-        };
-        let given = source.columns.len();
-        if given > columns.len() {
-            return Err(PgError::new("42601", "INSERT has more expressions than target columns"));
-        }
-        if given < columns.len() && !insert.columns.is_empty() {
-            let message = "INSERT has more target columns than expressions";
-            let place = self.position(insert.columns[given].span());
-            return Err(PgError::new("42601", message).at(place));
-        }
-        let mut values = Vec::with_capacity(table.columns.len());
-        for (at, column) in table.columns.iter().enumerate() {
-            let from = columns[..given].iter().position(|target| *target == at);
-            values.push(match from {
-                Some(index) => {
-                    let typed =
-                        Typed::new(Expr::Column { depth: 0, index }, source.columns[index].ty);
-                    self.assign(typed, column.ty, column.typmod, &column.name)?
-                }
-                None => default_of(column),
-            });
-        }
-        let alias = insert.table_alias.as_ref().map(|alias| ident(&alias.alias));
-        let alias = alias.unwrap_or_else(|| table.name.to_string());
-        let conflict = match &insert.on {
-            None => None,
-            Some(ast::OnInsert::OnConflict(on)) => Some(self.conflict(on, &table, &alias)?),
-            Some(_) => return Err(PgError::unsupported("ON DUPLICATE KEY")),
-        };
-        let mut scope = Scope::default();
-        add_table(table.clone(), &alias, table_columns(&table), &mut scope, &mut Vec::new());
-        let returning = self.returning(insert.returning.as_deref(), &scope)?;
-        let mut checks = self.row_checks(&table, Command::Insert, false)?;
-        let reads = returning.is_some()
-            || conflict.as_ref().is_some_and(|c| c.update.is_some() || !c.arbiters.is_empty());
-        if reads {
-            self.guard(&table, Privileges::SELECT)?;
-            checks.extend(self.row_checks(&table, Command::Select, false)?);
-        }
-        Ok(Insert {
-            checks,
-            ctes: Vec::new(),
-            table,
-            source: Arc::new(source),
-            values,
-            conflict,
-            returning,
-        })
-    }
-
     /// The table that a statement writes.
-    fn target(&self, name: &ast::ObjectName) -> Result<Arc<Table>> {
+    pub fn target(&self, name: &ast::ObjectName) -> Result<Arc<Table>> {
         let span = name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.span);
         let found = self.db.table(&object_name(name)?, self.pid);
         let table = found.map_err(|error| error.at(span.and_then(|span| self.position(span))))?;
@@ -186,85 +125,12 @@ impl Analyzer<'_> {
         Ok(())
     }
 
-    fn insert_columns(&self, names: &[ast::ObjectName], table: &Table) -> Result<Vec<usize>> {
-        if names.is_empty() {
-            let live = table.columns.iter().enumerate().filter(|(_, column)| !column.dropped);
-            return Ok(live.map(|(at, _)| at).collect());
-        }
-        let mut columns = Vec::with_capacity(names.len());
-        for parsed in names {
-            let name = object_name(parsed)?;
-            let at = table.column(&name).ok_or_else(|| {
-                let span = parsed.0.last().and_then(|part| part.as_ident()).map(|i| i.span);
-                let table = &table.name;
-                let message = format!("column \"{name}\" of relation \"{table}\" does not exist");
-                PgError::new("42703", message).at(span.and_then(|span| self.position(span)))
-            })?;
-            if columns.contains(&at) {
-                let message = format!("column \"{name}\" specified more than once");
-                let place = self.position(parsed.span());
-                return Err(PgError::new("42701", message).at(place));
-            }
-            columns.push(at);
-        }
-        Ok(columns)
-    }
-
-    /// The rows to insert; literals and parameters take the types of the columns.
-    fn insert_source(&self, query: &ast::Query, columns: &[usize], table: &Table) -> Result<Query> {
-        let ast::SetExpr::Values(values) = &*query.body else {
-            let mut source = self.query_within(query, None)?.0;
-            let wanted: Vec<Ty> = columns.iter().map(|at| table.columns[*at].ty).collect();
-            self.retype(&mut source, &wanted)?;
-            return Ok(source);
-        };
-        if query.with.is_some() || query.order_by.is_some() || query.limit_clause.is_some() {
-            return Ok(self.query_within(query, None)?.0);
-        }
-        let scope = Scope::default();
-        let mut rows = Vec::with_capacity(values.rows.len());
-        let width = values.rows.first().map_or(0, |row| row.content.len());
-        for row in &values.rows {
-            if row.content.len() != width {
-                let place = row.content.first().and_then(|first| self.position(first.span()));
-                let message = "VALUES lists must all be the same length";
-                return Err(PgError::new("42601", message).at(place));
-            }
-            let mut exprs = Vec::with_capacity(width);
-            for (at, parsed) in row.content.iter().enumerate() {
-                let Some(column) = columns.get(at).map(|at| &table.columns[*at]) else {
-                    let message = "INSERT has more expressions than target columns";
-                    return Err(PgError::new("42601", message).at(self.position(parsed.span())));
-                };
-                if is_default(parsed) {
-                    exprs.push(default_of(column));
-                    continue;
-                }
-                if column.always {
-                    let name = &column.name;
-                    let message =
-                        format!("cannot insert a non-DEFAULT value into column \"{name}\"");
-                    return Err(PgError::new("428C9", message)
-                        .detail(format!(
-                            "Column \"{name}\" is an identity column defined as GENERATED ALWAYS."
-                        ))
-                        .hint("Use OVERRIDING SYSTEM VALUE to override."));
-                }
-                let typed = self.expr(parsed, &scope)?;
-                exprs.push(self.assign(typed, column.ty, column.typmod, &column.name)?);
-            }
-            rows.push(exprs);
-        }
-        let out = |at: &usize| {
-            let column = &table.columns[*at];
-            let (name, ty, typmod) = (column.name.clone(), column.ty, column.typmod);
-            OutColumn { name, ty, typmod, origin: None }
-        };
-        let columns = columns.iter().take(width).map(out).collect();
-        Ok(plain_query(Body::Values(rows), columns))
-    }
-
-    fn conflict(&self, on: &ast::OnConflict, table: &Arc<Table>, alias: &str) -> Result<Conflict> {
+    pub fn conflict(
+        &self,
+        on: &ast::OnConflict,
+        table: &Arc<Table>,
+        alias: &str,
+    ) -> Result<Conflict> {
         let arbiters = match &on.conflict_target {
             None => Vec::new(),
             Some(ast::ConflictTarget::Columns(names)) => self.arbiters(names, table)?,
@@ -324,16 +190,7 @@ impl Analyzer<'_> {
     ) -> Result<Vec<Target>> {
         let mut targets: Vec<Target> = Vec::with_capacity(assignments.len());
         for assignment in assignments {
-            let pairs: Vec<(&ast::ObjectName, &ast::Expr)> = match &assignment.target {
-                ast::AssignmentTarget::ColumnName(name) => vec![(name, &assignment.value)],
-                ast::AssignmentTarget::Tuple(names) => match &assignment.value {
-                    ast::Expr::Tuple(values) if values.len() == names.len() => {
-                        names.iter().zip(values).collect()
-                    }
-                    _ => return Err(PgError::unsupported("a row as the source of an UPDATE item")),
-                },
-            };
-            for (name, value) in pairs {
+            for (name, value) in self.assigned(assignment, scope)? {
                 let text = object_name(name)?;
                 let at = table.column(&text).ok_or_else(|| {
                     let span = name.0.last().and_then(|part| part.as_ident()).map(|i| i.span);
@@ -346,15 +203,53 @@ impl Analyzer<'_> {
                     return Err(PgError::new("42601", message));
                 }
                 let column = &table.columns[at];
-                let value = if is_default(value) {
-                    default_of(column)
-                } else {
-                    self.assign(self.expr(value, scope)?, column.ty, column.typmod, &column.name)?
+                let value = match value {
+                    None => default_of(column),
+                    Some(typed) => {
+                        let what = format!("column \"{text}\" can only be updated to DEFAULT");
+                        writable(column, &what)?;
+                        self.assign(typed, column.ty, column.typmod, &column.name)?
+                    }
                 };
                 targets.push(Target { column: at, value });
             }
         }
         Ok(targets)
+    }
+
+    /// The columns that an item of SET names, each with its value; `None`: its default.
+    fn assigned<'a>(
+        &self,
+        assignment: &'a ast::Assignment,
+        scope: &Scope<'_>,
+    ) -> Result<Vec<(&'a ast::ObjectName, Option<Typed>)>> {
+        let value = |expr: &ast::Expr| {
+            if is_default(expr) { Ok(None) } else { self.expr(expr, scope).map(Some) }
+        };
+        let names = match &assignment.target {
+            ast::AssignmentTarget::ColumnName(name) => {
+                return Ok(vec![(name, value(&assignment.value)?)]);
+            }
+            ast::AssignmentTarget::Tuple(names) => names,
+        };
+        let values = match &assignment.value {
+            ast::Expr::Tuple(values) => values.iter().map(value).collect::<Result<Vec<_>>>()?,
+            ast::Expr::Subquery(query) => {
+                self.row_query(query, scope)?.into_iter().map(Some).collect()
+            }
+            other => {
+                let message = "source for a multiple-column UPDATE item must be a sub-SELECT or \
+                               ROW() expression";
+                return Err(PgError::new("0A000", message).at(self.position(other.span())));
+            }
+        };
+        if values.len() != names.len() {
+            let message = "number of columns does not match number of values";
+            // The parser's span begins after the parenthesis.
+            let within = self.position(assignment.value.span());
+            return Err(PgError::new("42601", message).at(within.map(|place| place - 1)));
+        }
+        Ok(names.iter().zip(values).collect())
     }
 
     fn update(&self, update: &ast::Update) -> Result<Update> {
@@ -463,17 +358,19 @@ impl Analyzer<'_> {
         Ok((table, source))
     }
 
-    fn returning(&self, items: Option<&[ast::SelectItem]>, scope: &Scope<'_>) -> Result<Returning> {
+    pub fn returning(
+        &self,
+        items: Option<&[ast::SelectItem]>,
+        scope: &Scope<'_>,
+    ) -> Result<Returning> {
         let Some(items) = items else { return Ok(None) };
-        let mut expand = None;
-        let returning = self.projection(items, scope, &mut expand)?;
+        let (exprs, columns, expand) = self.unrolled(items, 0, scope)?;
         if expand.is_some() {
-            return Err(PgError::new(
-                "0A000",
-                "set-returning functions are not allowed in RETURNING",
-            ));
+            let message = "set-returning functions are not allowed in RETURNING";
+            let place = items.first().and_then(|item| self.position(item.span()));
+            return Err(PgError::new("0A000", message).at(place));
         }
-        Ok(Some(returning))
+        Ok(Some((exprs, columns)))
     }
 
     /// An expression over one table's row, for checks, index predicates and policies.
@@ -487,11 +384,24 @@ fn prepend(mut ctes: Vec<Cte>, to: &mut Vec<Cte>) {
     *to = ctes;
 }
 
-fn default_of(column: &Column) -> Expr {
+/// Refuses a value for a column that makes its own.
+pub fn writable(column: &Column, message: &str) -> Result<()> {
+    let name = &column.name;
+    let detail = if column.generated.is_some() {
+        format!("Column \"{name}\" is a generated column.")
+    } else if column.identity == Some(Identity::Always) {
+        format!("Column \"{name}\" is an identity column defined as GENERATED ALWAYS.")
+    } else {
+        return Ok(());
+    };
+    Err(PgError::new("428C9", message).detail(detail))
+}
+
+pub fn default_of(column: &Column) -> Expr {
     column.default.as_ref().map_or(Expr::NULL, |default| (**default).clone())
 }
 
-fn is_default(expr: &ast::Expr) -> bool {
+pub fn is_default(expr: &ast::Expr) -> bool {
     matches!(expr, ast::Expr::Identifier(name) if name.quote_style.is_none()
         && name.value.eq_ignore_ascii_case("default"))
 }

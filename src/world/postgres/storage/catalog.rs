@@ -9,6 +9,12 @@ use super::xact::Xid;
 use crate::world::postgres::sql::Expr;
 use crate::world::postgres::types::Ty;
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    Always,
+    ByDefault,
+}
+
 #[derive(Clone, Debug)]
 pub struct Column {
     pub name: Arc<str>,
@@ -17,8 +23,9 @@ pub struct Column {
     pub typmod: i32,
     pub not_null: bool,
     pub default: Option<Arc<Expr>>,
-    /// `GENERATED ALWAYS AS IDENTITY`.
-    pub always: bool,
+    pub identity: Option<Identity>,
+    /// `GENERATED ALWAYS AS (…) STORED`, over the row.
+    pub generated: Option<Arc<Expr>>,
     /// Its place stays when a column is dropped.
     pub dropped: bool,
 }

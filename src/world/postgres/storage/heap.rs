@@ -52,6 +52,9 @@ pub struct Version {
     pub updated: bool,
     /// By index position; `None` where a partial index leaves the row out.
     pub keys: Vec<Option<Row>>,
+    /// How many of the table's indexes have it: one after the other takes it, each once its key is
+    /// known to be free. All that there will ever be, as soon as the last has it.
+    pub indexed: usize,
 }
 
 impl Version {
@@ -86,7 +89,7 @@ impl Version {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Heap {
     versions: BTreeMap<Tid, Version>,
     next: Tid,

@@ -40,6 +40,7 @@ pub const TABLE: &[Function] = &[
     f("<@", &[Ty::ANY_ARRAY, Ty::ANY_ARRAY], Ty::BOOL, true, contained),
     f("&&", &[Ty::ANY_ARRAY, Ty::ANY_ARRAY], Ty::BOOL, true, overlaps),
     f("array_to_string", &[Ty::ANY_ARRAY, Ty::TEXT], Ty::TEXT, true, to_string),
+    f("array_to_string", &[Ty::ANY_ARRAY, Ty::TEXT, Ty::TEXT], Ty::TEXT, false, to_string),
     f(
         "string_to_array",
         &[Ty::TEXT, Ty::TEXT],
@@ -151,9 +152,16 @@ fn overlaps(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 }
 
 fn to_string(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
+    if args[..2].iter().any(Datum::is_null) {
+        return Ok(Datum::Null);
+    }
     let element = types[0].element();
-    let shown = items(&args[0]).iter().filter(|item| !item.is_null());
-    let texts: Vec<String> = shown.map(|item| to_text(item, element)).collect();
+    let null = args.get(2).and_then(Datum::as_str);
+    let shown = |item: &Datum| match item {
+        Datum::Null => null.map(str::to_owned),
+        item => Some(to_text(item, element)),
+    };
+    let texts: Vec<String> = items(&args[0]).iter().filter_map(shown).collect();
     Ok(Datum::text(texts.join(args[1].as_str().unwrap_or(""))))
 }
 

@@ -46,6 +46,7 @@ pub const TABLE: &[Function] = &[
     f("pg_isolation_test_session_is_blocked", &[Ty::INT4, INT4S], Ty::BOOL, is_blocked),
     f("pg_blocking_pids", &[Ty::INT4], INT4S, blocking_pids),
     f("pg_cancel_backend", &[Ty::INT4], Ty::BOOL, cancel_backend),
+    f("pg_notification_queue_usage", &[], Ty::FLOAT8, queue_usage),
     f("pg_notify", &[Ty::TEXT, Ty::TEXT], Ty::VOID, notify),
     f("nextval", &[Ty::REGCLASS], Ty::INT8, nextval),
     f("nextval", &[Ty::TEXT], Ty::INT8, nextval),
@@ -324,8 +325,15 @@ fn set_config(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     Ok(Datum::text(setting::show(cx.db, cx.pid, text(0))?))
 }
 
+/// How much of PostgreSQL's 8 GB wait to be read by sessions that are within a transaction.
+#[allow(clippy::cast_precision_loss, reason = "a count of what is in memory")]
+fn queue_usage(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let waiting: usize = cx.db.procs.values().map(|proc| proc.inbox.len()).sum();
+    Ok(Datum::Float(waiting as f64 / f64::from(1_u32 << 31)))
+}
+
 fn version(_: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
-    Ok(Datum::text("PostgreSQL 15.0 (seedbed)"))
+    Ok(Datum::text("PostgreSQL 15.18 (seedbed)"))
 }
 
 fn current_user(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {

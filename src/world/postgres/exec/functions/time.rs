@@ -37,6 +37,7 @@ pub const TABLE: &[Function] = &[
     f("-", &[Ty::INTERVAL], Ty::INTERVAL, negate),
     f("*", &[Ty::INTERVAL, Ty::FLOAT8], Ty::INTERVAL, times),
     f("*", &[Ty::FLOAT8, Ty::INTERVAL], Ty::INTERVAL, times),
+    f("/", &[Ty::INTERVAL, Ty::FLOAT8], Ty::INTERVAL, over),
     f("extract", &[Ty::TEXT, Ty::TIMESTAMPTZ], Ty::NUMERIC, extract),
     f("extract", &[Ty::TEXT, Ty::TIMESTAMP], Ty::NUMERIC, extract),
     f("extract", &[Ty::TEXT, Ty::DATE], Ty::NUMERIC, extract),
@@ -115,23 +116,40 @@ fn negate(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     })
 }
 
-/// Days and months keep whole numbers; the rest of a product goes to the time.
-#[allow(clippy::cast_possible_truncation, reason = "the product is rounded to microseconds")]
-#[allow(clippy::cast_precision_loss, reason = "the factor is a float8 already")]
 fn times(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let ((Datum::Interval(interval), Datum::Float(factor))
     | (Datum::Float(factor), Datum::Interval(interval))) = (&args[0], &args[1])
     else {
         return Ok(Datum::Null);
     };
-    let months = f64::from(interval.months) * factor;
-    let days = f64::from(interval.days) * factor + months.fract() * 30.0;
-    let micros = interval.micros as f64 * factor + days.fract() * MICROS_PER_DAY as f64;
-    Ok(Datum::Interval(Interval {
+    Ok(Datum::Interval(scale(*interval, |field| field * factor)))
+}
+
+fn over(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let (Datum::Interval(interval), Datum::Float(divisor)) = (&args[0], &args[1]) else {
+        return Ok(Datum::Null);
+    };
+    if *divisor == 0.0 {
+        return Err(common::division_by_zero().into());
+    }
+    Ok(Datum::Interval(scale(*interval, |field| field / divisor)))
+}
+
+/// Each field by itself; what is left of a month becomes days, what is left of a day time.
+#[allow(clippy::cast_possible_truncation, reason = "the product is rounded to microseconds")]
+#[allow(clippy::cast_precision_loss, reason = "the factor is a float8 already")]
+fn scale(interval: Interval, by: impl Fn(f64) -> f64) -> Interval {
+    let rounded = |value: f64| (value * 1e6).round_ties_even() / 1e6;
+    let (months, days) = (by(f64::from(interval.months)), by(f64::from(interval.days)));
+    let of_month = rounded(months.fract() * 30.0);
+    let of_day = rounded((days.fract() + of_month.fract()) * 86_400.0);
+    let whole = (of_day / 86_400.0).trunc();
+    let micros = by(interval.micros as f64) + (of_day - whole * 86_400.0) * 1e6;
+    Interval {
         months: months.trunc() as i32,
-        days: days.trunc() as i32,
+        days: (days.trunc() + of_month.trunc() + whole) as i32,
         micros: micros.round_ties_even() as i64,
-    }))
+    }
 }
 
 /// Microseconds since 2000-01-01 of a date or timestamp.

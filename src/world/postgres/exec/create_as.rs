@@ -1,0 +1,54 @@
+//! CREATE TABLE AS. Must never create the table before its query is through, for a wait begins the
+//! statement anew.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{self, Statement};
+
+use super::constraint::check_unique;
+use super::modify::put_version;
+use super::{Cx, PlanRun, ddl};
+use crate::world::postgres::error::{PgError, Step};
+use crate::world::postgres::sql::plan_statement;
+use crate::world::postgres::types::Row;
+
+/// How many rows the table begins with; `None` if there was such a table.
+pub fn create_as(
+    cx: &mut Cx<'_>,
+    create: &ast::CreateTable,
+    query: &ast::Query,
+) -> Step<Option<usize>> {
+    let Some(mut table) = ddl::fresh_table(cx, create)? else { return Ok(None) };
+    let statement = Statement::Query(Box::new(query.clone()));
+    let planned = plan_statement(cx.db, cx.pid, "", &statement, &[])?;
+    if planned.plan.writes() {
+        return Err(PgError::unsupported("CREATE TABLE AS of a query that writes").into());
+    }
+    for (oid, mode) in &planned.tables {
+        cx.lock_table(*oid, *mode)?;
+    }
+    cx.state.ctes = vec![None; planned.slots];
+    cx.state.caches = vec![None; planned.caches];
+    let mut run = PlanRun::new(&planned.plan);
+    let mut rows: Vec<Row> = Vec::new();
+    while let Some(row) = run.next(cx)? {
+        rows.push(row);
+    }
+    for column in planned.plan.columns().unwrap_or_default() {
+        let name = &column.name;
+        if table.column(name).is_some() {
+            let message = format!("column \"{name}\" specified more than once");
+            return Err(PgError::new("42701", message).into());
+        }
+        table.columns.push(ddl::plain_column(name, column.ty, column.typmod));
+    }
+    let table = Arc::new(table);
+    ddl::put_table(cx, (*table).clone())?;
+    let count = rows.len();
+    for row in rows {
+        let tid = put_version(cx, &table, row, false, Vec::new())?;
+        check_unique(cx, &table, tid, &mut 0)?;
+    }
+    cx.db.txn_mut(cx.pid).cid += 1;
+    Ok(Some(count))
+}

@@ -1,0 +1,205 @@
+//! INSERT: from the syntax tree to a plan. Must never read a row.
+
+use std::sync::Arc;
+
+use sqlparser::ast::{self, CreatePolicyCommand as Command, Spanned as _};
+
+use super::analyze::{Analyzer, Typed};
+use super::from::{add_table, table_columns};
+use super::names::{ident, object_name};
+use super::parse::{OVER_SYSTEM, OVER_USER};
+use super::plan::{Body, Expr, Insert, OutColumn, Query};
+use super::query::plain_query;
+use super::scope::Scope;
+use super::statement::{default_of, is_default, writable};
+use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::storage::catalog::{Column, Identity, Table};
+use crate::world::postgres::storage::roles::Privileges;
+use crate::world::postgres::types::Ty;
+
+/// OVERRIDING: whose values identity columns take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// Those that are given.
+    System,
+    /// Those of the sequence.
+    User,
+}
+
+/// The columns that are named, without the mark of OVERRIDING.
+fn overriding(names: &[ast::ObjectName]) -> (&[ast::ObjectName], Option<Over>) {
+    let Some((last, rest)) = names.split_last() else { return (names, None) };
+    match object_name(last).as_deref() {
+        Ok(OVER_SYSTEM) => (rest, Some(Over::System)),
+        Ok(OVER_USER) => (rest, Some(Over::User)),
+        _ => (names, None),
+    }
+}
+
+/// Whether a value that is given for the column counts; 428C9 if none may be given.
+fn takes(column: &Column, over: Option<Over>) -> Result<bool> {
+    if over == Some(Over::User) && column.identity.is_some() {
+        return Ok(false);
+    }
+    if over == Some(Over::System) && column.identity.is_some() {
+        return Ok(true);
+    }
+    let name = &column.name;
+    writable(column, &format!("cannot insert a non-DEFAULT value into column \"{name}\""))
+        .map_err(|error| match column.identity {
+            Some(Identity::Always) => error.hint("Use OVERRIDING SYSTEM VALUE to override."),
+            _ => error,
+        })?;
+    Ok(true)
+}
+
+impl Analyzer<'_> {
+    pub fn insert(&self, insert: &ast::Insert) -> Result<Insert> {
+        let ast::TableObject::TableName(name) = &insert.table else {
+            return Err(PgError::unsupported("INSERT into anything but a table"));
+        };
+        let table = self.target(name)?;
+        self.guard(&table, Privileges::INSERT)?;
+        let (names, over) = overriding(&insert.columns);
+        let columns = self.insert_columns(names, &table)?;
+        let source = match &insert.source {
+            Some(query) => self.insert_source(query, &columns, &table, over)?,
+            None => plain_query(Body::Values(vec![Vec::new()]), Vec::new()),
+        };
+        let given = source.columns.len();
+        if given > columns.len() {
+            return Err(PgError::new("42601", "INSERT has more expressions than target columns"));
+        }
+        if given < columns.len() && !names.is_empty() {
+            let message = "INSERT has more target columns than expressions";
+            let place = self.position(names[given].span());
+            return Err(PgError::new("42601", message).at(place));
+        }
+        let values = self.insert_values(&source, &columns[..given], &table, over)?;
+        let alias = insert.table_alias.as_ref().map(|alias| ident(&alias.alias));
+        let alias = alias.unwrap_or_else(|| table.name.to_string());
+        let conflict = match &insert.on {
+            None => None,
+            Some(ast::OnInsert::OnConflict(on)) => Some(self.conflict(on, &table, &alias)?),
+            Some(_) => return Err(PgError::unsupported("ON DUPLICATE KEY")),
+        };
+        let mut scope = Scope::default();
+        add_table(table.clone(), &alias, table_columns(&table), &mut scope, &mut Vec::new());
+        let returning = self.returning(insert.returning.as_deref(), &scope)?;
+        let mut checks = self.row_checks(&table, Command::Insert, false)?;
+        let reads = returning.is_some()
+            || conflict.as_ref().is_some_and(|c| c.update.is_some() || !c.arbiters.is_empty());
+        if reads {
+            self.guard(&table, Privileges::SELECT)?;
+            checks.extend(self.row_checks(&table, Command::Select, false)?);
+        }
+        Ok(Insert {
+            checks,
+            ctes: Vec::new(),
+            table,
+            source: Arc::new(source),
+            values,
+            conflict,
+            returning,
+        })
+    }
+
+    /// The row to insert, over a row of the source.
+    fn insert_values(
+        &self,
+        source: &Query,
+        columns: &[usize],
+        table: &Table,
+        over: Option<Over>,
+    ) -> Result<Vec<Expr>> {
+        // What VALUES gives has been looked at, with what stands there for defaults.
+        let literal = matches!(source.body, Body::Values(_));
+        let mut values = Vec::with_capacity(table.columns.len());
+        for (at, column) in table.columns.iter().enumerate() {
+            let from = columns.iter().position(|target| *target == at);
+            values.push(match from {
+                Some(index) if literal || takes(column, over)? => {
+                    let typed =
+                        Typed::new(Expr::Column { depth: 0, index }, source.columns[index].ty);
+                    self.assign(typed, column.ty, column.typmod, &column.name)?
+                }
+                _ => default_of(column),
+            });
+        }
+        Ok(values)
+    }
+
+    fn insert_columns(&self, names: &[ast::ObjectName], table: &Table) -> Result<Vec<usize>> {
+        if names.is_empty() {
+            let live = table.columns.iter().enumerate().filter(|(_, column)| !column.dropped);
+            return Ok(live.map(|(at, _)| at).collect());
+        }
+        let mut columns = Vec::with_capacity(names.len());
+        for parsed in names {
+            let name = object_name(parsed)?;
+            let at = table.column(&name).ok_or_else(|| {
+                let span = parsed.0.last().and_then(|part| part.as_ident()).map(|i| i.span);
+                let table = &table.name;
+                let message = format!("column \"{name}\" of relation \"{table}\" does not exist");
+                PgError::new("42703", message).at(span.and_then(|span| self.position(span)))
+            })?;
+            if columns.contains(&at) {
+                let message = format!("column \"{name}\" specified more than once");
+                let place = self.position(parsed.span());
+                return Err(PgError::new("42701", message).at(place));
+            }
+            columns.push(at);
+        }
+        Ok(columns)
+    }
+
+    /// The rows to insert; literals and parameters take the types of the columns.
+    fn insert_source(
+        &self,
+        query: &ast::Query,
+        columns: &[usize],
+        table: &Table,
+        over: Option<Over>,
+    ) -> Result<Query> {
+        let ast::SetExpr::Values(values) = &*query.body else {
+            let mut source = self.query_within(query, None)?.0;
+            let wanted: Vec<Ty> = columns.iter().map(|at| table.columns[*at].ty).collect();
+            self.retype(&mut source, &wanted)?;
+            return Ok(source);
+        };
+        if query.with.is_some() || query.order_by.is_some() || query.limit_clause.is_some() {
+            return Ok(self.query_within(query, None)?.0);
+        }
+        let scope = Scope::default();
+        let mut rows = Vec::with_capacity(values.rows.len());
+        let width = values.rows.first().map_or(0, |row| row.content.len());
+        for row in &values.rows {
+            if row.content.len() != width {
+                let place = row.content.first().and_then(|first| self.position(first.span()));
+                let message = "VALUES lists must all be the same length";
+                return Err(PgError::new("42601", message).at(place));
+            }
+            let mut exprs = Vec::with_capacity(width);
+            for (at, parsed) in row.content.iter().enumerate() {
+                let Some(column) = columns.get(at).map(|at| &table.columns[*at]) else {
+                    let message = "INSERT has more expressions than target columns";
+                    return Err(PgError::new("42601", message).at(self.position(parsed.span())));
+                };
+                if is_default(parsed) || !takes(column, over)? {
+                    exprs.push(default_of(column));
+                    continue;
+                }
+                let typed = self.expr(parsed, &scope)?;
+                exprs.push(self.assign(typed, column.ty, column.typmod, &column.name)?);
+            }
+            rows.push(exprs);
+        }
+        let out = |at: &usize| {
+            let column = &table.columns[*at];
+            let (name, ty, typmod) = (column.name.clone(), column.ty, column.typmod);
+            OutColumn { name, ty, typmod, origin: None }
+        };
+        let columns = columns.iter().take(width).map(out).collect();
+        Ok(plain_query(Body::Values(rows), columns))
+    }
+}
