@@ -14,6 +14,7 @@ mod query;
 mod scope;
 mod security;
 mod statement;
+mod subquery;
 
 pub use analyze::{Analyzer, Context, Typed, can_cast};
 pub use functions::{Builtin, Function};

@@ -1,0 +1,74 @@
+//! Subqueries within expressions: scalars, rows, arrays, EXISTS, IN, ANY and ALL. Must never decide
+//! when one is evaluated.
+
+use std::sync::Arc;
+
+use sqlparser::ast;
+
+use super::analyze::{Analyzer, Context, Typed, common_type};
+use super::plan::{CompareOp, Expr, OutColumn, SubKind};
+use super::scope::Scope;
+use crate::world::postgres::error::{PgError, Result, common};
+use crate::world::postgres::types::Ty;
+
+impl Analyzer<'_> {
+    pub fn subquery(&self, query: &ast::Query, kind: SubKind, scope: &Scope<'_>) -> Result<Typed> {
+        let (query, correlated) = self.query_within(query, Some(scope))?;
+        let ty = match kind {
+            SubKind::Exists => Ty::BOOL,
+            _ if query.columns.len() != 1 => {
+                return Err(PgError::new("42601", "subquery must return only one column"));
+            }
+            SubKind::Array => Ty { array: true, ..query.columns[0].ty },
+            _ => query.columns[0].ty,
+        };
+        let cache = (!correlated).then(|| self.new_cache());
+        let query = Arc::new(query);
+        Ok(Typed::new(Expr::Sub { query, kind, left: None, cache }, ty))
+    }
+
+    /// A subquery that gives several columns, one expression for each.
+    pub fn row_query(&self, query: &ast::Query, scope: &Scope<'_>) -> Result<Vec<Typed>> {
+        let (query, correlated) = self.query_within(query, Some(scope))?;
+        let field = |(index, column): (usize, &OutColumn)| {
+            let cache = (!correlated).then(|| self.new_cache());
+            let query = Arc::new(query.clone().casted(vec![Expr::Column { depth: 0, index }]));
+            let kind = SubKind::Scalar;
+            Typed::new(Expr::Sub { query, kind, left: None, cache }, column.ty)
+        };
+        Ok(query.columns.iter().enumerate().map(field).collect())
+    }
+
+    pub fn in_query(
+        &self,
+        left: &ast::Expr,
+        query: &ast::Query,
+        op: CompareOp,
+        all: bool,
+        scope: &Scope<'_>,
+    ) -> Result<Typed> {
+        let left = self.expr(left, scope)?;
+        let (mut query, _) = self.query_within(query, Some(scope))?;
+        let fields: Vec<Typed> = match left.expr {
+            Expr::Record(fields) => fields.into_iter().map(|(ty, e)| Typed::new(e, ty)).collect(),
+            _ => vec![left],
+        };
+        if fields.len() != query.columns.len() {
+            let few = if fields.len() < query.columns.len() { "many" } else { "few" };
+            return Err(PgError::new("42601", format!("subquery has too {few} columns")));
+        }
+        let mut lefts = Vec::new();
+        let mut casts = Vec::new();
+        for (index, (field, column)) in fields.into_iter().zip(&query.columns).enumerate() {
+            let ty = common_type(&[field.ty, column.ty])
+                .map_err(|(a, b)| common::no_operator(&format!("{} = {}", a.name(), b.name())))?;
+            lefts.push((ty, self.coerce(field, ty, -1, Context::Implicit)?));
+            let own = Typed::new(Expr::Column { depth: 0, index }, column.ty);
+            casts.push(self.coerce(own, ty, -1, Context::Implicit)?);
+        }
+        query = query.casted(casts);
+        let kind = SubKind::Quantified(op, all);
+        let left = Some(Box::new(Expr::Record(lefts)));
+        Ok(Typed::new(Expr::Sub { query: Arc::new(query), kind, left, cache: None }, Ty::BOOL))
+    }
+}
