@@ -1,6 +1,7 @@
 //! One life of the gateway process: bind, start, serve, drain.
 //! Must never return before the connections have been told.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use serde_json::json;
@@ -29,14 +30,15 @@ pub async fn serve<E: Env>(env: E, config: Config) -> Result<(), StartError> {
     let gateway = Gateway::new(&env, config);
     let stop = Latch::new(&env);
     let accepting = env.spawn("accept", server::accept(gateway.clone(), listener, stop.clone()));
-    let started = match race(env.stop_requested(), startup::start(&gateway)).await {
+    let mut asked = pin!(env.stop_requested());
+    let started = match race(asked.as_mut(), startup::start(&gateway)).await {
         Either::First(()) => None,
         Either::Second(started) => Some(started),
     };
     let end = match started {
         None => Ok(()),
         Some(Ok(())) => {
-            env.stop_requested().await;
+            asked.await;
             Ok(())
         }
         Some(Err(error)) => Err(error),

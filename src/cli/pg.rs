@@ -30,6 +30,8 @@ async fn serve(args: &Args) -> Result<Exit, Stop> {
         |error| Stop::usage(format!("error: failed to listen on {}: {error}", args.listen));
     let listener = env.bind(&args.listen).await.map_err(failed)?;
     let addr = Listener::local_addr(&listener).map_err(failed)?;
+    // Whoever has read the announcement may ask it to stop.
+    let stop = env.stop_requested();
     print(&format!("seedbed's PostgreSQL listens on {addr}; NOTHING IS KEPT\n"))?;
     let serving = postgres::serve_on(env.clone(), listener, Store::default(), Watch::none());
     env.spawn("pg-listener", async move {
@@ -37,6 +39,6 @@ async fn serve(args: &Args) -> Result<Exit, Stop> {
             tracing::error!(%error, "the listener ended");
         }
     });
-    env.stop_requested().await;
+    stop.await;
     Ok(Exit::Held)
 }

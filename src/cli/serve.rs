@@ -75,6 +75,8 @@ async fn serve(args: &Args) -> Result<Exit, Stop> {
         users.extend(GUESTS.iter().filter_map(|guest| account(guest).ok()));
     }
     let listen = free(&env, &args.listen).await?;
+    // Whoever has read the announcement may ask it to stop.
+    env.listens_for_stop();
     announce(&listen, kept, &users)?;
     let config = Config {
         listen,

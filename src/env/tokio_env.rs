@@ -1,14 +1,16 @@
 //! The real seam: tokio, the operating system's clocks and randomness.
 //! Must never do more than forward: a wrapper returns the inner future instead of awaiting it.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Clock, Entropy, Listener, Machine, Moment, Net, Spawn, Task, TaskEnd};
 
@@ -23,13 +25,22 @@ struct Inner {
     origin: Instant,
     alive: AtomicUsize,
     panicked: AtomicUsize,
+    /// Signals that the next `stop_requested` waits for.
+    listening: Mutex<Option<(Signal, Signal)>>,
 }
 
 impl Tokio {
     #[allow(clippy::new_without_default, reason = "a second origin is a second clock")]
     pub fn new() -> Tokio {
         let (alive, panicked) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Tokio { inner: Arc::new(Inner { origin: Instant::now(), alive, panicked }) }
+        let (origin, listening) = (Instant::now(), Mutex::new(None));
+        Tokio { inner: Arc::new(Inner { origin, alive, panicked, listening }) }
+    }
+
+    /// From now on the process is not ended by SIGTERM and SIGINT: the next `stop_requested` has
+    /// them, those included that come before it is called.
+    pub fn listens_for_stop(&self) {
+        *self.inner.listening.lock().expect("no panic under it") = signals();
     }
 }
 
@@ -167,20 +178,22 @@ impl Entropy for Tokio {
 }
 
 impl Machine for Tokio {
-    async fn stop_requested(&self) {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut term), Ok(mut int)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            return std::future::pending().await;
-        };
-        std::future::poll_fn(|cx| {
-            if term.poll_recv(cx).is_ready() {
-                std::task::Poll::Ready(Some(()))
-            } else {
-                int.poll_recv(cx)
-            }
-        })
-        .await;
+    /// Listens from the call on, or from [`Tokio::listens_for_stop`].
+    fn stop_requested(&self) -> impl Future<Output = ()> + Send {
+        let listening = self.inner.listening.lock().expect("no panic under it").take();
+        let signals = listening.or_else(signals);
+        async move {
+            let Some((mut term, mut int)) = signals else { return std::future::pending().await };
+            poll_fn(|cx| match term.poll_recv(cx) {
+                Poll::Pending => int.poll_recv(cx),
+                Poll::Ready(asked) => Poll::Ready(asked),
+            })
+            .await;
+        }
     }
+}
+
+/// SIGTERM and SIGINT as they come from now on.
+fn signals() -> Option<(Signal, Signal)> {
+    Some((signal(SignalKind::terminate()).ok()?, signal(SignalKind::interrupt()).ok()?))
 }

@@ -144,14 +144,9 @@ fn mark(cx: &mut Cx<'_>, oid: Oid, tid: Tid, strength: Strength) {
 }
 
 /// Locks the versions that updates have made of this one, which do not conflict themselves.
-/// `Free`, unless one of them is written by somebody who committed and conflicts.
-fn lock_chain(
-    cx: &mut Cx<'_>,
-    table: &Table,
-    from: Tid,
-    strength: Strength,
-    policy: Policy,
-) -> Step<Settled> {
+/// `Free`, unless one of them is written by somebody who committed and conflicts. Waits also for
+/// NOWAIT and SKIP LOCKED, as `heap_lock_updated_tuple` does.
+fn lock_chain(cx: &mut Cx<'_>, table: &Table, from: Tid, strength: Strength) -> Step<Settled> {
     let mut next = cx.version(table.oid, from).and_then(|version| version.next);
     while let Some(tid) = next {
         let Some(version) = cx.version(table.oid, tid) else { break };
@@ -162,11 +157,7 @@ fn lock_chain(
                 && mark.strength.conflicts(strength)
         };
         if let Some(blocker) = version.marks.iter().find(in_the_way).map(|mark| mark.xid) {
-            match policy {
-                Policy::Skip => return Ok(Settled::Busy),
-                Policy::Fail => return Err(could_not_lock(table).into()),
-                Policy::Wait => cx.db.wait_for(cx.pid, blocker, (table.oid, tid))?,
-            }
+            cx.db.wait_for(cx.pid, blocker, (table.oid, tid))?;
             continue;
         }
         let committed = version
@@ -192,7 +183,7 @@ pub fn lock_row(
     let mut at = tid;
     loop {
         let settled = match settle(cx, table, at, strength, false, policy)? {
-            Settled::Free => lock_chain(cx, table, at, strength, policy)?,
+            Settled::Free => lock_chain(cx, table, at, strength)?,
             other => other,
         };
         match settled {
