@@ -440,6 +440,8 @@ fn i16_a_live_connection_is_kept_and_told() {
     let sent = "frame.sent connection=c1 user=ana type=tool_executing";
     let stuck = with(sent, "type=tool_executing seq", "later 15500\nx").replace(sent, "x");
     breaks("I16", &stuck, "c1 waits for event 2 of run r1");
+    let heard = stuck.replace("later 15500", "later 9000\nconn.heard connection=c1\nlater 6500");
+    assert!(!verdict_of("I16", &heard).contains("waits for event"), "a sign of life gives time");
     let skipped = "frame.sent connection=c1 user=ana type=tool_executing";
     breaks("I16", &with(skipped, "", ""), "never sent event 2 of run r1");
     let lost = "event.appended run=r2 thread=t1 user=bob type=agent_started seq=1 run_seq=1";

@@ -18,6 +18,8 @@ struct Connection {
     leaving: bool,
     /// It was taken out of the registry, which is right only if it does nothing more.
     removed: Option<EventIndex>,
+    /// Its last sign of life: it is asked for the next one so much later.
+    heard: Moment,
     due: BTreeMap<Due, (Moment, EventIndex)>,
     sent: BTreeSet<Due>,
     /// Runs whose end a snapshot has told.
@@ -67,9 +69,9 @@ impl NothingLost {
             return Ok(());
         }
         self.next_check = now + Duration::from_secs(1);
-        let late = |at: &Moment| now.since(*at) > self.sent_within;
         for (connection, known) in &self.connections {
-            let late = known.due.iter().find(|(_, (at, _))| late(at));
+            let late = |at: Moment| now.since(at.max(known.heard)) > self.sent_within;
+            let late = known.due.iter().find(|(_, (at, _))| late(*at));
             if let Some(((run, at), (_, appended))) = late {
                 let what = format!("connection {connection} waits for event {at} of run {run}");
                 return Err(Broken::new(what).with([*appended]));
@@ -137,7 +139,15 @@ impl Invariant for NothingLost {
             "conn.state" if matches!(text(event, "to"), "closing" | "failed" | "closed") => {
                 self.leaves(connection);
             }
-            "conn.state" | "frame.handled" => return self.acts(connection),
+            "conn.state" => return self.acts(connection),
+            "conn.heard" | "frame.handled" => {
+                if let Some(known) = self.connections.get_mut(connection) {
+                    known.heard = event.at;
+                }
+                if event.name == "frame.handled" {
+                    return self.acts(connection);
+                }
+            }
             "conn.closed" => self.leaves(connection),
             "conn.gone" => {
                 self.connections.remove(connection);
