@@ -113,6 +113,8 @@ impl<'p> PlanRun<'p> {
 pub struct StatementRun<'p> {
     planned: &'p Planned,
     run: PlanRun<'p>,
+    /// It has asked for its tables before.
+    asked: bool,
     locked: bool,
     done: bool,
     pub state: State,
@@ -138,6 +140,7 @@ impl<'p> StatementRun<'p> {
         StatementRun {
             planned,
             run: PlanRun::new(&planned.plan),
+            asked: false,
             locked: false,
             done: false,
             state,
@@ -150,9 +153,17 @@ impl<'p> StatementRun<'p> {
         let mut cx = Cx { db, pid, params, state: &mut self.state };
         if !self.locked {
             for (oid, mode) in &self.planned.tables {
-                cx.lock_table(*oid, *mode)?;
+                if let Err(stop) = cx.lock_table(*oid, *mode) {
+                    self.asked = true;
+                    return Err(stop);
+                }
             }
             self.locked = true;
+            if self.asked {
+                // READ COMMITTED sees what was committed while it waited for its tables.
+                cx.state.snapshot = cx.db.take_snapshot(pid);
+                cx.db.proc_mut(pid).snapshot = Some(cx.state.snapshot.clone());
+            }
         }
         while !self.done {
             match self.run.next(&mut cx)? {
