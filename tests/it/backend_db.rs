@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use seedbed::backend::config::Database;
 use seedbed::backend::db::accept::{Accept, Accepted, ThreadName};
-use seedbed::backend::db::{Class, Decide, Pool, TransactionError, Tx, Work, migrate, nodes};
+use seedbed::backend::db::{
+    Class, Decide, Param, Pool, TransactionError, Tx, Work, migrate, nodes, sql,
+};
 use seedbed::env::{Clock, Tokio};
 
 use crate::pg_server::{self, PgServer};
@@ -77,6 +79,19 @@ fn a_run_of_an_earlier_life_is_not_accepted() {
         assert!(refused.is_err(), "{refused:?}");
         assert_eq!(count(&pool, "SELECT count(*) FROM runs").await, 0);
         let accepted = pool.transact(&accept(new, "run_2", "k1")).await;
+        assert!(matches!(accepted, Ok(Accepted::New { .. })), "{accepted:?}");
+    });
+}
+
+/// Sent on a connection that was lost, and tried again meanwhile.
+#[test]
+fn a_beginning_that_arrives_late_does_not_end_the_life_that_has_begun() {
+    with_pool(4, async |pool| {
+        let life = nodes::begin(&pool, NODE).await.expect("a life");
+        let params = [Param::from(NODE), Param::from(life - 1)];
+        let late = pool.query("node.begin", sql::NODE_BEGIN, &params).await;
+        assert!(late.expect("it is a statement").is_empty(), "it follows a life that is over");
+        let accepted = pool.transact(&accept(life, "run_1", "k1")).await;
         assert!(matches!(accepted, Ok(Accepted::New { .. })), "{accepted:?}");
     });
 }

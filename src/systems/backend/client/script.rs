@@ -149,7 +149,7 @@ impl<E: Env> Script<E> {
         self.until(within, |seen| {
             let refused = seen.refused.get(&idem);
             let refused = refused.map(|code| Err(format!("{idem} was refused: {code}")));
-            let came = seen.runs.get(&idem).is_some_and(|run| seen.saw(&kind, run, tab));
+            let came = seen.came(&kind, &idem, tab);
             refused.or_else(|| came.then_some(Ok(())))
         })
         .await
@@ -213,10 +213,11 @@ fn command(method: &'static str, params: serde_json::Value) -> Command {
 }
 
 impl Seen {
-    /// Whether the tab, or else any, was told such an event of the run.
-    fn saw(&self, kind: &str, run: &str, tab: Option<i64>) -> bool {
-        let low = (kind.to_owned(), run.to_owned(), tab.unwrap_or(i64::MIN));
-        let high = (kind.to_owned(), run.to_owned(), tab.unwrap_or(i64::MAX));
+    /// Whether the tab, or else any, was told such an event of the run that the command made.
+    fn came(&self, kind: &str, idem: &str, tab: Option<i64>) -> bool {
+        let Some(run) = self.runs.get(idem) else { return false };
+        let low = (kind.to_owned(), run.clone(), tab.unwrap_or(i64::MIN));
+        let high = (kind.to_owned(), run.clone(), tab.unwrap_or(i64::MAX));
         self.events.range(low..=high).next().is_some()
     }
 
@@ -239,5 +240,22 @@ impl Seen {
                 self.memories.insert(tab, memory);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_counts_at_its_tab_though_another_tab_learns_later_whose_run_it_is() {
+        let mut seen = Seen::default();
+        let (kind, run, idem) = ("agent_completed", "r1".to_owned(), "ana#2".to_owned());
+        seen.take(News::Event { tab: 1, kind: kind.to_owned(), run: run.clone() });
+        assert!(!seen.came(kind, &idem, None), "nobody knows whose run it is");
+        seen.take(News::Run { idem: idem.clone(), run });
+        assert!(seen.came(kind, &idem, Some(1)));
+        assert!(seen.came(kind, &idem, None));
+        assert!(!seen.came(kind, &idem, Some(2)), "the other tab was not told");
     }
 }

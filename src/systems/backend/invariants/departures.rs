@@ -4,13 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Facts, GATEWAY, TERMINAL, gateway_lost, number, text};
+use super::{Facts, GATEWAY, HELD_UP, TERMINAL, gateway_lost, number, text};
 use crate::env::Moment;
 use crate::trace::{Event, EventIndex};
 use crate::verdict::Broken;
-
-/// For tasks that are kept off the processor, on top of what the contract says.
-const HELD_UP: Duration = Duration::from_secs(4);
 
 #[derive(Debug)]
 struct Due {

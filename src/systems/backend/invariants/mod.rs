@@ -152,6 +152,9 @@ pub fn all(facts: &Facts) -> Vec<Box<dyn Invariant>> {
 
 const GATEWAY: &str = "gateway";
 
+/// For tasks that are kept off the processor, on top of what the contract says.
+const HELD_UP: Duration = Duration::from_secs(4);
+
 /// States of a run that absorb.
 const TERMINAL: &[&str] = &["completed", "failed", "timeout", "dead", "cancelled"];
 

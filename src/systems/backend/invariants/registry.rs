@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Facts, TERMINAL, gateway_lost, number, text};
+use super::{Facts, HELD_UP, TERMINAL, gateway_lost, number, text};
 use crate::env::Moment;
 use crate::trace::{Event, EventIndex};
 use crate::verdict::{Broken, End, Invariant};
@@ -25,10 +25,6 @@ struct Connection {
     /// Runs whose end a snapshot has told.
     told: BTreeSet<String>,
 }
-
-/// How long an event may take from the log into the socket of a connection that takes it, and
-/// tasks may be kept off the processor while it is found out that one does not.
-const HELD_UP: Duration = Duration::from_secs(4);
 
 /// I16: a registered connection stays so until it leaves, and gets every durable event of its
 /// user meanwhile, by the log or by a snapshot.
