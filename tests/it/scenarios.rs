@@ -103,7 +103,8 @@ fn slow_answers_are_held_on_both_engines() {
 
 #[test]
 fn slow_readers_are_held_on_both_engines() {
-    holds("slow_readers", Engine::Native, 20);
+    // So many show a silent client whose window is full: that it is sent away all the same.
+    holds("slow_readers", Engine::Native, 110);
     holds("slow_readers", Engine::Turmoil, 20);
 }
 
