@@ -20,7 +20,8 @@ use tokio::sync::mpsc;
 
 use crate::workloads::{self, Workload};
 
-struct Blind;
+/// Sees nothing and ends nothing.
+pub struct Blind;
 
 impl Observer for Blind {
     fn event(&mut self, _event: &Event) -> bool {
@@ -32,7 +33,7 @@ impl Observer for Blind {
     }
 }
 
-fn plan(seed: u64) -> Plan {
+pub fn plan(seed: u64) -> Plan {
     Plan {
         scenario: "bench".to_owned(),
         seed: Seed(seed),

@@ -3,6 +3,7 @@
 
 mod grounds;
 mod stack;
+mod transaction;
 mod workloads;
 
 use std::time::Duration;
@@ -76,6 +77,9 @@ fn main() {
         if only.is_empty() || only.contains(&format!("{workload:?}")) {
             compare(workload);
         }
+    }
+    if only.is_empty() || only.contains(&"transaction".to_owned()) {
+        transaction::transactions(REPETITIONS as u64);
     }
     if only.is_empty() || only.contains(&"stack".to_owned()) {
         stack::throughput(REPETITIONS as u64);

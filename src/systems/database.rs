@@ -36,7 +36,7 @@ pub fn isolation_word() -> SettingWord {
 }
 
 /// Tells one committed row, unless nobody wants to see it: session, row; whether it was told.
-pub type TellRow = fn(i64, &Written) -> bool;
+pub type TellRow = fn(i64, &Written<'_>) -> bool;
 
 /// Tells the commit of a session's block of which no row was told.
 pub type TellCommit = fn(i64);

@@ -77,17 +77,17 @@ fn config(plan: &Plan) -> server::Config {
     }
 }
 
-fn tell_row(session: i64, row: &Written) -> bool {
+fn tell_row(session: i64, row: &Written<'_>) -> bool {
     let op = match row.op {
         Op::Insert => "insert",
         Op::Update => "update",
         Op::Delete => "delete",
     };
-    let column = |name: &str| row.value(name).unwrap_or("");
+    let column = |name: &str| row.value(name).unwrap_or_default();
     let cents = column("cents").parse().unwrap_or(0);
     let (key, account) = (column("key"), column("account"));
     let (debit, credit) = (column("debit"), column("credit"));
-    events::db_commit(session, &row.table, op, key, debit, credit, account, cents);
+    events::db_commit(session, row.table, op, &key, &debit, &credit, &account, cents);
     true
 }
 

@@ -13,8 +13,8 @@ pub fn host(plan: &Plan) -> HostSpec {
 /// Tables whose rows an expectation may want to see; a column that a table lacks is empty.
 const TOLD: &[&str] = &["runs", "events", "threads", "messages", "idempotency"];
 
-fn tell_row(session: i64, row: &Written) -> bool {
-    if !TOLD.contains(&&*row.table) {
+fn tell_row(session: i64, row: &Written<'_>) -> bool {
+    if !TOLD.contains(&row.table) {
         return false;
     }
     let op = match row.op {
@@ -22,13 +22,14 @@ fn tell_row(session: i64, row: &Written) -> bool {
         Op::Update => "update",
         Op::Delete => "delete",
     };
-    let column = |name: &str| row.value(name).unwrap_or("");
+    let column = |name: &str| row.value(name).unwrap_or_default();
     let seq = column("seq").parse().unwrap_or(0);
     let (run, thread, user) = (column("run_id"), column("thread_id"), column("user_id"));
     let state = column("state");
-    let kind = [column("event_type"), column("role")].concat();
-    let key = [column("thread_key"), column("idem")].concat();
-    events::db_commit(session, &row.table, op, run, thread, user, state, &kind, seq, &key);
+    // No table has both of a pair.
+    let kind = row.value("event_type").unwrap_or_else(|| column("role"));
+    let key = row.value("thread_key").unwrap_or_else(|| column("idem"));
+    events::db_commit(session, row.table, op, &run, &thread, &user, &state, &kind, seq, &key);
     true
 }
 

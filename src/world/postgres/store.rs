@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::error::{PgError, Result};
 use super::injection::{Injection, Injections};
 use super::sql::{Parsed, Parses, Planned, parse};
+use super::storage::catalog::Table;
 use super::storage::locks::Pid;
 use super::storage::{Db, Isolation};
 use super::types::Ty;
@@ -32,14 +33,14 @@ impl Default for Settings {
 /// Plans by text.
 type Plans = BTreeMap<Arc<str>, Vec<(Key, Arc<Planned>)>>;
 
-/// What a plan depends on beside the text and the catalogue.
+/// Plans of one text that the process remembers, for as many definitions of its tables.
+const ALIKE_MAX: usize = 64;
+
+/// What a plan was made for beside the text: the statement's place in it, and the parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {
-    /// The statement's place in the text.
     at: usize,
-    params: Vec<Ty>,
-    /// Whose privileges and policies it has; superusers are all alike.
-    role: Option<Arc<str>>,
+    params: Arc<[Ty]>,
 }
 
 #[derive(Default)]
@@ -57,55 +58,92 @@ impl Inner {
             return Ok(parsed);
         }
         let parsed = shared_parse(text)?;
-        self.parses.keep(text, &parsed);
+        self.parses.keep(&parsed);
         Ok(parsed)
     }
 
-    /// A plan that is still good for the catalogue and the session's role.
-    pub fn plan(&self, pid: Pid, text: &str, at: usize, params: &[Ty]) -> Option<Arc<Planned>> {
-        let known = self.plans.get(text)?;
-        let proc = self.db.proc(pid);
-        let role = self.restricted(pid);
-        if role.is_some() && proc.parameter("row_security") == "off" {
-            return None;
+    /// The plan of a statement: one that is still good, or what `make` gives.
+    pub fn planned(
+        &mut self,
+        pid: Pid,
+        (text, at): (&Arc<str>, usize),
+        params: &Arc<[Ty]>,
+        make: impl FnOnce(&Db) -> Result<Planned>,
+    ) -> Result<Arc<Planned>> {
+        let fits = |key: &Key| key.at == at && key.params == *params;
+        let known = self.plans.get(text).into_iter().flatten();
+        let mut good = known.filter(|(key, planned)| fits(key) && self.suits(pid, planned));
+        if let Some((_, planned)) = good.next() {
+            return Ok(planned.clone());
         }
-        let found = known.iter().find(|(key, planned)| {
-            key.at == at
-                && key.params == params
-                && key.role.as_deref() == role
-                && planned.version == self.db.catalog.version
-        });
-        found.map(|(_, planned)| planned.clone())
+        let key = Key { at, params: params.clone() };
+        let planned = if let Some(planned) = self.shared_plan(pid, text, &key) {
+            Arc::new(planned)
+        } else {
+            let planned = Arc::new(make(&self.db)?);
+            share(text, &key, &planned);
+            planned
+        };
+        self.keep_plan(text, key, &planned);
+        Ok(planned)
     }
 
-    /// The session's role, unless it may do everything.
-    fn restricted(&self, pid: Pid) -> Option<&str> {
-        let role = self.db.proc(pid).role();
-        (!self.db.catalog.roles.is_superuser(role)).then_some(role)
+    /// What another cluster planned for tables that are alike.
+    fn shared_plan(&self, pid: Pid, text: &str, key: &Key) -> Option<Planned> {
+        if self.db.restricted(pid).is_some() {
+            return None;
+        }
+        let alike = |planned: &Planned| {
+            let found = |table: &Arc<Table>| self.db.table(&table.name, pid);
+            planned.definitions.iter().all(|table| found(table).is_ok_and(|t| t.is_alike(table)))
+        };
+        let known = PLANS.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, planned) = known.get(text)?.iter().find(|(own, p)| own == key && alike(p))?;
+        Some(Planned { version: self.db.catalog.version, ..(**planned).clone() })
+    }
+
+    /// Whether a plan is good for the catalogue and the session's role.
+    pub fn suits(&self, pid: Pid, planned: &Planned) -> bool {
+        let role = self.db.restricted(pid);
+        let secure = || self.db.proc(pid).parameter("row_security") != "off";
+        planned.settled
+            && planned.version == self.db.catalog.version
+            && planned.role.as_deref() == role
+            && (role.is_none() || secure())
     }
 
     /// Remembers a plan, unless a table in it may yet vanish.
-    pub fn keep_plan(
-        &mut self,
-        pid: Pid,
-        text: &str,
-        at: usize,
-        params: &[Ty],
-        planned: &Arc<Planned>,
-    ) {
-        let mut tables = self.db.catalog.tables.values();
-        if tables.any(|table| table.creator.is_some() || table.dropper.is_some()) {
+    fn keep_plan(&mut self, text: &Arc<str>, key: Key, planned: &Arc<Planned>) {
+        if !planned.settled {
             return;
         }
         if self.plans.len() >= PLANS_MAX {
             self.plans.clear();
         }
         let version = self.db.catalog.version;
-        let role = self.restricted(pid).map(Into::into);
-        let known = self.plans.entry(text.into()).or_default();
+        let known = self.plans.entry(text.clone()).or_default();
         known.retain(|(_, old)| old.version == version);
-        known.push((Key { at, params: params.to_vec(), role }, planned.clone()));
+        known.push((key, planned.clone()));
     }
+}
+
+/// What any cluster of the process planned for a role that may do everything: such a plan depends
+/// on its text, its parameters and the definitions of its tables alone.
+static PLANS: Mutex<Plans> = Mutex::new(Plans::new());
+
+fn share(text: &Arc<str>, key: &Key, planned: &Arc<Planned>) {
+    if planned.role.is_some() || !planned.settled {
+        return;
+    }
+    let mut known = PLANS.lock().unwrap_or_else(PoisonError::into_inner);
+    if known.len() >= PLANS_MAX {
+        known.clear();
+    }
+    let alike = known.entry(text.clone()).or_default();
+    if alike.len() >= ALIKE_MAX {
+        alike.remove(0);
+    }
+    alike.push((key.clone(), planned.clone()));
 }
 
 /// What any cluster of the process parsed: a tree depends on its text alone, and the clusters of a
@@ -118,7 +156,7 @@ fn shared_parse(text: &str) -> Result<Parsed> {
         return Ok(parsed);
     }
     let parsed = parse(text)?;
-    known().keep(text, &parsed);
+    known().keep(&parsed);
     Ok(parsed)
 }
 

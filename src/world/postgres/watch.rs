@@ -1,10 +1,13 @@
 //! What an observer is told, in the step in which it happens. Must never decide anything.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use super::error::PgError;
+use super::storage::catalog::Table;
 use super::storage::locks::Pid;
+use super::types::{Datum, to_text};
 
 /// What a system that watches calls the events that a report reads.
 pub mod names {
@@ -29,19 +32,28 @@ pub enum Op {
     Delete,
 }
 
-/// A row that a commit left behind (or took away), with its values as text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
-    pub table: Arc<str>,
+/// A row that a commit left behind (or took away).
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    pub table: &'a str,
     pub op: Op,
-    pub values: Vec<(Arc<str>, Option<String>)>,
+    definition: &'a Table,
+    row: &'a [Datum],
 }
 
-impl Written {
-    /// The column's value; `None` when NULL or no such column.
-    pub fn value(&self, column: &str) -> Option<&str> {
-        let found = self.values.iter().find(|(name, _)| &**name == column)?;
-        found.1.as_deref()
+impl<'a> Written<'a> {
+    pub(super) fn new(definition: &'a Table, op: Op, row: &'a [Datum]) -> Written<'a> {
+        Written { table: &definition.name, op, definition, row }
+    }
+
+    /// The column's value as text; `None` when NULL or no such column.
+    pub fn value(&self, column: &str) -> Option<Cow<'a, str>> {
+        let at = self.definition.column(column)?;
+        match self.row.get(at)? {
+            Datum::Null => None,
+            Datum::Text(text) => Some(Cow::Borrowed(text)),
+            datum => Some(Cow::Owned(to_text(datum, self.definition.columns[at].ty))),
+        }
     }
 }
 
@@ -88,7 +100,7 @@ pub struct Wanted {
 }
 
 /// Sessions are named by their process number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Change<'a> {
     /// BEGIN was said; a statement outside a transaction is one by itself, and has no such change.
     Begin {
@@ -104,7 +116,7 @@ pub enum Change<'a> {
     /// a BEGIN.
     Commit {
         pid: Pid,
-        rows: Vec<Written>,
+        rows: Vec<Written<'a>>,
         block: bool,
     },
     /// What a transaction did is taken back, or (`savepoint`) what it did since its last one.

@@ -86,7 +86,7 @@ fn an_observer_hears_of_commits_with_their_rows() {
                     Op::Update => "update",
                     Op::Delete => "delete",
                 };
-                let id = row.value("id").unwrap_or("");
+                let id = row.value("id").unwrap_or_default();
                 told.lock().expect("no panic").push(format!("{op} {} {id}", row.table));
             }
         }

@@ -98,10 +98,18 @@ pub fn index_key(cx: &mut Cx<'_>, index: &Index, row: &[Datum]) -> Step<Option<R
     {
         return Ok(None);
     }
+    let column = |at: usize| row.get(at).cloned().unwrap_or_default();
+    if index.parts.iter().all(|part| matches!(part, IndexPart::Column(_))) {
+        let of = |part: &IndexPart| match part {
+            IndexPart::Column(at) => column(*at),
+            IndexPart::Expression(..) => Datum::Null,
+        };
+        return Ok(Some(index.parts.iter().map(of).collect()));
+    }
     let mut key = Vec::with_capacity(index.parts.len());
     for part in &index.parts {
         key.push(match part {
-            IndexPart::Column(column) => row.get(*column).cloned().unwrap_or_default(),
+            IndexPart::Column(at) => column(*at),
             IndexPart::Expression(expr, ..) => eval(expr, cx, &frame)?,
         });
     }

@@ -24,7 +24,7 @@ pub fn create_as(
     if planned.plan.writes() {
         return Err(PgError::unsupported("CREATE TABLE AS of a query that writes").into());
     }
-    for (oid, mode) in &planned.tables {
+    for (oid, mode) in planned.tables.iter() {
         cx.lock_table(*oid, *mode)?;
     }
     cx.state.ctes = vec![None; planned.slots];

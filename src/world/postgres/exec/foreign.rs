@@ -120,7 +120,7 @@ fn one(cx: &mut Cx<'_>, check: &Deferred) -> Step<()> {
     // Each check sees what its statement did, and under READ COMMITTED what committed since.
     cx.state.cid += 1;
     cx.state.snapshot = cx.db.take_snapshot(cx.pid);
-    cx.db.proc_mut(cx.pid).snapshot = Some(cx.state.snapshot.clone());
+    cx.db.proc_mut(cx.pid).snapshot = Some(cx.state.snapshot.xmin);
     match check {
         Deferred::Child { table, key, tid } => check_child(cx, table, *key, *tid),
         Deferred::Parent { table, child, key, old, new } => {

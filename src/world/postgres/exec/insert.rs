@@ -7,7 +7,7 @@ use super::constraint::{
 };
 use super::foreign;
 use super::modify::{Change, put_version, replace};
-use super::query::{CteRun, QueryRun, project};
+use super::query::{CteRun, QueryRun, project, values};
 use super::tuple::{Settled, serialization, settle};
 use super::{Cx, Frame, eval, is_true};
 use crate::world::postgres::error::{PgError, Step};
@@ -75,7 +75,7 @@ impl<'p> InsertRun<'p> {
             self.source_row = self.source.next(cx, None)?;
         }
         let Some(row) = &self.source_row else { return Ok(false) };
-        let mut proposed = project(&self.insert.values, cx, &Frame::of(row))?.to_vec();
+        let mut proposed = values(&self.insert.values, cx, &Frame::of(row))?;
         generate(cx, &self.insert.table, &mut proposed)?;
         let proposed: Row = proposed.into();
         self.source_row = None;

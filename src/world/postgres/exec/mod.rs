@@ -29,7 +29,7 @@ pub use query::QueryRun;
 use std::sync::Arc;
 
 use super::error::Step;
-use super::sql::{OutColumn, Plan, Planned};
+use super::sql::{Plan, Planned};
 use super::storage::Db;
 use super::storage::locks::{Mode, Pid, Tag};
 use super::storage::xact::{Cid, Snapshot};
@@ -125,7 +125,7 @@ impl<'p> StatementRun<'p> {
     /// Begins a statement: snapshot and command number are taken here.
     pub fn new(planned: &'p Planned, db: &mut Db, pid: Pid) -> StatementRun<'p> {
         let snapshot = db.take_snapshot(pid);
-        db.proc_mut(pid).snapshot = Some(snapshot.clone());
+        db.proc_mut(pid).snapshot = Some(snapshot.xmin);
         let txn = db.txn_mut(pid);
         if planned.plan.writes() {
             txn.cid += 1;
@@ -152,7 +152,7 @@ impl<'p> StatementRun<'p> {
     pub fn step(&mut self, db: &mut Db, pid: Pid, params: &[Datum]) -> Step<()> {
         let mut cx = Cx { db, pid, params, state: &mut self.state };
         if !self.locked {
-            for (oid, mode) in &self.planned.tables {
+            for (oid, mode) in self.planned.tables.iter() {
                 if let Err(stop) = cx.lock_table(*oid, *mode) {
                     self.asked = true;
                     return Err(stop);
@@ -162,7 +162,7 @@ impl<'p> StatementRun<'p> {
             if self.asked {
                 // READ COMMITTED sees what was committed while it waited for its tables.
                 cx.state.snapshot = cx.db.take_snapshot(pid);
-                cx.db.proc_mut(pid).snapshot = Some(cx.state.snapshot.clone());
+                cx.db.proc_mut(pid).snapshot = Some(cx.state.snapshot.xmin);
             }
         }
         while !self.done {
@@ -183,17 +183,13 @@ impl<'p> StatementRun<'p> {
         self.locked
     }
 
-    /// `INSERT 0 1`, `SELECT 3`.
-    pub fn tag(&self) -> String {
-        match &self.planned.plan {
-            Plan::Query(_) => format!("SELECT {}", self.rows.len()),
-            Plan::Insert(_) => format!("INSERT 0 {}", self.run.written()),
-            Plan::Update(_) => format!("UPDATE {}", self.run.written()),
-            Plan::Delete(_) => format!("DELETE {}", self.run.written()),
+    /// `INSERT 0` and 1, `SELECT` and 3.
+    pub fn tag(&self) -> (&'static str, u64) {
+        match &*self.planned.plan {
+            Plan::Query(_) => ("SELECT", self.rows.len() as u64),
+            Plan::Insert(_) => ("INSERT 0", self.run.written()),
+            Plan::Update(_) => ("UPDATE", self.run.written()),
+            Plan::Delete(_) => ("DELETE", self.run.written()),
         }
-    }
-
-    pub fn columns(&self) -> Option<&'p [OutColumn]> {
-        self.planned.plan.columns()
     }
 }

@@ -13,7 +13,7 @@ use crate::world::postgres::sql::{Cte, Delete, Expr, OutColumn, Policy, Select, 
 use crate::world::postgres::storage::Undo;
 use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::storage::heap::{Mark, Strength, Tid, Version};
-use crate::world::postgres::types::Row;
+use crate::world::postgres::types::{Datum, Row};
 
 /// Writes a new version.
 pub fn put_version(
@@ -47,8 +47,9 @@ impl Change {
 }
 
 /// The lock an update needs: stronger if a value of a key changes.
-fn strength_of(table: &Table, old: &Row, new: &Row) -> Strength {
-    let changed = table.key_columns().into_iter().any(|at| old.get(at) != new.get(at));
+fn strength_of(table: &Table, old: &[Datum], new: &[Datum]) -> Strength {
+    let width = table.columns.len();
+    let changed = (0..width).any(|at| old.get(at) != new.get(at) && table.is_key_column(at));
     if changed { Strength::Update } else { Strength::NoKeyUpdate }
 }
 
@@ -225,8 +226,8 @@ impl<'p> ModifyRun<'p> {
         }
         let change = self.change.as_mut().expect("just made");
         if change.written.is_none() {
-            let old: Row = self.tuple.values[..self.table.columns.len()].into();
-            let strength = strength_of(self.table, &old, &change.row);
+            let old = &self.tuple.values[..self.table.columns.len()];
+            let strength = strength_of(self.table, old, &change.row);
             let settled = settle(cx, self.table, tid, strength, true, Policy::Wait)?;
             match self.settled(cx, settled)? {
                 Some(true) => {}
@@ -235,8 +236,10 @@ impl<'p> ModifyRun<'p> {
         }
         let change = self.change.as_mut().expect("made above");
         replace(cx, self.table, change)?;
-        let row = change.row.clone();
-        self.tuple.put(&self.source.relations[0], &row);
+        // For RETURNING, and for what a join finds next for the same row.
+        if update.returning.is_some() || self.source.relations.len() > 1 {
+            self.tuple.put(&self.source.relations[0], &change.row);
+        }
         Ok(Some(true))
     }
 

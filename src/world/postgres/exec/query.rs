@@ -276,7 +276,7 @@ impl<'p> QueryRun<'p> {
                 self.groups.current = true;
             }
             let frame = Frame { row: &self.tuple.values, outer };
-            let keys = project(&select.keys, cx, &frame)?.to_vec();
+            let keys = values(&select.keys, cx, &frame)?;
             let all = &mut self.groups.all;
             let place = *self.groups.places.entry(keys).or_insert_with_key(|keys| {
                 all.push((keys.clone(), Accumulator::for_all(&select.aggregates)));
@@ -434,11 +434,15 @@ impl<'p> QueryRun<'p> {
 }
 
 pub fn project(exprs: &[Expr], cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Row> {
+    Ok(values(exprs, cx, frame)?.into())
+}
+
+pub fn values(exprs: &[Expr], cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Vec<Datum>> {
     let mut row = Vec::with_capacity(exprs.len());
     for expr in exprs {
         row.push(eval(expr, cx, frame)?);
     }
-    Ok(row.into())
+    Ok(row)
 }
 
 fn sort_values(keys: &[SortKey], cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Vec<Datum>> {

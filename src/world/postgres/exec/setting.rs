@@ -4,7 +4,7 @@ use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::locks::Pid;
 use crate::world::postgres::storage::{Db, Isolation, Undo};
 
-/// Name, default, and what kind of value it holds.
+/// By name: name, default, and what kind of value it holds.
 const KNOWN: &[(&str, &str, Kind)] = &[
     ("application_name", "", Kind::Text),
     ("bytea_output", "hex", Kind::Text),
@@ -102,6 +102,12 @@ enum Kind {
 /// Words of `DateStyle` that dates are read and written by.
 const ISO_STYLES: &[&str] = &["ISO", "MDY", "US", "NONEURO"];
 
+/// The default and the kind of a parameter.
+fn known(name: &str) -> Option<(&'static str, Kind)> {
+    let at = KNOWN.binary_search_by_key(&name, |(known, ..)| known).ok()?;
+    Some((KNOWN[at].1, KNOWN[at].2))
+}
+
 fn unrecognized(name: &str) -> PgError {
     PgError::new("42704", format!("unrecognized configuration parameter \"{name}\""))
 }
@@ -121,7 +127,7 @@ pub fn default(db: &Db, name: &str) -> Option<String> {
     if name == "max_connections" {
         return Some(db.settings.max_connections.to_string());
     }
-    KNOWN.iter().find(|(known, ..)| *known == name).map(|(_, value, _)| (*value).to_owned())
+    known(name).map(|(value, _)| value.to_owned())
 }
 
 pub fn show(db: &Db, pid: Pid, name: &str) -> Result<String> {
@@ -141,10 +147,10 @@ pub fn show(db: &Db, pid: Pid, name: &str) -> Result<String> {
         }
         _ => {}
     }
-    let value = proc.parameters.get(&lower).cloned().or_else(|| default(db, &lower));
+    let value = proc.parameters.get(&lower).map(str::to_owned).or_else(|| default(db, &lower));
     let value = value.ok_or_else(|| unrecognized(name))?;
-    let kind = KNOWN.iter().find(|(known, ..)| *known == lower).map(|(.., kind)| *kind);
-    Ok(if kind == Some(Kind::Millis) { with_unit(&value) } else { value })
+    let millis = matches!(known(&lower), Some((_, Kind::Millis)));
+    Ok(if millis { with_unit(&value) } else { value })
 }
 
 /// `1000` as `1s`.
@@ -208,9 +214,8 @@ pub fn isolation(text: &str) -> Result<Isolation> {
 
 /// The value as it is kept, if the parameter may have it.
 pub fn checked(name: &str, value: &str) -> Result<String> {
-    let known = KNOWN.iter().find(|(known, ..)| *known == name);
-    let kind = match known {
-        Some((.., kind)) => *kind,
+    let kind = match known(name) {
+        Some((_, kind)) => kind,
         None if name.contains('.') => Kind::Text,
         None => return Err(unrecognized(name)),
     };
@@ -229,7 +234,7 @@ pub fn checked(name: &str, value: &str) -> Result<String> {
 /// Sets a parameter, for the transaction if `local`; `None` gives it what it was at the start.
 pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) -> Result<()> {
     let lower = name.to_lowercase();
-    let known = KNOWN.iter().any(|(known, ..)| *known == lower) || lower.contains('.');
+    let known = known(&lower).is_some() || lower.contains('.');
     let value = match value {
         _ if !known => return Err(unrecognized(name)),
         None => {
@@ -245,9 +250,7 @@ pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) 
     if lower == "role" && value != "none" {
         check_role(db, pid, &value)?;
     }
-    let proc = db.proc_mut(pid);
-    proc.parameters_version += 1;
-    let before = proc.parameters.insert(lower.clone(), value);
+    let before = db.proc_mut(pid).parameters.put(&lower, Some(value));
     if let Some(txn) = db.proc_mut(pid).txn.as_mut() {
         txn.undo.push(Undo::Parameter(lower, before, local));
     }
@@ -256,7 +259,7 @@ pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) 
 
 /// Gives every parameter back what it was at the start, but for who the session acts as.
 pub fn reset_all(db: &mut Db, pid: Pid) -> Result<()> {
-    let names: Vec<String> = db.proc(pid).parameters.keys().cloned().collect();
+    let names: Vec<String> = db.proc(pid).parameters.all().keys().cloned().collect();
     let kept = ["role", "session_authorization"];
     for name in names.iter().filter(|name| !kept.contains(&name.as_str())) {
         set(db, pid, name, None, false)?;
@@ -301,5 +304,15 @@ fn check(name: &str, value: &str) -> Result<()> {
             Err(PgError::new("55P02", format!("parameter \"{name}\" cannot be changed")))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_stand_in_the_order_of_their_names() {
+        assert!(KNOWN.is_sorted_by_key(|(name, ..)| name));
     }
 }

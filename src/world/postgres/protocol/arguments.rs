@@ -68,7 +68,7 @@ pub async fn argument_values<E: Env>(
         return Err(PgError::new("42601", message).detail(detail));
     }
     let mut values = Vec::with_capacity(parameters.len());
-    for (at, (parameter, ty)) in parameters.iter().zip(&prepared.params).enumerate() {
+    for (at, (parameter, ty)) in parameters.iter().zip(prepared.params.iter()).enumerate() {
         let place = offset(text, parameter.span().start);
         let value = match literal(parameter, *ty) {
             Some(value) => value.map_err(|error| error.at(place)),
@@ -135,5 +135,5 @@ async fn computed<E: Env>(
 
 fn query<E: Env>(runner: &Runner<E>, text: &str) -> Result<Prepared> {
     let parsed = runner.store.with(|inner| inner.parse(text))?;
-    runner.prepare(&text.into(), 0, parsed.first().cloned(), Vec::new())
+    runner.prepare(&parsed.text, 0, parsed.statements.first().cloned(), [].into())
 }

@@ -1,5 +1,8 @@
 //! Messages as bytes. Must never trust a length, nor panic on what a peer sends.
 
+use std::ffi::CStr;
+use std::fmt::Write as _;
+
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
 use crate::world::postgres::error::{PgError, Result, common};
@@ -80,16 +83,18 @@ impl Body {
     }
 
     fn text(&mut self) -> Result<String> {
-        let end = self.0.iter().position(|byte| *byte == 0);
-        let end = end.ok_or_else(|| common::protocol("invalid string in message"))?;
-        let bytes = self.0.split_to(end);
-        self.0.advance(1);
-        String::from_utf8(bytes.to_vec()).map_err(|_| common::not_utf8(&bytes))
+        let text = CStr::from_bytes_until_nul(&self.0);
+        let text = text.map_err(|_| common::protocol("invalid string in message"))?;
+        let (text, bytes) = (text.to_str().map(str::to_owned), text.to_bytes_with_nul().len());
+        let text = text.map_err(|_| common::not_utf8(&self.0[..bytes - 1]))?;
+        self.0.advance(bytes);
+        Ok(text)
     }
 
     fn list<T>(&mut self, mut item: impl FnMut(&mut Body) -> Result<T>) -> Result<Vec<T>> {
         let count = self.i16()?.cast_unsigned();
-        let mut items = Vec::new();
+        // Each item takes two bytes at least.
+        let mut items = Vec::with_capacity(usize::from(count).min(self.0.len() / 2));
         for _ in 0..count {
             items.push(item(self)?);
         }
@@ -261,8 +266,15 @@ impl Out {
         self.message(kind, |_| {});
     }
 
-    pub fn command_complete(&mut self, tag: &str) {
-        self.message(b'C', |body| put_cstr(body, tag));
+    /// Some tags end in a number.
+    pub fn command_complete(&mut self, tag: &str, count: Option<u64>) {
+        self.message(b'C', |body| {
+            body.put_slice(tag.as_bytes());
+            if let Some(count) = count {
+                write!(body, " {count}").expect("a buffer takes all");
+            }
+            body.put_u8(0);
+        });
     }
 
     pub fn parameter_description(&mut self, oids: impl ExactSizeIterator<Item = u32>) {

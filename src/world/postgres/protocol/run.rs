@@ -26,13 +26,13 @@ pub struct Prepared {
     /// `None`: the text holds no statement.
     pub statement: Option<Arc<Statement>>,
     /// Types as the client gave them, and as the analysis found them.
-    pub given: Vec<Ty>,
-    pub params: Vec<Ty>,
+    pub given: Arc<[Ty]>,
+    pub params: Arc<[Ty]>,
     pub columns: Option<Arc<[OutColumn]>>,
     /// Who watches has heard of its script already.
     pub told: bool,
-    /// Of the catalogue that it was analysed by; `None` if it is not planned.
-    pub version: Option<u64>,
+    /// As it was analysed; `None` if it is not planned, or not yet.
+    pub plan: Option<Arc<Planned>>,
 }
 
 /// Where statements run.
@@ -44,14 +44,14 @@ pub struct Runner<E> {
 }
 
 fn planned(inner: &mut Inner, pid: Pid, prepared: &Prepared) -> Result<Arc<Planned>> {
-    if let Some(known) = inner.plan(pid, &prepared.text, prepared.at, &prepared.given) {
-        return Ok(known);
+    if let Some(own) = prepared.plan.as_ref().filter(|own| inner.suits(pid, own)) {
+        return Ok(own.clone());
     }
-    let statement = prepared.statement.as_ref().expect("only statements are planned");
-    let plan = plan_statement(&inner.db, pid, &prepared.text, statement, &prepared.given)?;
-    let plan = Arc::new(plan);
-    inner.keep_plan(pid, &prepared.text, prepared.at, &prepared.given, &plan);
-    Ok(plan)
+    let Prepared { text, at, given, .. } = prepared;
+    inner.planned(pid, (text, *at), given, |db| {
+        let statement = prepared.statement.as_ref().expect("only statements are planned");
+        plan_statement(db, pid, text, statement, given)
+    })
 }
 
 /// The fault that happens at this statement, told to who watches.
@@ -124,7 +124,7 @@ impl<E: Env> Runner<E> {
         text: &Arc<str>,
         at: usize,
         statement: Option<Arc<Statement>>,
-        given: Vec<Ty>,
+        given: Arc<[Ty]>,
     ) -> Result<Prepared> {
         let mut prepared = Prepared {
             text: text.clone(),
@@ -134,7 +134,7 @@ impl<E: Env> Runner<E> {
             given,
             columns: None,
             told: false,
-            version: None,
+            plan: None,
         };
         let Some(statement) = prepared.statement.clone() else { return Ok(prepared) };
         if utility::is_utility(&statement) {
@@ -146,8 +146,8 @@ impl<E: Env> Runner<E> {
             self.refuse_failed(inner, &statement)?;
             let plan = planned(inner, self.pid, &prepared)?;
             prepared.params.clone_from(&plan.params);
-            prepared.columns = plan.plan.columns().map(Into::into);
-            prepared.version = Some(plan.version);
+            prepared.columns.clone_from(&plan.columns);
+            prepared.plan = Some(plan);
             Ok(())
         })?;
         Ok(prepared)
@@ -155,8 +155,8 @@ impl<E: Env> Runner<E> {
 
     /// Fails if the statement would no longer give what its client was told that it gives.
     pub fn same_result(&self, prepared: &Prepared) -> Result<()> {
-        let Some(version) = prepared.version else { return Ok(()) };
-        if self.with(|inner| Ok(inner.db.catalog.version == version))? {
+        let Some(plan) = &prepared.plan else { return Ok(()) };
+        if self.with(|inner| Ok(inner.db.catalog.version == plan.version))? {
             return Ok(());
         }
         let (text, statement) = (&prepared.text, prepared.statement.clone());
@@ -301,12 +301,10 @@ impl<E: Env> Runner<E> {
             match step {
                 None => return Ok(None),
                 Some(Ok(())) => {
-                    let columns = match &prepared.columns {
-                        Some(columns) => Some(columns.clone()),
-                        None => run.columns().map(Into::into),
-                    };
-                    let tag = run.tag();
-                    return Ok(Some(Answer { columns, rows: run.rows, tag }));
+                    let columns = prepared.columns.as_ref().or(plan.columns.as_ref()).cloned();
+                    let (tag, count) = run.tag();
+                    let (tag, count) = (tag.into(), Some(count));
+                    return Ok(Some(Answer { columns, rows: run.rows, tag, count }));
                 }
                 Some(Err(Stop::Error(error))) => return Err(error),
                 Some(Err(Stop::Wait)) => wait(&self.env, &self.store, self.pid, began).await?,

@@ -27,7 +27,7 @@ use crate::world::postgres::watch::Watch;
 
 struct Portal {
     prepared: Arc<Prepared>,
-    params: Vec<Datum>,
+    params: Arc<[Datum]>,
     formats: Vec<i16>,
     /// Rows not yet sent, once it has run.
     left: Option<std::vec::IntoIter<Row>>,
@@ -134,11 +134,11 @@ fn new_proc(
         let set = ["deadlock_timeout", "default_transaction_isolation"];
         for name in set {
             let value = setting::default(&inner.db, name).unwrap_or_default();
-            proc.parameters.insert(name.to_owned(), value);
+            proc.parameters.put(name, Some(value));
         }
     });
     let mut given = Vec::new();
-    proc.parameters.insert("session_authorization".to_owned(), proc.user.clone());
+    proc.parameters.put("session_authorization", Some(proc.user.clone()));
     for (name, value) in parameters {
         if !matches!(name.as_str(), "user" | "database" | "options" | "replication")
             && !name.starts_with("_pq_.")
@@ -155,9 +155,9 @@ fn new_proc(
     }
     for (name, value) in given {
         let value = setting::checked(&name, &value).map_err(|error| error.severity("FATAL"))?;
-        proc.parameters.insert(name, value);
+        proc.parameters.put(&name, Some(value));
     }
-    proc.at_start.clone_from(&proc.parameters);
+    proc.at_start.clone_from(proc.parameters.all());
     Ok(proc)
 }
 
@@ -174,10 +174,10 @@ impl<E: Env> Session<E> {
         let (runner, reported, out) = (&self.runner, &mut self.reported, &mut self.connection.out);
         runner.store.with(|inner| {
             let Some(proc) = inner.db.procs.get(&runner.pid) else { return };
-            if self.reported_version == Some(proc.parameters_version) {
+            if self.reported_version == Some(proc.parameters.version) {
                 return;
             }
-            self.reported_version = Some(proc.parameters_version);
+            self.reported_version = Some(proc.parameters.version);
             for (name, shown) in setting::REPORTED {
                 let value = setting::show(&inner.db, runner.pid, name).unwrap_or_default();
                 if reported.get(shown) != Some(&value) {
@@ -258,7 +258,7 @@ impl<E: Env> Session<E> {
         loop {
             let limit = self.runner.store.with(|inner| {
                 let proc = inner.db.procs.get(&self.runner.pid)?;
-                let limit = proc.timeout_ms("idle_in_transaction_session_timeout");
+                let limit = proc.parameters.asked().idle_ms;
                 (proc.txn.is_some() && limit > 0).then(|| Duration::from_millis(limit))
             });
             let env = self.runner.env.clone();
@@ -308,7 +308,7 @@ impl<E: Env> Session<E> {
 
     async fn handle(&mut self, front: Front) -> Result<()> {
         match front {
-            Front::Query(text) => self.query(text).await,
+            Front::Query(text) => self.query(&text).await,
             Front::Parse { name, text, types } => self.parse(name, &text, &types),
             Front::Bind { portal, statement, formats, values, results } => {
                 self.bind(portal, &statement, &formats, &values, results)
@@ -358,9 +358,8 @@ impl<E: Env> Session<E> {
     }
 
     /// A simple query: all its statements, one transaction unless they say otherwise.
-    async fn query(&mut self, text: String) -> Result<()> {
-        let text: Arc<str> = text.into();
-        if let Err(error) = self.query_all(&text).await {
+    async fn query(&mut self, text: &str) -> Result<()> {
+        if let Err(error) = self.query_all(text).await {
             if error.is_fatal() {
                 return Err(error);
             }
@@ -373,23 +372,24 @@ impl<E: Env> Session<E> {
         Ok(())
     }
 
-    async fn query_all(&mut self, text: &Arc<str>) -> Result<()> {
+    async fn query_all(&mut self, text: &str) -> Result<()> {
         let parsed = self.parsed(text)?;
-        if parsed.is_empty() {
+        let statements = &parsed.statements;
+        if statements.is_empty() {
             self.connection.out.empty(b'I');
         }
         let mut told = false;
-        for (at, statement) in parsed.iter().enumerate() {
-            let last = at + 1 == parsed.len();
+        for (at, statement) in statements.iter().enumerate() {
+            let last = at + 1 == statements.len();
             let prepared = Prepared {
-                text: text.clone(),
+                text: parsed.text.clone(),
                 at,
                 statement: Some(statement.clone()),
-                given: Vec::new(),
-                params: Vec::new(),
+                given: [].into(),
+                params: [].into(),
                 columns: None,
                 told,
-                version: None,
+                plan: None,
             };
             told = told || !is_boundary(statement);
             let answer = self.statement(&prepared, &[]).await?;
@@ -403,7 +403,7 @@ impl<E: Env> Session<E> {
                     self.connection.out.data_row(row, columns, &[]);
                 }
             }
-            self.connection.out.command_complete(&answer.tag);
+            self.connection.out.command_complete(&answer.tag, answer.count);
         }
         Ok(())
     }
@@ -417,7 +417,7 @@ impl<E: Env> Session<E> {
                 let types = data_types
                     .iter()
                     .map(|ty| crate::world::postgres::sql::data_type(ty).map(|(ty, _)| ty));
-                let types = types.collect::<Result<Vec<Ty>>>()?;
+                let types = types.collect::<Result<Arc<[Ty]>>>()?;
                 if self.statements.contains_key(&name) {
                     let message = format!("prepared statement \"{name}\" already exists");
                     return Err(PgError::new("42P05", message));
@@ -470,7 +470,7 @@ impl<E: Env> Session<E> {
             return Err(PgError::new("42P05", message));
         }
         let parsed = self.parsed(text)?;
-        if parsed.len() > 1 {
+        if parsed.statements.len() > 1 {
             let message = "cannot insert multiple commands into a prepared statement";
             return Err(PgError::new("42601", message));
         }
@@ -478,9 +478,9 @@ impl<E: Env> Session<E> {
             Ty::from_oid(*oid)
                 .ok_or_else(|| PgError::unsupported(format_args!("the parameter type {oid}")))
         };
-        let given = types.iter().map(known).collect::<Result<Vec<Ty>>>()?;
-        let statement = parsed.first().cloned();
-        let mut prepared = self.runner.prepare(&text.into(), 0, statement, given)?;
+        let given = types.iter().map(known).collect::<Result<Arc<[Ty]>>>()?;
+        let statement = parsed.statements.first().cloned();
+        let mut prepared = self.runner.prepare(&parsed.text, 0, statement, given)?;
         if let Some(Statement::Execute { name: Some(named), .. }) = prepared.statement.as_deref() {
             let named = crate::world::postgres::sql::object_name(named)?;
             if let Some(found) = self.statements.get(&named) {
@@ -501,7 +501,7 @@ impl<E: Env> Session<E> {
         results: Vec<i16>,
     ) -> Result<()> {
         let prepared = self.prepared(statement)?;
-        let params = bound(statement, &prepared.params, formats, values)?;
+        let params = bound(statement, &prepared.params, formats, values)?.into();
         if !portal.is_empty() && self.portals.contains_key(&portal) {
             return Err(PgError::new("42P03", format!("cursor \"{portal}\" already exists")));
         }
@@ -556,7 +556,7 @@ impl<E: Env> Session<E> {
         let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
         let out = &mut self.connection.out;
         let rows = portal.left.as_mut().expect("just run");
-        let mut tag = portal.answer.tag.clone();
+        let mut count = portal.answer.count;
         if let Some(columns) = &portal.answer.columns {
             if let Some(format) = portal.formats.iter().find(|format| !(0..=1).contains(*format)) {
                 return Err(no_format(*format));
@@ -574,13 +574,11 @@ impl<E: Env> Session<E> {
                 return Ok(());
             }
             // The tag counts what this message brought.
-            if let Some((words, _)) = tag.rsplit_once(' ').filter(|(_, n)| n.parse::<u64>().is_ok())
-            {
-                tag = format!("{words} {sent}");
-            }
+            count = count.and(Some(sent as u64));
         }
+        let tag = portal.answer.tag.clone();
         self.speak();
-        self.connection.out.command_complete(&tag);
+        self.connection.out.command_complete(&tag, count);
         Ok(())
     }
 }

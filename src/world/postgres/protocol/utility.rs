@@ -1,6 +1,7 @@
 //! Statements without a plan: definitions, settings, table locks, notifications.
 //! Must never speak to the client: rows and tag are handed back.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use sqlparser::ast::{self, Statement};
@@ -18,11 +19,13 @@ use crate::world::postgres::types::{Datum, Row, Ty};
 pub struct Answer {
     pub columns: Option<Arc<[OutColumn]>>,
     pub rows: Vec<Row>,
-    pub tag: String,
+    pub tag: Cow<'static, str>,
+    /// The number that ends the tag.
+    pub count: Option<u64>,
 }
 
 impl Answer {
-    pub fn tag(tag: impl Into<String>) -> Answer {
+    pub fn tag(tag: impl Into<Cow<'static, str>>) -> Answer {
         Answer { tag: tag.into(), ..Answer::default() }
     }
 }
@@ -181,7 +184,7 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
             let name = show_name(variable);
             let value = setting::show(cx.db, cx.pid, &name)?;
             let rows = vec![[Datum::text(value)].into()];
-            Ok(Answer { columns: Some(show_columns(&name)), rows, tag: "SHOW".to_owned() })
+            Ok(Answer { columns: Some(show_columns(&name)), rows, ..Answer::tag("SHOW") })
         }
         Statement::LISTEN { channel } => {
             let (channel, proc) = (ident(channel), cx.db.proc_mut(cx.pid));

@@ -9,6 +9,7 @@ use sqlparser::tokenizer::{Location, Span};
 use super::plan::{Expand, Expr, OutColumn};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::Db;
+use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::storage::locks::{Mode, Oid, Pid};
 use crate::world::postgres::types::{Base, Datum, Ty, from_text};
 
@@ -77,6 +78,9 @@ pub struct Analyzer<'a> {
     pub ctes: RefCell<Vec<CteScope>>,
     /// Tables it names, in the order they are locked, and how.
     pub tables: RefCell<Vec<(Oid, Mode)>>,
+    /// The definitions that it went by. For a role that may do everything the plan depends on
+    /// nothing else that a cluster has.
+    pub definitions: RefCell<Vec<Arc<Table>>>,
     /// Tables whose policies are being analysed.
     pub guarding: RefCell<Vec<Oid>>,
     /// Where a function that gives a set may stand.
@@ -98,10 +102,21 @@ impl<'a> Analyzer<'a> {
             caches: 0.into(),
             ctes: Vec::new().into(),
             tables: Vec::new().into(),
+            definitions: Vec::new().into(),
             guarding: Vec::new().into(),
             set: None.into(),
             depth: 0.into(),
         }
+    }
+
+    /// The table of this name.
+    pub fn table(&self, name: &str) -> Result<Arc<Table>> {
+        let table = self.db.table(name, self.pid)?;
+        let mut definitions = self.definitions.borrow_mut();
+        if !definitions.iter().any(|known| Arc::ptr_eq(known, &table)) {
+            definitions.push(table.clone());
+        }
+        Ok(table)
     }
 
     /// Notes a table that must be locked before the statement runs.

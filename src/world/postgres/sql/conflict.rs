@@ -81,7 +81,7 @@ impl Analyzer<'_> {
     /// A target that is more than columns, as the query that the parser made of it.
     fn wanted(&self, query: &str, table: &Table) -> Result<Wanted> {
         let parsed = parse(query)?;
-        let select = match parsed.first().map(|statement| &**statement) {
+        let select = match parsed.statements.first().map(|statement| &**statement) {
             Some(ast::Statement::Query(query)) => query.body.as_select(),
             _ => None,
         };

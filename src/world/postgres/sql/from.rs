@@ -204,8 +204,7 @@ impl Analyzer<'_> {
         }
         let position = name.0.last().and_then(|part| part.as_ident());
         let table = self
-            .db
-            .table(&name_text, self.pid)
+            .table(&name_text)
             .map_err(|error| error.at(position.and_then(|ident| self.position(ident.span))))?;
         self.uses(table.oid, Mode::AccessShare);
         self.guard(&table, Privileges::SELECT)?;

@@ -15,6 +15,9 @@ pub fn ident(ident: &Ident) -> String {
 
 /// The last part of a name; the schemas `public` and `pg_catalog` may stand before it.
 pub fn object_name(name: &ObjectName) -> Result<String> {
+    if let [ObjectNamePart::Identifier(only)] = name.0.as_slice() {
+        return Ok(ident(only));
+    }
     let parts: Vec<String> = name
         .0
         .iter()
@@ -24,7 +27,6 @@ pub fn object_name(name: &ObjectName) -> Result<String> {
         })
         .collect::<Result<_>>()?;
     match parts.as_slice() {
-        [name] => Ok(name.clone()),
         [schema, name] if schema == "public" || schema == "pg_catalog" => Ok(name.clone()),
         [schema, name] if schema == "information_schema" => Ok(format!("{schema}.{name}")),
         [schema, name] => {

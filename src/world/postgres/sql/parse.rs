@@ -11,8 +11,12 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
 use crate::world::postgres::error::{PgError, Result};
 
-/// The statements of one text.
-pub type Parsed = Arc<[Arc<Statement>]>;
+/// A text and its statements.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    pub text: Arc<str>,
+    pub statements: Arc<[Arc<Statement>]>,
+}
 
 /// Remembers what was parsed: parsing costs more than running a small statement.
 #[derive(Debug, Default)]
@@ -43,11 +47,11 @@ impl Parses {
         self.known.get(text).cloned()
     }
 
-    pub fn keep(&mut self, text: &str, parsed: &Parsed) {
+    pub fn keep(&mut self, parsed: &Parsed) {
         if self.known.len() >= KNOWN_MAX {
             self.known.clear();
         }
-        self.known.insert(text.into(), parsed.clone());
+        self.known.insert(parsed.text.clone(), parsed.clone());
     }
 }
 
@@ -75,7 +79,8 @@ pub fn parse(text: &str) -> Result<Parsed> {
         let message = format!("syntax error at or near \"{}\"", name.value);
         return Err(PgError::new("42601", message).at(offset(text, name.span.start)));
     }
-    Ok(statements.into_iter().map(Arc::new).collect())
+    let statements = statements.into_iter().map(Arc::new).collect();
+    Ok(Parsed { text: text.into(), statements })
 }
 
 /// Words that name no table and no column unless they are quoted; the parser takes some of them.

@@ -23,16 +23,24 @@ use crate::world::postgres::types::Ty;
 
 /// A plan, the types of its parameters, and how many places its run needs for WITH queries and
 /// cached subqueries.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Planned {
-    pub plan: Plan,
-    pub params: Vec<Ty>,
+    pub plan: Arc<Plan>,
+    /// What it gives back; `None` for no rows at all.
+    pub columns: Option<Arc<[OutColumn]>>,
+    pub params: Arc<[Ty]>,
     pub slots: usize,
     pub caches: usize,
     /// The tables to lock before it runs, and how.
-    pub tables: Vec<(Oid, Mode)>,
+    pub tables: Arc<[(Oid, Mode)]>,
+    /// The definitions it was made by.
+    pub definitions: Arc<[Arc<Table>]>,
     /// Of the catalogue it was made for.
     pub version: u64,
+    /// Whose privileges and policies it has; superusers are all alike.
+    pub role: Option<Arc<str>>,
+    /// Its tables are there for everybody.
+    pub settled: bool,
 }
 
 /// Plans a statement that reads or writes rows.
@@ -57,8 +65,19 @@ pub fn plan_statement(
         return Err(PgError::new("42P18", message));
     }
     let (slots, caches) = (analyzer.slots.get(), analyzer.caches.get());
-    let tables = analyzer.tables.into_inner();
-    Ok(Planned { plan, params, slots, caches, tables, version: db.catalog.version })
+    let definitions: Arc<[Arc<Table>]> = analyzer.definitions.into_inner().into();
+    Ok(Planned {
+        columns: plan.columns().map(Into::into),
+        plan: Arc::new(plan),
+        params: params.into(),
+        slots,
+        caches,
+        tables: analyzer.tables.into_inner().into(),
+        settled: definitions.iter().all(|table| table.is_settled()),
+        definitions,
+        version: db.catalog.version,
+        role: db.restricted(pid).map(Into::into),
+    })
 }
 
 pub type Returning = Option<(Vec<Expr>, Vec<OutColumn>)>;
@@ -99,7 +118,7 @@ impl Analyzer<'_> {
     /// The table that a statement writes.
     pub fn target(&self, name: &ast::ObjectName) -> Result<Arc<Table>> {
         let span = name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.span);
-        let found = self.db.table(&object_name(name)?, self.pid);
+        let found = self.table(&object_name(name)?);
         let table = found.map_err(|error| error.at(span.and_then(|span| self.position(span))))?;
         self.uses(table.oid, Mode::RowExclusive);
         Ok(table)

@@ -78,7 +78,7 @@ pub enum Action {
     SetDefault,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForeignKey {
     pub name: Arc<str>,
     pub columns: Vec<usize>,
@@ -112,12 +112,30 @@ impl Table {
         created && !self.dropper.is_some_and(|dropper| own.contains(&dropper))
     }
 
+    /// Whether everybody finds it.
+    pub fn is_settled(&self) -> bool {
+        self.creator.is_none() && self.dropper.is_none()
+    }
+
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| !column.dropped && &*column.name == name)
     }
 
     pub fn primary(&self) -> Option<&Index> {
         self.indexes.iter().find(|index| index.primary && !index.dropped)
+    }
+
+    /// Whether a change of the column needs the strongest row lock.
+    pub fn is_key_column(&self, column: usize) -> bool {
+        let has = |part: &IndexPart| matches!(part, IndexPart::Column(own) if *own == column);
+        let plain = |part: &IndexPart| matches!(part, IndexPart::Column(_));
+        self.indexes.iter().any(|index| {
+            index.unique
+                && !index.dropped
+                && index.predicate.is_none()
+                && index.parts.iter().any(has)
+                && index.parts.iter().all(plain)
+        })
     }
 
     /// Columns whose change needs the strongest row lock: those of unique indexes without

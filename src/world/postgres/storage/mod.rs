@@ -1,10 +1,12 @@
 //! What one cluster keeps: catalogue, heaps, transactions, locks, sessions.
 //! Must never parse SQL, nor speak the protocol.
 
+mod alike;
 pub mod catalog;
 pub mod deadlock;
 pub mod heap;
 pub mod locks;
+mod parameters;
 mod proc;
 pub mod roles;
 mod txn;
@@ -116,6 +118,15 @@ impl Db {
             }
             common::no_relation(name)
         })
+    }
+
+    /// The session's role, unless it may do everything.
+    pub fn restricted(&self, pid: Pid) -> Option<&str> {
+        if self.catalog.roles.known.is_empty() {
+            return None;
+        }
+        let role = self.proc(pid).role();
+        (!self.catalog.roles.is_superuser(role)).then_some(role)
     }
 
     /// Whether a role of this name was created or logged in.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::task::Waker;
 
 use super::locks::{Mode, Pid, Tag};
+use super::parameters::Parameters;
 use super::txn::Txn;
-use super::xact::{Snapshot, Xid};
+use super::xact::Xid;
 use crate::env::Moment;
 use crate::world::postgres::error::PgError;
 use crate::world::postgres::watch::Watch;
@@ -25,15 +26,12 @@ pub struct Proc {
     pub user: String,
     pub database: String,
     pub txn: Option<Txn>,
-    /// The snapshot of the statement that runs.
-    pub snapshot: Option<Snapshot>,
+    /// Where the snapshot of the statement that runs begins.
+    pub snapshot: Option<Xid>,
     pub watch: Watch,
-    /// Session parameters by lower-case name.
-    pub parameters: BTreeMap<String, String>,
+    pub parameters: Parameters,
     /// What they were when the session began: RESET brings it back.
     pub at_start: BTreeMap<String, String>,
-    /// Changes with every parameter that is set or restored.
-    pub parameters_version: u64,
     /// To be sent with the next answer.
     pub notices: Vec<PgError>,
     pub channels: Vec<String>,
@@ -63,8 +61,8 @@ impl Proc {
 
     pub fn oldest_snapshot(&self) -> Option<Xid> {
         let kept = self.txn.as_ref().and_then(|txn| txn.snapshot.as_ref());
-        let both = [kept, self.snapshot.as_ref()];
-        both.into_iter().flatten().map(|snapshot| snapshot.xmin).min()
+        let both = [kept.map(|snapshot| snapshot.xmin), self.snapshot];
+        both.into_iter().flatten().min()
     }
 
     pub fn park(&mut self, waker: &Waker) {
@@ -81,13 +79,13 @@ impl Proc {
     }
 
     pub fn parameter(&self, name: &str) -> &str {
-        self.parameters.get(name).map_or("", String::as_str)
+        self.parameters.get(name).unwrap_or("")
     }
 
     /// The role whose privileges the session has: its user, unless SET ROLE gave it another.
     pub fn role(&self) -> &str {
-        match self.parameter("role") {
-            "" | "none" => &self.user,
+        match self.parameters.asked().role.as_str() {
+            "" => &self.user,
             role => role,
         }
     }

@@ -12,7 +12,6 @@ use super::roles::{Acl, Roles};
 use super::xact::{Cid, Fate, Snapshot, Xid};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::Deferred;
-use crate::world::postgres::types::to_text;
 use crate::world::postgres::watch::{Cause, Change, Op, Written};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,11 +94,8 @@ impl Db {
     pub fn begin(&mut self, pid: Pid, block: bool) {
         let proc = self.proc_mut(pid);
         debug_assert!(proc.txn.is_none(), "no transaction within a transaction");
-        let isolation = match proc.parameter("default_transaction_isolation") {
-            "repeatable read" => Isolation::RepeatableRead,
-            _ => Isolation::ReadCommitted,
-        };
-        let read_only = proc.parameter("default_transaction_read_only") == "on";
+        let (isolation, read_only) =
+            (proc.parameters.asked().isolation, proc.parameters.asked().read_only);
         proc.txn = Some(Txn {
             isolation,
             read_only,
@@ -252,20 +248,14 @@ impl Db {
             Undo::DropSequence(oid, sequence) => {
                 self.catalog.sequences.insert(oid, sequence);
             }
-            Undo::Parameter(name, before, _) => self.restore(pid, name, before),
+            Undo::Parameter(name, before, _) => self.restore(pid, &name, before),
         }
     }
 
-    fn restore(&mut self, pid: Pid, name: String, before: Option<String>) {
-        let proc = self.proc_mut(pid);
-        proc.parameters_version += 1;
-        let parameters = &mut proc.parameters;
-        match before {
-            Some(value) => parameters.insert(name, value),
-            // A parameter that only the session knows is empty from then on.
-            None if name.contains('.') => parameters.insert(name, String::new()),
-            None => parameters.remove(&name),
-        };
+    fn restore(&mut self, pid: Pid, name: &str, before: Option<String>) {
+        // A parameter that only the session knows is empty from then on.
+        let value = before.or_else(|| name.contains('.').then(String::new));
+        self.proc_mut(pid).parameters.put(name, value);
     }
 
     /// Ends the transaction, keeping what it did.
@@ -306,7 +296,7 @@ impl Db {
                     self.catalog.put(Arc::new(published));
                 }
             }
-            Undo::Parameter(name, before, true) => self.restore(pid, name, before),
+            Undo::Parameter(name, before, true) => self.restore(pid, &name, before),
             _ => {}
         }
     }
@@ -367,7 +357,7 @@ impl Db {
     }
 
     /// The rows a commit leaves behind, in the order they were written.
-    fn written(&self, undo: &[Undo]) -> Vec<Written> {
+    fn written(&self, undo: &[Undo]) -> Vec<Written<'_>> {
         let mut rows = Vec::new();
         for entry in undo {
             let (oid, tid, op) = match entry {
@@ -384,15 +374,7 @@ impl Db {
                 continue;
             }
             let op = if op == Op::Insert && version.updated { Op::Update } else { op };
-            let named = table.columns.iter().zip(version.row.iter());
-            let values = named
-                .filter(|(column, _)| !column.dropped)
-                .map(|(column, datum)| {
-                    let text = (!datum.is_null()).then(|| to_text(datum, column.ty));
-                    (column.name.clone(), text)
-                })
-                .collect();
-            rows.push(Written { table: table.name.clone(), op, values });
+            rows.push(Written::new(table, op, &version.row));
         }
         rows
     }

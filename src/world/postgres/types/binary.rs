@@ -186,7 +186,7 @@ pub fn to_binary(datum: &Datum, ty: Ty, out: &mut BytesMut) {
         }
         Datum::Json(json) => {
             out.put_u8(1);
-            out.put_slice(json.to_string().as_bytes());
+            out.put_slice(json.text().as_bytes());
         }
         Datum::Array(array) => put_array(array, ty.element(), out),
         Datum::Record(fields) => {

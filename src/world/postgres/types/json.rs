@@ -3,20 +3,24 @@
 
 use std::cmp::Ordering;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::{Numeric, json_parse};
 use crate::world::postgres::error::Result;
 
+/// A part of a value is cheap to take out of it: clones share what they hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Json {
     Null,
     Bool(bool),
     Number(Numeric),
-    Text(String),
-    Array(Vec<Json>),
+    Text(Arc<str>),
+    Array(Arc<[Json]>),
     /// Sorted by length of key, then bytes; keys are unique.
-    Object(Vec<(String, Json)>),
+    Object(Arc<[Field]>),
 }
+
+pub type Field = (Arc<str>, Json);
 
 impl Json {
     pub fn parse(text: &str) -> Result<Json> {
@@ -24,15 +28,16 @@ impl Json {
     }
 
     /// Canonical: of equal keys the last one counts.
-    pub fn object(fields: Vec<(String, Json)>) -> Json {
-        let mut kept: Vec<(String, Json)> = Vec::with_capacity(fields.len());
-        for (key, value) in fields {
-            match kept.binary_search_by(|(other, _)| key_order(other, &key)) {
-                Ok(at) => kept[at].1 = value,
-                Err(at) => kept.insert(at, (key, value)),
+    pub fn object(mut fields: Vec<Field>) -> Json {
+        fields.sort_by(|(a, _), (b, _)| key_order(a, b));
+        fields.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                std::mem::swap(later, kept);
             }
-        }
-        Json::Object(kept)
+            same
+        });
+        Json::Object(fields.into())
     }
 
     pub fn get(&self, key: &str) -> Option<&Json> {
@@ -50,12 +55,18 @@ impl Json {
     }
 
     /// What `->>` gives: a text without quotes; `None` for null.
-    pub fn as_text(&self) -> Option<String> {
+    pub fn as_text(&self) -> Option<Arc<str>> {
         match self {
             Json::Null => None,
             Json::Text(text) => Some(text.clone()),
-            other => Some(other.to_string()),
+            other => Some(other.text().into()),
         }
+    }
+
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        self.write(&mut out);
+        out
     }
 
     /// `@>`
@@ -124,29 +135,30 @@ fn key_order(a: &str, b: &str) -> Ordering {
 /// A JSON text literal, escaped as PostgreSQL's `escape_json`.
 pub fn write_quoted(text: &str, out: &mut String) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            c if (c as u32) < 0x20 => {
-                write!(out, "\\u{:04x}", c as u32).expect("a string takes all");
-            }
-            c => out.push(c),
+    let mut plain = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        if byte >= b' ' && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.push_str(&text[plain..at]);
+        plain = at + 1;
+        match byte {
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            8 => out.push_str("\\b"),
+            12 => out.push_str("\\f"),
+            b'"' | b'\\' => out.extend(['\\', char::from(byte)]),
+            other => write!(out, "\\u{other:04x}").expect("a string takes all"),
         }
     }
+    out.push_str(&text[plain..]);
     out.push('"');
 }
 
 impl std::fmt::Display for Json {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut out = String::new();
-        self.write(&mut out);
-        f.write_str(&out)
+        f.write_str(&self.text())
     }
 }
 

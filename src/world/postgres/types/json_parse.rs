@@ -1,6 +1,8 @@
 //! JSON text to a value, numbers exact, errors with PostgreSQL's detail.
 //! Must never accept more than RFC 8259 does.
 
+use std::sync::Arc;
+
 use super::{Json, Numeric};
 use crate::world::postgres::error::{PgError, Result};
 
@@ -31,10 +33,13 @@ impl<'a> Parser<'a> {
         &self.text[self.at..]
     }
 
+    fn bytes(&self) -> &'a [u8] {
+        &self.text.as_bytes()[self.at..]
+    }
+
     fn space(&mut self) {
-        let rest = self.rest();
-        let trimmed = rest.trim_start_matches([' ', '\t', '\n', '\r']);
-        self.at += rest.len() - trimmed.len();
+        let spaces = self.bytes().iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r'));
+        self.at += spaces.count();
     }
 
     /// What stands here, as an error shows it.
@@ -58,20 +63,20 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn eat(&mut self, symbol: char) -> bool {
+    fn eat(&mut self, symbol: u8) -> bool {
         self.space();
-        let found = self.rest().starts_with(symbol);
+        let found = self.bytes().first() == Some(&symbol);
         self.at += usize::from(found);
         found
     }
 
     fn value(&mut self) -> Result<Json> {
         self.space();
-        match self.rest().chars().next() {
-            Some('{') => self.nested(Parser::object),
-            Some('[') => self.nested(Parser::array),
-            Some('"') => Ok(Json::Text(self.string()?)),
-            Some('-' | '0'..='9') => self.number(),
+        match self.bytes().first() {
+            Some(b'{') => self.nested(Parser::object),
+            Some(b'[') => self.nested(Parser::array),
+            Some(b'"') => Ok(Json::Text(self.string()?)),
+            Some(b'-' | b'0'..=b'9') => self.number(),
             _ => {
                 let known = [
                     ("true", Json::Bool(true)),
@@ -100,24 +105,24 @@ impl<'a> Parser<'a> {
 
     fn object(&mut self) -> Result<Json> {
         let mut fields = Vec::new();
-        if self.eat('}') {
+        if self.eat(b'}') {
             return Ok(Json::object(fields));
         }
         loop {
             self.space();
-            if !self.rest().starts_with('"') {
+            if self.bytes().first() != Some(&b'"') {
                 let wanted = if fields.is_empty() { "string or \"}\"" } else { "string" };
                 return Err(self.unexpected(wanted));
             }
             let key = self.string()?;
-            if !self.eat(':') {
+            if !self.eat(b':') {
                 return Err(self.unexpected("\":\""));
             }
             fields.push((key, self.value()?));
-            if self.eat('}') {
+            if self.eat(b'}') {
                 return Ok(Json::object(fields));
             }
-            if !self.eat(',') {
+            if !self.eat(b',') {
                 return Err(self.unexpected("\",\" or \"}\""));
             }
         }
@@ -125,15 +130,15 @@ impl<'a> Parser<'a> {
 
     fn array(&mut self) -> Result<Json> {
         let mut items = Vec::new();
-        if self.eat(']') {
-            return Ok(Json::Array(items));
+        if self.eat(b']') {
+            return Ok(Json::Array(items.into()));
         }
         loop {
             items.push(self.value()?);
-            if self.eat(']') {
-                return Ok(Json::Array(items));
+            if self.eat(b']') {
+                return Ok(Json::Array(items.into()));
             }
-            if !self.eat(',') {
+            if !self.eat(b',') {
                 return Err(self.unexpected("\",\" or \"]\""));
             }
         }
@@ -151,20 +156,27 @@ impl<'a> Parser<'a> {
         Ok(Json::Number(number))
     }
 
-    fn string(&mut self) -> Result<String> {
+    fn string(&mut self) -> Result<Arc<str>> {
         self.at += 1;
         let mut out = String::new();
         loop {
             let rest = self.rest();
-            let plain = rest.find(|c: char| c == '"' || c == '\\' || c < ' ');
-            let Some(end) = plain else {
+            let special = |byte: &u8| *byte == b'"' || *byte == b'\\' || *byte < b' ';
+            let Some(end) = rest.as_bytes().iter().position(special) else {
                 return Err(bad("The input string ended unexpectedly.".to_owned()));
             };
-            out.push_str(&rest[..end]);
+            let plain = &rest[..end];
             self.at += end + 1;
             match rest.as_bytes()[end] {
-                b'"' => return Ok(out),
-                b'\\' => out.push(self.escape()?),
+                b'"' if out.is_empty() => return Ok(plain.into()),
+                b'"' => {
+                    out.push_str(plain);
+                    return Ok(out.into());
+                }
+                b'\\' => {
+                    out.push_str(plain);
+                    out.push(self.escape()?);
+                }
                 code => {
                     let message = format!("Character with value 0x{code:02x} must be escaped.");
                     return Err(bad(message));

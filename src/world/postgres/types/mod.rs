@@ -66,7 +66,7 @@ macro_rules! constants {
     };
 }
 
-/// Type, OID, array's OID, size in bytes (-1 varies), name.
+/// In the order of `Base`: type, OID, array's OID, size in bytes (-1 varies), name.
 const TYPES: &[(Base, u32, u32, i16, &str)] = &[
     (Base::Bool, 16, 1000, 1, "boolean"),
     (Base::Bytea, 17, 1001, -1, "bytea"),
@@ -112,7 +112,7 @@ impl Ty {
     }
 
     fn row(self) -> &'static (Base, u32, u32, i16, &'static str) {
-        TYPES.iter().find(|row| row.0 == self.base).expect("every base type has a row")
+        &TYPES[self.base as usize]
     }
 
     pub fn oid(self) -> u32 {
@@ -300,3 +300,16 @@ impl Eq for Datum {}
 
 /// One stored or computed row.
 pub type Row = Arc<[Datum]>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_has_its_row_at_its_place() {
+        assert_eq!(TYPES.len(), Base::Any as usize + 1);
+        for (at, row) in TYPES.iter().enumerate() {
+            assert_eq!(row.0 as usize, at, "{}", row.4);
+        }
+    }
+}

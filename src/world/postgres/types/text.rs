@@ -97,7 +97,7 @@ pub fn to_text(datum: &Datum, ty: Ty) -> String {
             _ => datetime::format_timestamp(*micros, true),
         },
         Datum::Interval(interval) => interval.to_string(),
-        Datum::Json(json) => json.to_string(),
+        Datum::Json(json) => json.text(),
         Datum::Array(array) => array.to_text(ty.element()),
         Datum::Record(fields) => record_text(fields),
     }

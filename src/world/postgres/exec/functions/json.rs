@@ -1,5 +1,6 @@
 //! json and jsonb. Must never accept a text that is no JSON.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::world::postgres::error::{PgError, Step};
@@ -62,7 +63,7 @@ pub fn to_json(datum: &Datum, ty: Ty) -> Json {
         Datum::Numeric(number) => Json::Number(*number),
         Datum::Float(_) => {
             let text = to_text(datum, ty);
-            Numeric::parse(&text).map_or(Json::Text(text), Json::Number)
+            Numeric::parse(&text).map_or_else(|| Json::Text(text.into()), Json::Number)
         }
         Datum::Json(json) => (**json).clone(),
         Datum::Text(text) if ty == Ty::JSON => Json::parse(text).unwrap_or(Json::Null),
@@ -73,23 +74,23 @@ pub fn to_json(datum: &Datum, ty: Ty) -> Json {
             let named = fields.iter().enumerate();
             Json::object(
                 named
-                    .map(|(at, (ty, field))| (format!("f{}", at + 1), to_json(field, *ty)))
+                    .map(|(at, (ty, field))| (format!("f{}", at + 1).into(), to_json(field, *ty)))
                     .collect(),
             )
         }
-        Datum::Micros(_) => Json::Text(
-            to_text(datum, ty).replacen(' ', "T", 1)
-                + if ty == Ty::TIMESTAMPTZ { ":00" } else { "" },
-        ),
-        other => Json::Text(to_text(other, ty)),
+        Datum::Micros(_) => {
+            let zone = if ty == Ty::TIMESTAMPTZ { ":00" } else { "" };
+            Json::Text((to_text(datum, ty).replacen(' ', "T", 1) + zone).into())
+        }
+        other => Json::Text(to_text(other, ty).into()),
     }
 }
 
-fn json(datum: &Datum) -> Json {
+fn json(datum: &Datum) -> Cow<'_, Json> {
     match datum {
-        Datum::Json(json) => (**json).clone(),
-        Datum::Text(text) => Json::parse(text).unwrap_or(Json::Null),
-        _ => Json::Null,
+        Datum::Json(json) => Cow::Borrowed(json),
+        Datum::Text(text) => Cow::Owned(Json::parse(text).unwrap_or(Json::Null)),
+        _ => Cow::Owned(Json::Null),
     }
 }
 
@@ -110,17 +111,17 @@ fn get(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 }
 
 fn get_plain(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    Ok(field(&json(&args[0]), &args[1]).map_or(Datum::Null, |found| Datum::text(found.to_string())))
+    Ok(field(&json(&args[0]), &args[1]).map_or(Datum::Null, |found| Datum::text(found.text())))
 }
 
 fn get_text(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let found = field(&json(&args[0]), &args[1]);
-    Ok(found.and_then(|found| found.as_text()).map_or(Datum::Null, Datum::text))
+    Ok(found.and_then(|found| found.as_text()).map_or(Datum::Null, Datum::Text))
 }
 
 fn follow(args: &[Datum]) -> Option<Json> {
     let Datum::Array(path) = &args[1] else { return None };
-    let mut at = json(&args[0]);
+    let mut at = json(&args[0]).into_owned();
     for step in &path.items {
         let step = step.as_str()?;
         at = match &at {
@@ -136,7 +137,7 @@ fn path(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 }
 
 fn path_text(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    Ok(follow(args).and_then(|found| found.as_text()).map_or(Datum::Null, Datum::text))
+    Ok(follow(args).and_then(|found| found.as_text()).map_or(Datum::Null, Datum::Text))
 }
 
 fn contains(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
@@ -149,48 +150,41 @@ fn contained(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 
 fn has_key(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let key = args[1].as_str().unwrap_or("");
-    Ok(Datum::Bool(match json(&args[0]) {
-        Json::Array(items) => items.contains(&Json::Text(key.to_owned())),
-        Json::Text(text) => text == key,
+    Ok(Datum::Bool(match &*json(&args[0]) {
+        Json::Array(items) => items.contains(&Json::Text(key.into())),
+        Json::Text(text) => **text == *key,
         other => other.get(key).is_some(),
     }))
 }
 
 fn merge(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    Ok(jsonb(match (json(&args[0]), json(&args[1])) {
-        (Json::Object(mut a), Json::Object(b)) => {
-            a.extend(b);
-            Json::object(a)
-        }
-        (Json::Array(mut a), Json::Array(b)) => {
-            a.extend(b);
-            Json::Array(a)
-        }
-        (Json::Array(mut a), b) => {
-            a.push(b);
-            Json::Array(a)
-        }
-        (a, Json::Array(b)) => Json::Array(std::iter::once(a).chain(b).collect()),
-        (a, b) => Json::Array(vec![a, b]),
+    let one = |json: &Json| vec![json.clone()];
+    let (left, right) = (&*json(&args[0]), &*json(&args[1]));
+    Ok(jsonb(match (left, right) {
+        (Json::Object(a), Json::Object(b)) => Json::object([&a[..], &b[..]].concat()),
+        (Json::Array(a), Json::Array(b)) => Json::Array([&a[..], &b[..]].concat().into()),
+        (Json::Array(a), b) => Json::Array([&a[..], &one(b)].concat().into()),
+        (a, Json::Array(b)) => Json::Array([&one(a), &b[..]].concat().into()),
+        (a, b) => Json::Array([a.clone(), b.clone()].into()),
     }))
 }
 
 fn without(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let key = args[1].as_str().unwrap_or("");
-    Ok(jsonb(match json(&args[0]) {
+    Ok(jsonb(match &*json(&args[0]) {
         Json::Object(fields) => {
-            Json::Object(fields.into_iter().filter(|(name, _)| name != key).collect())
+            Json::Object(fields.iter().filter(|(name, _)| **name != *key).cloned().collect())
         }
         Json::Array(items) => {
-            let kept = items.into_iter().filter(|item| *item != Json::Text(key.to_owned()));
-            Json::Array(kept.collect())
+            let named = Json::Text(key.into());
+            Json::Array(items.iter().filter(|item| **item != named).cloned().collect())
         }
         _ => return Err(PgError::new("22023", "cannot delete from scalar").into()),
     }))
 }
 
 fn type_of(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    Ok(Datum::text(match json(&args[0]) {
+    Ok(Datum::text(match &*json(&args[0]) {
         Json::Null => "null",
         Json::Bool(_) => "boolean",
         Json::Number(_) => "number",
@@ -200,9 +194,9 @@ fn type_of(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     }))
 }
 
-fn items(datum: &Datum, what: &str) -> Step<Vec<Json>> {
-    match json(datum) {
-        Json::Array(items) => Ok(items),
+fn items(datum: &Datum, what: &str) -> Step<Arc<[Json]>> {
+    match &*json(datum) {
+        Json::Array(items) => Ok(items.clone()),
         Json::Object(_) => {
             Err(PgError::new("22023", format!("cannot {what} of a non-array")).into())
         }
@@ -219,33 +213,31 @@ fn set(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let Datum::Array(path) = &args[1] else { return Ok(args[0].clone()) };
     let steps: Vec<String> =
         path.items.iter().filter_map(|step| step.as_str().map(str::to_owned)).collect();
-    Ok(jsonb(replaced(json(&args[0]), &steps, &json(&args[2]))))
+    Ok(jsonb(replaced(&json(&args[0]), &steps, &json(&args[2]))))
 }
 
-fn replaced(at: Json, path: &[String], value: &Json) -> Json {
+fn replaced(at: &Json, path: &[String], value: &Json) -> Json {
     let Some((step, rest)) = path.split_first() else { return value.clone() };
     match at {
-        Json::Object(mut fields) => {
-            let place = fields.iter().position(|(name, _)| name == step);
+        Json::Object(fields) => {
+            let mut fields = fields.to_vec();
+            let place = fields.iter().position(|(name, _)| **name == **step);
             match place {
-                Some(place) => {
-                    let inner = std::mem::replace(&mut fields[place].1, Json::Null);
-                    fields[place].1 = replaced(inner, rest, value);
-                }
-                None if rest.is_empty() => fields.push((step.clone(), value.clone())),
+                Some(place) => fields[place].1 = replaced(&fields[place].1, rest, value),
+                None if rest.is_empty() => fields.push((step.as_str().into(), value.clone())),
                 None => {}
             }
             Json::object(fields)
         }
-        Json::Array(mut items) => {
+        Json::Array(items) => {
+            let mut items = items.to_vec();
             let place = step.parse::<usize>().ok().filter(|place| *place < items.len());
             if let Some(place) = place {
-                let inner = std::mem::replace(&mut items[place], Json::Null);
-                items[place] = replaced(inner, rest, value);
+                items[place] = replaced(&items[place], rest, value);
             }
-            Json::Array(items)
+            Json::Array(items.into())
         }
-        other => other,
+        other => other.clone(),
     }
 }
 
@@ -254,7 +246,7 @@ fn to_jsonb(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
 }
 
 fn to_json_text(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
-    Ok(Datum::text(to_json(&args[0], types[0]).to_string()))
+    Ok(Datum::text(to_json(&args[0], types[0]).text()))
 }
 
 fn object(args: &[Datum], types: &[Ty]) -> Step<Json> {
@@ -267,7 +259,7 @@ fn object(args: &[Datum], types: &[Ty]) -> Step<Json> {
         if pair[0].is_null() {
             return Err(PgError::new("22023", "argument 1: key must not be null").into());
         }
-        fields.push((to_text(&pair[0], types[0]), to_json(&pair[1], types[1])));
+        fields.push((to_text(&pair[0], types[0]).into(), to_json(&pair[1], types[1])));
     }
     Ok(Json::object(fields))
 }
@@ -277,7 +269,7 @@ fn build_object(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
 }
 
 fn build_object_text(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
-    Ok(Datum::text(object(args, types)?.to_string()))
+    Ok(Datum::text(object(args, types)?.text()))
 }
 
 fn build_array(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
@@ -289,17 +281,19 @@ fn array(items: Vec<Datum>) -> Datum {
 }
 
 fn elements(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    Ok(array(items(&args[0], "extract elements")?.into_iter().map(jsonb).collect()))
+    Ok(array(items(&args[0], "extract elements")?.iter().cloned().map(jsonb).collect()))
 }
 
 fn elements_text(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let items = items(&args[0], "extract elements")?;
-    Ok(array(items.iter().map(|item| item.as_text().map_or(Datum::Null, Datum::text)).collect()))
+    Ok(array(items.iter().map(|item| item.as_text().map_or(Datum::Null, Datum::Text)).collect()))
 }
 
 fn keys(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    match json(&args[0]) {
-        Json::Object(fields) => Ok(array(fields.iter().map(|(key, _)| Datum::text(key)).collect())),
+    match &*json(&args[0]) {
+        Json::Object(fields) => {
+            Ok(array(fields.iter().map(|(key, _)| Datum::Text(key.clone())).collect()))
+        }
         _ => Err(PgError::new("22023", "cannot call jsonb_object_keys on a scalar").into()),
     }
 }
