@@ -3,6 +3,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
+
+use super::sql::Routine;
+use super::types::Datum;
 
 /// An error or notice as the protocol carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +23,10 @@ pub struct Fields {
     pub hint: Option<String>,
     /// Characters into the query text, from 1.
     pub position: Option<usize>,
+    /// A statement that the client did not send, in which the position counts.
+    pub query: Option<String>,
+    /// Where it happened, innermost first, a line each.
+    pub context: Option<String>,
     pub table: Option<String>,
     pub column: Option<String>,
     pub constraint: Option<String>,
@@ -63,10 +71,36 @@ impl PgError {
         self
     }
 
+    /// Without saying where in the text.
+    #[must_use]
+    pub fn unplaced(self) -> PgError {
+        self.moved(|_| None)
+    }
+
     /// With its position counted in another text.
     #[must_use]
     pub fn moved(mut self, to: impl Fn(usize) -> Option<usize>) -> PgError {
         self.0.position = self.0.position.and_then(to);
+        self
+    }
+
+    /// In a statement that a function runs.
+    #[must_use]
+    pub fn within(mut self, query: &str) -> PgError {
+        if self.0.position.is_some() && self.0.query.is_none() {
+            self.0.query = Some(query.to_owned());
+        }
+        self
+    }
+
+    /// One more line of where it happened.
+    #[must_use]
+    pub fn context(mut self, line: &str) -> PgError {
+        let context = self.0.context.take();
+        self.0.context = Some(match context {
+            Some(inner) => format!("{inner}\n{line}"),
+            None => line.to_owned(),
+        });
         self
     }
 
@@ -126,6 +160,8 @@ pub enum Stop {
     Error(PgError),
     /// The session must wait for what it enqueued for, then take the same step again.
     Wait,
+    /// A function of one's own must be run first, with these arguments.
+    Call(Arc<(Arc<Routine>, Vec<Datum>)>),
 }
 
 impl From<PgError> for Stop {

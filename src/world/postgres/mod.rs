@@ -11,6 +11,10 @@
 //!   FOREIGN KEY with actions and deferral, NOT VALID and VALIDATE; CREATE TABLE AS; unique,
 //!   partial and expression indexes; sequences, serial, identity and stored generated columns;
 //!   roles, GRANT and REVOKE, row-level security policies; TRUNCATE.
+//! - Functions of one value: CREATE [OR REPLACE] and DROP FUNCTION, in SQL and in PL/pgSQL with
+//!   DECLARE, assignment, IF, LOOP, WHILE, EXIT, CONTINUE, RAISE, PERFORM, RETURN, statements with
+//!   INTO, nested blocks and EXCEPTION; they wait, and see rows, as PostgreSQL's do, also as keys
+//!   of indexes.
 //! - Statements: INSERT with OVERRIDING and ON CONFLICT, UPDATE with FROM and rows as sources,
 //!   DELETE with USING, RETURNING; SELECT with joins, LATERAL, subqueries, WITH (recursive, and
 //!   writing ones), aggregates, GROUP BY, HAVING, DISTINCT (ON), UNION, EXCEPT, INTERSECT, one
@@ -21,15 +25,17 @@
 //!   them, with the functions and operators in the tables of `exec::functions`.
 //! - Concurrency: READ COMMITTED and REPEATABLE READ, FIFO queues, deadlock detection, savepoints,
 //!   advisory locks, time-outs, cancel requests.
-//! - Both query protocols, text and binary, portals with row limits.
+//! - Both query protocols, text and binary, portals with row limits; some columns of `pg_locks` and
+//!   `pg_stat_activity`.
 //!
 //! What is not is refused with 0A000 and its name: SERIALIZABLE, COPY, cursors in SQL, EXPLAIN,
-//! views, functions, triggers, DO, schemas but `public`, system catalogues and columns, types of
-//! one's own, temporary, partitioned and inherited tables, SELECT INTO, ALTER COLUMN TYPE of a
-//! column that more than keys read, ALTER SEQUENCE, MERGE, window functions, regular expression
-//! functions, FULL JOIN with USING, TABLESAMPLE, arrays of arrays, NaN and infinity of numeric,
-//! time zones but UTC, date and interval styles but ISO and postgres, encodings but UTF8, two-phase
-//! commit.
+//! views, functions that give sets or take anything but plain values (and of PL/pgSQL FOR, CASE,
+//! EXECUTE, records, cursors), procedures, triggers, DO, schemas but `public`, other system
+//! catalogues, system columns, types of one's own, temporary, partitioned and inherited tables,
+//! SELECT INTO, ALTER COLUMN TYPE of a column that more than keys read, ALTER SEQUENCE, MERGE,
+//! window functions, regular expression functions, FULL JOIN with USING, TABLESAMPLE, arrays of
+//! arrays, NaN and infinity of numeric, time zones but UTC, date and interval styles but ISO and
+//! postgres, encodings but UTF8, two-phase commit.
 
 mod error;
 mod exec;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::error::{PgError, Result};
 use super::injection::{Injection, Injections};
-use super::sql::{Parsed, Parses, Planned, parse};
+use super::sql::{Fragment, Parsed, Parses, Planned, Routine, parse, plan_fragment};
 use super::storage::catalog::Table;
-use super::storage::locks::Pid;
+use super::storage::locks::{Oid, Pid};
 use super::storage::{Db, Isolation};
 use super::types::Ty;
 
@@ -33,6 +33,10 @@ impl Default for Settings {
 /// Plans by text.
 type Plans = BTreeMap<Arc<str>, Vec<(Key, Arc<Planned>)>>;
 
+/// Plans of the SQL in functions: by the function, and its piece's place in memory. They are good
+/// for one version of the catalogue, which keeps the function and so the place.
+type Fragments = BTreeMap<(Oid, usize), Arc<Planned>>;
+
 /// Plans of one text that the process remembers, for as many definitions of its tables.
 const ALIKE_MAX: usize = 64;
 
@@ -48,6 +52,7 @@ pub struct Inner {
     pub db: Db,
     parses: Parses,
     plans: Plans,
+    fragments: Fragments,
 }
 
 const PLANS_MAX: usize = 4_096;
@@ -85,6 +90,26 @@ impl Inner {
             planned
         };
         self.keep_plan(text, key, &planned);
+        Ok(planned)
+    }
+
+    /// The plan of a piece of SQL in a function.
+    pub fn fragment(
+        &mut self,
+        pid: Pid,
+        routine: &Routine,
+        fragment: &Fragment,
+    ) -> Result<Arc<Planned>> {
+        let key = (routine.oid, Arc::as_ptr(&fragment.statement).addr());
+        if let Some(known) = self.fragments.get(&key).filter(|known| self.suits(pid, known)) {
+            return Ok(known.clone());
+        }
+        let planned = Arc::new(plan_fragment(&self.db, pid, routine, fragment)?);
+        if planned.settled {
+            let version = planned.version;
+            self.fragments.retain(|_, known| known.version == version);
+            self.fragments.insert(key, planned.clone());
+        }
         Ok(planned)
     }
 
@@ -128,11 +153,12 @@ impl Inner {
 }
 
 /// What any cluster of the process planned for a role that may do everything: such a plan depends
-/// on its text, its parameters and the definitions of its tables alone.
+/// on its text, its parameters and the definitions of its tables alone; one that calls functions of
+/// the cluster is not among them.
 static PLANS: Mutex<Plans> = Mutex::new(Plans::new());
 
 fn share(text: &Arc<str>, key: &Key, planned: &Arc<Planned>) {
-    if planned.role.is_some() || !planned.settled {
+    if planned.role.is_some() || !planned.settled || planned.calls {
         return;
     }
     let mut known = PLANS.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,6 +7,7 @@ mod faults;
 mod fuzz;
 mod isolation;
 mod malformed;
+mod messages;
 mod raw;
 mod same;
 mod slt;

@@ -72,36 +72,61 @@ fn average(sum: Option<&Datum>, count: i64) -> Result<Datum> {
     })
 }
 
-/// Adds a row to a group's aggregate.
+/// What a row adds to an aggregate: its arguments and sort keys.
+type Part = (Row, Vec<Datum>);
+
+/// Adds a row to a group's aggregates: to none before what it adds to each is known, for a wait
+/// comes back to the row.
 pub fn accumulate(
-    aggregate: &Aggregate,
-    into: &mut Accumulator,
+    aggregates: &[Aggregate],
+    into: &mut [Accumulator],
     cx: &mut Cx<'_>,
     frame: &Frame<'_>,
 ) -> Step<()> {
+    if let ([only], [into]) = (aggregates, &mut *into) {
+        return match part(only, cx, frame)? {
+            Some(part) => Ok(add(only, into, part)?),
+            None => Ok(()),
+        };
+    }
+    let mut parts = Vec::with_capacity(aggregates.len());
+    for aggregate in aggregates {
+        parts.push(part(aggregate, cx, frame)?);
+    }
+    for ((aggregate, into), part) in aggregates.iter().zip(into).zip(parts) {
+        if let Some(part) = part {
+            add(aggregate, into, part)?;
+        }
+    }
+    Ok(())
+}
+
+fn part(aggregate: &Aggregate, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Option<Part>> {
     if let Some(filter) = &aggregate.filter
         && !is_true(filter, cx, frame)?
     {
-        return Ok(());
+        return Ok(None);
     }
     let row = super::query::project(&aggregate.args, cx, frame)?;
     let keeps_null = matches!(aggregate.name, "array_agg" | "jsonb_agg" | "json_agg");
     if row.first().is_some_and(Datum::is_null) && !keeps_null {
-        return Ok(());
+        return Ok(None);
     }
+    let mut keys = Vec::with_capacity(aggregate.order.len());
+    for key in &aggregate.order {
+        keys.push(eval(&key.expr, cx, frame)?);
+    }
+    Ok(Some((row, keys)))
+}
+
+fn add(aggregate: &Aggregate, into: &mut Accumulator, (row, keys): Part) -> Result<()> {
     if aggregate.distinct && !into.seen.insert(row.clone()) {
         return Ok(());
     }
     into.count += 1;
     match aggregate.name {
         "count" => {}
-        "array_agg" | "string_agg" | "jsonb_agg" | "json_agg" => {
-            let mut keys = Vec::with_capacity(aggregate.order.len());
-            for key in &aggregate.order {
-                keys.push(eval(&key.expr, cx, frame)?);
-            }
-            into.items.push((keys, row));
-        }
+        "array_agg" | "string_agg" | "jsonb_agg" | "json_agg" => into.items.push((keys, row)),
         _ => {
             let value = row[0].clone();
             into.value = Some(match into.value.take() {

@@ -8,7 +8,7 @@ use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation};
 use super::ddl::{self, build_index};
 use super::retype::retype;
 use super::{Cx, Frame, eval, foreign, keys, roles};
-use crate::world::postgres::error::{PgError, Step};
+use crate::world::postgres::error::{PgError, Step, common};
 use crate::world::postgres::sql::{ident, object_name};
 use crate::world::postgres::storage::catalog::{Check, Table};
 use crate::world::postgres::storage::locks::Mode;
@@ -117,7 +117,7 @@ fn apply(
             Ok(())
         }
         AlterTableOperation::AddConstraint { constraint, not_valid } => {
-            keys::table_constraint(cx, changed, constraint)?;
+            keys::table_constraint(cx, changed, constraint).map_err(PgError::unplaced)?;
             if !not_valid {
                 check_rows(cx, table, changed)?;
             }
@@ -129,7 +129,7 @@ fn apply(
         }
         AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
             let old = ident(old_column_name);
-            let at = table.column(&old).ok_or_else(|| no_column(table, &old))?;
+            let at = table.column(&old).ok_or_else(|| common::no_column(&old))?;
             changed.columns[at].name = ident(new_column_name).into();
             Ok(())
         }
@@ -299,7 +299,8 @@ fn alter_column(
             Ok(())
         }
         AlterColumnOperation::SetDefault { value } => {
-            let default = ddl::default_expr(cx, value, &changed.columns[at])?;
+            let default = ddl::default_expr(cx, value, &changed.columns[at]);
+            let default = default.map_err(PgError::unplaced)?;
             changed.columns[at].default = default;
             Ok(())
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Cx;
+use super::{Cx, system};
 use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::types::{
     Array, Base, Datum, Json, MICROS_PER_DAY, Numeric, Ty, date_micros, fit, from_text, in_range,
@@ -28,6 +28,8 @@ pub fn cast(
             let oid = u32::try_from(oid).ok()?;
             cx.db.catalog.tables.get(&oid).map(|table| table.name.clone())
         });
+        let index = || system::index_by_oid(cx.db, datum.as_int()?).map(Into::into);
+        let name = name.or_else(index);
         return Ok(name.map_or_else(|| Datum::text(to_text(&datum, from)), Datum::Text));
     }
     let converted = if from == to { datum } else { convert(datum, from, to, typmod)? };
@@ -41,6 +43,10 @@ fn regclass(cx: &mut Cx<'_>, datum: &Datum) -> Step<Datum> {
         return Ok(Datum::Int(i64::from(table.oid)));
     }
     let sequence = cx.db.catalog.sequence(plain);
+    if let Some((oid, at)) = cx.db.catalog.index(plain) {
+        let table = cx.db.table_by_oid(oid)?;
+        return Ok(Datum::Int(system::index_oid(&table, at)));
+    }
     sequence.map(|oid| Datum::Int(i64::from(oid))).ok_or_else(|| common::no_relation(plain).into())
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::late::{enter, has_late, is_late, late_key};
 use super::{Cx, Frame, eval, is_true};
 use crate::world::postgres::error::{PgError, Step};
-use crate::world::postgres::sql::RowCheck;
+use crate::world::postgres::sql::{Conflict, RowCheck};
 use crate::world::postgres::storage::catalog::{Index, IndexPart, Table};
 use crate::world::postgres::storage::heap::Tid;
 use crate::world::postgres::types::{Datum, Row, to_text};
@@ -138,22 +139,40 @@ pub fn find_conflict(
         let mine = cx.db.own(cx.pid);
         let xacts = &cx.db.xacts;
         let undecided = |xid: u64| xacts.is_running(xid) && !mine.contains(&xid);
-        if undecided(version.xmin) {
-            let xid = version.xmin;
-            cx.db.wait_for(cx.pid, xid, (table.oid, tid))?;
-            return find_conflict(cx, table, index, key, own);
+        let writer = version.writer(xacts);
+        if writer.is_some_and(|writer| !undecided(writer.xid)) && !undecided(version.xmin) {
+            continue;
         }
-        match version.writer(xacts) {
-            None => return Ok(Some(tid)),
-            Some(writer) if undecided(writer.xid) => {
-                let xid = writer.xid;
-                cx.db.wait_for(cx.pid, xid, (table.oid, tid))?;
-                return find_conflict(cx, table, index, key, own);
-            }
-            Some(_) => {}
+        let waits_for = if undecided(version.xmin) {
+            Some((version.xmin, version.speculative))
+        } else {
+            writer.map(|writer| (writer.xid, None))
+        };
+        if own.is_none() && is_late(&table.indexes[index]) {
+            // PostgreSQL works out the key of what it found, to no end here.
+            let row = version.row.clone();
+            index_key(cx, &table.indexes[index], &row)?;
         }
+        let Some((xid, token)) = waits_for else { return Ok(Some(tid)) };
+        cx.state.calls.forget();
+        cx.db.wait_for_writer(cx.pid, xid, token, (table.oid, tid))?;
+        return find_conflict(cx, table, index, key, own);
     }
     Ok(None)
+}
+
+/// Whether a version other than `own` has or may yet have this key.
+fn is_taken(cx: &Cx<'_>, table: &Table, index: usize, key: &Row, own: Tid) -> bool {
+    if table.indexes[index].nulls_distinct && key.iter().any(Datum::is_null) {
+        return false;
+    }
+    let (heap, xacts) = (cx.db.heap(table.oid), &cx.db.xacts);
+    let mine = cx.db.own(cx.pid);
+    heap.lookup(index, key).into_iter().filter(|tid| *tid != own).any(|tid| {
+        let version = heap.get(tid).filter(|version| version.indexed > index);
+        let gone = |xid: u64| xacts.is_committed(xid) || mine.contains(&xid);
+        version.is_some_and(|version| !version.writer(xacts).is_some_and(|w| gone(w.xid)))
+    })
 }
 
 /// The columns and values of a key: `(a, b)=(1, x)`.
@@ -190,16 +209,39 @@ pub fn unique_violation(table: &Table, index: &Index, key: &Row) -> PgError {
 
 /// Refuses a version whose key in a unique index is taken. `from` is where to go on after a wait.
 pub fn check_unique(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid, from: &mut usize) -> Step<()> {
+    check_indexes(cx, table, tid, from, &mut None)
+}
+
+/// The same for a row of ON CONFLICT: a key that is taken in an index that `arbitrates` is no
+/// error, and nobody waits for it: it is noted, and the indexes take the row all the same.
+pub fn check_indexes(
+    cx: &mut Cx<'_>,
+    table: &Arc<Table>,
+    tid: Tid,
+    from: &mut usize,
+    arbiters: &mut Option<(&Conflict, bool)>,
+) -> Step<()> {
+    let late = has_late(table);
     while *from < table.indexes.len() {
         let index = &table.indexes[*from];
-        if index.unique && !index.dropped {
-            let version = cx.db.heap(table.oid).get(tid);
-            let key = version.and_then(|version| version.keys.get(*from).cloned().flatten());
+        if !index.dropped && (index.unique || late) {
             indexed(cx, table, tid, *from);
-            if let Some(key) = key
-                && find_conflict(cx, table, *from, &key, Some(tid))?.is_some()
-            {
-                return Err(unique_violation(table, index, &key).into());
+            let key = if late {
+                late_key(cx, table, tid, *from)?
+            } else {
+                let version = cx.db.heap(table.oid).get(tid);
+                version.and_then(|version| version.keys.get(*from).cloned().flatten())
+            };
+            if let Some(key) = key.as_ref().filter(|_| index.unique) {
+                let arbiters = arbiters.as_mut().filter(|(all, _)| all.arbitrates(*from));
+                if let Some((_, conflict)) = arbiters {
+                    *conflict |= is_taken(cx, table, *from, key, tid);
+                } else if find_conflict(cx, table, *from, key, Some(tid))?.is_some() {
+                    return Err(unique_violation(table, index, key).into());
+                }
+            }
+            if late {
+                enter(cx, table, tid, *from, key);
             }
         }
         *from += 1;

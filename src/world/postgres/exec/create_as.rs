@@ -20,7 +20,7 @@ pub fn create_as(
 ) -> Step<Option<usize>> {
     let Some(mut table) = ddl::fresh_table(cx, create)? else { return Ok(None) };
     let statement = Statement::Query(Box::new(query.clone()));
-    let planned = plan_statement(cx.db, cx.pid, "", &statement, &[])?;
+    let planned = plan_statement(cx.db, cx.pid, &cx.state.text.clone(), &statement, &[])?;
     if planned.plan.writes() {
         return Err(PgError::unsupported("CREATE TABLE AS of a query that writes").into());
     }

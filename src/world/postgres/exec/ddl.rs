@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sqlparser::ast::{self, ColumnOption};
+use sqlparser::ast::{self, ColumnOption, Spanned as _};
 
 use super::constraint::{index_key, unique_violation};
 use super::keys::{column_constraints, free_name, table_constraint};
+use super::routine::require_immutable;
 use super::{Cx, State, roles};
 use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::sql::{
-    Analyzer, Context, Expr, data_type, ident, is_serial, object_name,
+    Analyzer, Context, DEFAULT, Expr, data_type, ident, is_serial, object_name,
 };
 use crate::world::postgres::storage::catalog::{
     Column, Identity, Index, IndexPart, Sequence, Table,
@@ -23,8 +24,21 @@ use crate::world::postgres::storage::{Db, Undo};
 use crate::world::postgres::types::{Row, Ty};
 
 /// An analysis outside any query, for defaults and checks.
-pub fn analyzer(db: &Db, pid: Pid) -> Analyzer<'_> {
-    Analyzer::new(db, pid, "", &[])
+pub fn analyzer<'a>(cx: &'a Cx<'_>) -> Analyzer<'a> {
+    Analyzer::new(cx.db, cx.pid, &cx.state.text, &[])
+}
+
+/// The same for a part of a definition, in which nothing may be queried.
+pub fn part<'a>(cx: &'a Cx<'_>, part: &'static str) -> Analyzer<'a> {
+    Analyzer { part: Some(part), ..analyzer(cx) }
+}
+
+/// A column's type.
+fn column_type(cx: &Cx<'_>, parsed: &ast::DataType) -> Result<(Ty, i32)> {
+    data_type(parsed).map_err(|error| {
+        let ast::DataType::Custom(name, _) = parsed else { return error };
+        error.at(analyzer(cx).position(name.span()))
+    })
 }
 
 pub fn notice(cx: &mut Cx<'_>, code: &'static str, message: String) {
@@ -129,7 +143,7 @@ pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDe
         let message = format!("column \"{name}\" of relation \"{relation}\" already exists");
         return Err(PgError::new("42701", message));
     }
-    let (ty, typmod) = data_type(&definition.data_type)?;
+    let (ty, typmod) = column_type(cx, &definition.data_type)?;
     let mut column = plain_column(&name, ty, typmod);
     if is_serial(&definition.data_type) {
         column.default = Some(own_sequence(cx, table, &name, ty, &[])?);
@@ -163,7 +177,7 @@ pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDe
 }
 
 pub fn default_expr(cx: &Cx<'_>, expr: &ast::Expr, column: &Column) -> Result<Option<Arc<Expr>>> {
-    let analyzer = analyzer(cx.db, cx.pid);
+    let analyzer = part(cx, DEFAULT);
     let typed = analyzer.expr(expr, &crate::world::postgres::sql::Scope::default())?;
     let expr = analyzer.assign(typed, column.ty, column.typmod, &column.name)?;
     Ok(Some(Arc::new(expr)))
@@ -198,7 +212,7 @@ fn own_sequence(
     apply_options(&mut sequence, options)?;
     cx.db.catalog.sequences.insert(oid, sequence);
     undo(cx, Undo::CreateSequence(oid));
-    let analyzer = analyzer(cx.db, cx.pid);
+    let analyzer = analyzer(cx);
     let oid = crate::world::postgres::sql::Typed::new(
         Expr::Const(crate::world::postgres::types::Datum::Int(i64::from(oid))),
         Ty::REGCLASS,
@@ -223,8 +237,9 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
                 words.push(name);
             }
             expr => {
-                let analyzer = analyzer(cx.db, cx.pid);
+                let analyzer = part(cx, "index expression");
                 let typed = analyzer.settle(analyzer.table_expr(expr, &table)?)?;
+                require_immutable(cx, &typed.expr, "index expression")?;
                 let text = expr.to_string().into();
                 parts.push(IndexPart::Expression(Arc::new(typed.expr), typed.ty, text));
                 words.push(match expr {
@@ -248,9 +263,11 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
     let predicate = match &create.predicate {
         None => None,
         Some(predicate) => {
-            let analyzer = analyzer(cx.db, cx.pid);
+            let analyzer = part(cx, "index predicate");
             let typed = analyzer.table_expr(predicate, &table)?;
-            Some(Arc::new(analyzer.condition(typed, "WHERE")?))
+            let condition = analyzer.condition(typed, "WHERE")?;
+            require_immutable(cx, &condition, "index predicate")?;
+            Some(Arc::new(condition))
         }
     };
     let mut changed = (*table).clone();

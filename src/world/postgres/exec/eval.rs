@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Cx, QueryRun, cast};
+use super::{Cx, QueryRun, calls, cast};
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::sql::{CompareOp, Expr, Query, SubKind};
 use crate::world::postgres::types::{Array, Datum, Row};
@@ -126,12 +126,15 @@ fn compound(expr: &Expr, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
                 Some(left) => Some(eval(left, cx, frame)?),
                 None => None,
             };
-            let datum = subquery(query, *kind, left.as_ref(), cx, frame)?;
+            let run = |cx: &mut Cx<'_>| subquery(query, *kind, left.as_ref(), cx, frame);
+            let datum = calls::within(cx, run)?;
             if let Some(at) = cache {
                 cx.state.caches[*at] = Some(datum.clone());
             }
             Ok(datum)
         }
+        Expr::Routine { oid, args } => calls::routine(*oid, args, cx, frame),
+        Expr::Counted(name, call) => calls::counted(name, call, cx, frame),
         _ => Err(PgError::new("XX000", "unrecognized expression").into()),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::constraint::{
-    check_policies, check_row, check_unique, find_conflict, generate, index_keys,
+    check_indexes, check_policies, check_row, find_conflict, generate, index_key,
 };
 use super::foreign;
 use super::modify::{Change, put_version, replace};
@@ -21,8 +21,9 @@ enum Stage {
     Next,
     /// Values are there; nothing is written.
     Proposed(Row),
-    /// Written; unique indexes from this position on are to be looked at.
-    Written(Tid, Row, usize),
+    /// Written; indexes from this position on are to be looked at. `true`: one that arbitrates has
+    /// the key already.
+    Written(Tid, Row, usize, bool),
     /// In the way of the proposed row stands this version.
     Conflict(Tid, Row, Option<Box<Change>>),
 }
@@ -33,6 +34,9 @@ pub struct InsertRun<'p> {
     source: QueryRun<'p>,
     stage: Stage,
     source_row: Option<Row>,
+    /// What RETURNING is to give out.
+    written: Option<Row>,
+    probe: Probe,
     pub count: u64,
 }
 
@@ -44,6 +48,8 @@ impl<'p> InsertRun<'p> {
             source: QueryRun::new(&insert.source),
             stage: Stage::Next,
             source_row: None,
+            written: None,
+            probe: Probe::default(),
             count: 0,
         }
     }
@@ -51,6 +57,11 @@ impl<'p> InsertRun<'p> {
     pub fn next(&mut self, cx: &mut Cx<'_>) -> Step<Option<Row>> {
         self.ctes.finish(&self.insert.ctes, cx)?;
         loop {
+            if let (Some(row), Some((exprs, _))) = (&self.written, &self.insert.returning) {
+                let row = project(exprs, cx, &Frame::of(row))?;
+                self.written = None;
+                return Ok(Some(row));
+            }
             let written = match std::mem::replace(&mut self.stage, Stage::Next) {
                 Stage::Next => {
                     if !self.propose(cx)? {
@@ -59,13 +70,16 @@ impl<'p> InsertRun<'p> {
                     continue;
                 }
                 Stage::Proposed(row) => self.write(cx, row)?,
-                Stage::Written(tid, row, from) => self.check(cx, tid, row, from)?,
+                Stage::Written(tid, row, from, conflict) => {
+                    self.check(cx, tid, row, (from, conflict))?
+                }
                 Stage::Conflict(tid, row, change) => self.resolve(cx, tid, row, change)?,
             };
             let Some(row) = written else { continue };
+            cx.settled();
             self.count += 1;
-            if let Some((exprs, _)) = &self.insert.returning {
-                return project(exprs, cx, &Frame::of(&row)).map(Some);
+            if self.insert.returning.is_some() {
+                self.written = Some(row);
             }
         }
     }
@@ -73,14 +87,16 @@ impl<'p> InsertRun<'p> {
     fn propose(&mut self, cx: &mut Cx<'_>) -> Step<bool> {
         if self.source_row.is_none() {
             self.source_row = self.source.next(cx, None)?;
+            cx.settled();
         }
         let Some(row) = &self.source_row else { return Ok(false) };
         let mut proposed = values(&self.insert.values, cx, &Frame::of(row))?;
         generate(cx, &self.insert.table, &mut proposed)?;
         let proposed: Row = proposed.into();
-        self.source_row = None;
         check_policies(cx, &self.insert.table, &self.insert.checks, false, &proposed)?;
         check_row(cx, &self.insert.table, &proposed)?;
+        self.source_row = None;
+        cx.settled();
         self.stage = Stage::Proposed(proposed);
         Ok(true)
     }
@@ -89,25 +105,45 @@ impl<'p> InsertRun<'p> {
         let table = &self.insert.table;
         if let Some(conflict) = &self.insert.conflict {
             self.stage = Stage::Proposed(row.clone());
-            let found = arbitrate(cx, table, conflict, &row)?;
+            let found = arbitrate(cx, table, conflict, &row, &mut self.probe)?;
             if let Some(tid) = found {
                 self.stage = Stage::Conflict(tid, row, None);
                 return Ok(None);
             }
         }
         let tid = put_version(cx, table, row.clone(), false, Vec::new())?;
-        self.stage = Stage::Written(tid, row, 0);
+        if self.insert.conflict.is_some() {
+            cx.db.speculate(cx.pid, table.oid, tid);
+        }
+        self.stage = Stage::Written(tid, row, 0, false);
         Ok(None)
     }
 
-    fn check(&mut self, cx: &mut Cx<'_>, tid: Tid, row: Row, mut from: usize) -> Step<Option<Row>> {
-        let checked = check_unique(cx, &self.insert.table, tid, &mut from);
+    fn check(
+        &mut self,
+        cx: &mut Cx<'_>,
+        tid: Tid,
+        row: Row,
+        (mut from, noted): (usize, bool),
+    ) -> Step<Option<Row>> {
+        let table = &self.insert.table;
+        let mut arbiters = self.insert.conflict.as_ref().map(|conflict| (conflict, noted));
+        let checked = check_indexes(cx, table, tid, &mut from, &mut arbiters);
+        let conflict = arbiters.is_some_and(|(_, conflict)| conflict);
         if checked.is_err() {
-            self.stage = Stage::Written(tid, row, from);
+            self.stage = Stage::Written(tid, row, from, conflict);
             checked?;
             return Ok(None);
         }
-        foreign::inserted(cx, &self.insert.table, tid, &row);
+        if self.insert.conflict.is_some() {
+            cx.db.decide(cx.pid, table.oid, tid, !conflict);
+        }
+        if conflict {
+            // Somebody was faster: what is in the way is looked for again.
+            self.stage = Stage::Proposed(row);
+            return Ok(None);
+        }
+        foreign::inserted(cx, table, tid, &row);
         Ok(Some(row))
     }
 
@@ -212,24 +248,37 @@ fn check_seen(cx: &Cx<'_>, table: &Table, tid: Tid) -> Step<()> {
     Ok(())
 }
 
+/// How far the arbiters have been asked: which one, and the key if it is known.
+#[derive(Default)]
+struct Probe {
+    at: usize,
+    key: Option<Row>,
+}
+
 /// A version that stands in the way of the proposed row by one of the arbiters.
 fn arbitrate(
     cx: &mut Cx<'_>,
     table: &Arc<Table>,
     conflict: &Conflict,
     row: &Row,
+    probe: &mut Probe,
 ) -> Step<Option<Tid>> {
-    let keys = index_keys(cx, table, row)?;
-    for (at, key) in keys.iter().enumerate() {
-        let index = &table.indexes[at];
-        let arbitrates = conflict.arbiters.is_empty() || conflict.arbiters.contains(&at);
-        let (true, Some(key)) = (arbitrates && index.unique && !index.dropped, key) else {
-            continue;
-        };
-        let found = find_conflict(cx, table, at, key, None)?;
-        if found.is_some() {
-            return Ok(found);
+    while let Some(index) = table.indexes.get(probe.at) {
+        if conflict.arbitrates(probe.at) && index.unique && !index.dropped {
+            if probe.key.is_none() {
+                probe.key = index_key(cx, index, row)?;
+                cx.settled();
+            }
+            if let Some(key) = &probe.key {
+                let found = find_conflict(cx, table, probe.at, key, None)?;
+                if found.is_some() {
+                    *probe = Probe::default();
+                    return Ok(found);
+                }
+            }
         }
+        *probe = Probe { at: probe.at + 1, key: None };
     }
+    *probe = Probe::default();
     Ok(None)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, ColumnOption, TableConstraint};
 
 use super::Cx;
-use super::ddl::analyzer;
+use super::ddl::part;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::sql::{ident, object_name};
 use crate::world::postgres::storage::catalog::{
@@ -58,7 +58,7 @@ fn generate(cx: &Cx<'_>, table: &mut Table, name: &ast::Ident, expr: &ast::Expr)
         );
         return Err(PgError::new("42601", message));
     }
-    let analyzer = analyzer(cx.db, cx.pid);
+    let analyzer = part(cx, "column generation expression");
     let typed = analyzer.table_expr(expr, table)?;
     let column = &table.columns[at];
     let expr = analyzer.assign(typed, column.ty, column.typmod, &name)?;
@@ -186,7 +186,7 @@ fn add_check(
     expr: &ast::Expr,
     column: Option<&[ast::Ident]>,
 ) -> Result<()> {
-    let analyzer = analyzer(cx.db, cx.pid);
+    let analyzer = part(cx, "check constraint");
     let typed = analyzer.table_expr(expr, table)?;
     let condition = analyzer.condition(typed, "CHECK")?;
     let name = name.unwrap_or_else(|| {
@@ -222,13 +222,17 @@ fn add_foreign_key(
     key: &ast::ForeignKeyConstraint,
     columns: &[ast::Ident],
 ) -> Result<()> {
-    let columns = columns_of(table, columns)?;
     let target_name = object_name(&key.foreign_table)?;
     let target = if target_name == *table.name {
         Arc::new(table.clone())
     } else {
         cx.db.table(&target_name, cx.pid)?
     };
+    let columns = columns_of(table, columns).map_err(|error| {
+        let message =
+            error.fields().message.replace("named in key", "referenced in foreign key constraint");
+        PgError::new("42703", message)
+    })?;
     let target_columns = if key.referred_columns.is_empty() {
         target.primary().and_then(Index::columns).ok_or_else(|| {
             let message = format!("there is no primary key for referenced table \"{target_name}\"");

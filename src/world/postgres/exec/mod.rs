@@ -3,6 +3,7 @@
 
 mod aggregate;
 pub mod alter;
+pub mod calls;
 mod cast;
 mod constraint;
 pub mod create_as;
@@ -14,12 +15,15 @@ mod foreign;
 pub mod functions;
 mod insert;
 mod keys;
+mod late;
 mod modify;
 mod query;
 mod retype;
 pub mod roles;
+pub mod routine;
 mod scan;
 pub mod setting;
+mod system;
 mod tuple;
 
 pub use eval::{Frame, eval, is_true};
@@ -34,8 +38,10 @@ use super::storage::Db;
 use super::storage::locks::{Mode, Pid, Tag};
 use super::storage::xact::{Cid, Snapshot};
 use super::types::{Datum, Row};
+use calls::Calls;
 use foreign::Checks;
 use insert::InsertRun;
+use late::Late;
 use modify::ModifyRun;
 
 /// What a statement carries from step to step, beside its plan.
@@ -49,6 +55,12 @@ pub struct State {
     pub caches: Vec<Option<Datum>>,
     /// Foreign keys to check when the statement is through.
     pub checks: Checks,
+    /// What a definition is written as, for errors that point into it.
+    pub text: Arc<str>,
+    /// A key that is being asked for.
+    pub late: Option<Late>,
+    /// What the current step has called.
+    pub calls: Calls,
 }
 
 /// A step's surroundings.
@@ -60,6 +72,11 @@ pub struct Cx<'a> {
 }
 
 impl Cx<'_> {
+    /// A part of the step is through: what it called will not be called again.
+    pub fn settled(&mut self) {
+        self.state.calls.settled();
+    }
+
     /// A table lock for the transaction.
     pub fn lock_table(&mut self, oid: u32, mode: Mode) -> Step<()> {
         let owner = self.db.level(self.pid);
@@ -110,6 +127,7 @@ impl<'p> PlanRun<'p> {
 }
 
 /// A statement's run: its plan, then the checks at its end.
+#[allow(clippy::struct_excessive_bools, reason = "how far it has come, and how it was begun")]
 pub struct StatementRun<'p> {
     planned: &'p Planned,
     run: PlanRun<'p>,
@@ -117,6 +135,12 @@ pub struct StatementRun<'p> {
     asked: bool,
     locked: bool,
     done: bool,
+    /// It runs within another one, whose snapshot is the session's.
+    nested: bool,
+    /// It sees what the statement around it sees.
+    fixed: bool,
+    /// No more rows than this are wanted.
+    pub most: usize,
     pub state: State,
     pub rows: Vec<Row>,
 }
@@ -135,7 +159,7 @@ impl<'p> StatementRun<'p> {
             cid: txn.cid,
             ctes: vec![None; planned.slots],
             caches: vec![None; planned.caches],
-            checks: Checks::default(),
+            ..State::default()
         };
         StatementRun {
             planned,
@@ -143,14 +167,40 @@ impl<'p> StatementRun<'p> {
             asked: false,
             locked: false,
             done: false,
+            nested: false,
+            fixed: false,
+            most: usize::MAX,
             state,
             rows: Vec::new(),
         }
     }
 
+    /// A statement within another. `seen`: what it sees if that is what the other one does;
+    /// otherwise it sees what is there now, and what the other one has done so far.
+    pub fn nested(
+        planned: &'p Planned,
+        db: &mut Db,
+        pid: Pid,
+        seen: Option<(Snapshot, Cid)>,
+    ) -> StatementRun<'p> {
+        let around = db.proc_mut(pid).snapshot.take();
+        if seen.is_none() {
+            db.txn_mut(pid).cid += 1;
+        }
+        let mut run = StatementRun::new(planned, db, pid);
+        (run.nested, run.fixed) = (true, seen.is_some());
+        if let Some((snapshot, cid)) = seen {
+            (run.state.snapshot, run.state.cid) = (snapshot, cid);
+        }
+        let own = run.state.snapshot.xmin;
+        db.proc_mut(pid).snapshot = Some(around.unwrap_or(own));
+        run
+    }
+
     /// Goes on until the end or the next wait.
     pub fn step(&mut self, db: &mut Db, pid: Pid, params: &[Datum]) -> Step<()> {
         let mut cx = Cx { db, pid, params, state: &mut self.state };
+        cx.state.calls.restart();
         if !self.locked {
             for (oid, mode) in self.planned.tables.iter() {
                 if let Err(stop) = cx.lock_table(*oid, *mode) {
@@ -159,10 +209,12 @@ impl<'p> StatementRun<'p> {
                 }
             }
             self.locked = true;
-            if self.asked {
+            if self.asked && !self.fixed {
                 // READ COMMITTED sees what was committed while it waited for its tables.
                 cx.state.snapshot = cx.db.take_snapshot(pid);
-                cx.db.proc_mut(pid).snapshot = Some(cx.state.snapshot.xmin);
+                if !self.nested {
+                    cx.db.proc_mut(pid).snapshot = Some(cx.state.snapshot.xmin);
+                }
             }
         }
         while !self.done {
@@ -170,6 +222,8 @@ impl<'p> StatementRun<'p> {
                 Some(row) => self.rows.push(row),
                 None => self.done = true,
             }
+            cx.settled();
+            self.done |= self.rows.len() >= self.most;
         }
         foreign::run(&mut cx)?;
         let cid = cx.state.cid;
@@ -181,6 +235,11 @@ impl<'p> StatementRun<'p> {
     /// Whether the tables are locked, so that their definitions stay.
     pub fn is_locked(&self) -> bool {
         self.locked
+    }
+
+    /// Rows that it gave or wrote.
+    pub fn count(&self) -> u64 {
+        self.tag().1
     }
 
     /// `INSERT 0` and 1, `SELECT` and 3.

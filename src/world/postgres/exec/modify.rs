@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::constraint::{check_policies, check_row, check_unique, generate, index_keys};
 use super::foreign;
+use super::late::{has_late, keeps_keys};
 use super::query::{CteRun, project};
 use super::scan::{Node, Tuple};
 use super::tuple::{self, Settled, check_repeatable, settle};
@@ -15,7 +16,7 @@ use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::storage::heap::{Mark, Strength, Tid, Version};
 use crate::world::postgres::types::{Datum, Row};
 
-/// Writes a new version.
+/// Writes a new version; its keys may have to be worked out yet.
 pub fn put_version(
     cx: &mut Cx<'_>,
     table: &Table,
@@ -23,10 +24,24 @@ pub fn put_version(
     updated: bool,
     marks: Vec<Mark>,
 ) -> Step<Tid> {
-    let keys = index_keys(cx, table, &row)?;
+    let keys = if has_late(table) {
+        vec![None; table.indexes.len()]
+    } else {
+        index_keys(cx, table, &row)?
+    };
     let (xmin, cmin) = (cx.db.xid(cx.pid), cx.state.cid);
-    let version =
-        Version { xmin, cmin, cmax: 0, marks, row, next: None, updated, keys, indexed: 0 };
+    let version = Version {
+        xmin,
+        cmin,
+        cmax: 0,
+        marks,
+        row,
+        next: None,
+        updated,
+        keys,
+        indexed: 0,
+        speculative: None,
+    };
     let tid = cx.db.heap_mut(table.oid).insert(version);
     cx.db.txn_mut(cx.pid).undo.push(Undo::Insert(table.oid, tid));
     Ok(tid)
@@ -65,6 +80,13 @@ pub fn replace(cx: &mut Cx<'_>, table: &Arc<Table>, change: &mut Change) -> Step
         let new = put_version(cx, table, change.row.clone(), true, marks)?;
         tuple::write(cx, table.oid, change.tid, strength, Some(new));
         change.written = Some((new, 0));
+        if has_late(table) && keeps_keys(table, &old, &change.row) {
+            let kept = cx.db.heap(table.oid).get(change.tid).map(|old| old.keys.clone());
+            for (at, key) in kept.into_iter().flatten().enumerate() {
+                cx.db.heap_mut(table.oid).set_key(new, at, key);
+            }
+            change.written = Some((new, table.indexes.len()));
+        }
     }
     let (new, mut from) = change.written.expect("just written");
     let checked = check_unique(cx, table, new, &mut from);
@@ -93,6 +115,8 @@ pub struct ModifyRun<'p> {
     change: Option<Change>,
     /// Somebody was first: the version that came of it.
     chase: Option<Tid>,
+    /// The current row is written and RETURNING is to give it out.
+    written: bool,
     pub count: u64,
 }
 
@@ -116,6 +140,7 @@ impl<'p> ModifyRun<'p> {
             current: false,
             change: None,
             chase: None,
+            written: false,
             count: 0,
         }
     }
@@ -138,6 +163,11 @@ impl<'p> ModifyRun<'p> {
         let ctes = self.ctes();
         self.ctes.finish(ctes, cx)?;
         loop {
+            if let (true, Some((exprs, _))) = (self.written, self.returning()) {
+                let row = project(exprs, cx, &Frame::of(&self.tuple.values))?;
+                self.written = false;
+                return Ok(Some(row));
+            }
             if !self.current {
                 if !self.node.next(&mut self.tuple, cx, None)? {
                     return Ok(None);
@@ -146,13 +176,9 @@ impl<'p> ModifyRun<'p> {
             }
             let done = self.work(cx)?;
             self.current = false;
-            if !done {
-                continue;
-            }
-            self.count += 1;
-            if let Some((exprs, _)) = self.returning() {
-                return project(exprs, cx, &Frame::of(&self.tuple.values)).map(Some);
-            }
+            cx.settled();
+            self.count += u64::from(done);
+            self.written = done && self.returning().is_some();
         }
     }
 
@@ -164,6 +190,7 @@ impl<'p> ModifyRun<'p> {
                     return Ok(false);
                 }
                 self.chase = None;
+                cx.settled();
             }
             let Some(tid) = self.tuple.tids[0] else { return Ok(false) };
             let finished = match self.what {

@@ -1,7 +1,7 @@
 //! Running a query: rows, groups, order, row locks, output. Must never write a row.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::aggregate::{Accumulator, accumulate};
@@ -26,6 +26,7 @@ impl<'p> CteRun<'p> {
             let run = self.run.get_or_insert_with(|| Box::new(PlanRun::new(&cte.plan)));
             while let Some(row) = run.next(cx)? {
                 self.rows.push(row);
+                cx.settled();
             }
             self.run = None;
             let mut rows = std::mem::take(&mut self.rows);
@@ -98,6 +99,10 @@ struct Groups {
     places: BTreeMap<Vec<Datum>, usize>,
     all: Vec<(Vec<Datum>, Vec<Accumulator>)>,
     current: bool,
+    /// With their aggregates, to be given out.
+    finished: VecDeque<Vec<Datum>>,
+    /// What they give, with sort keys.
+    sorted: Vec<(Vec<Datum>, Row)>,
 }
 
 impl<'p> QueryRun<'p> {
@@ -149,6 +154,7 @@ impl<'p> QueryRun<'p> {
             let limit = count(self.query.limit.as_ref(), "LIMIT", "2201W", cx, outer)?;
             let offset = count(self.query.offset.as_ref(), "OFFSET", "2201X", cx, outer)?;
             self.limit = Some((offset.unwrap_or(0), limit));
+            cx.settled();
         }
         match &self.query.body {
             Body::Select(select) => self.begin_select(select, cx, outer),
@@ -169,6 +175,7 @@ impl<'p> QueryRun<'p> {
                     let into = if at == 0 { &mut self.left } else { &mut self.output };
                     while let Some(row) = run.next(cx, outer)? {
                         into.push(row);
+                        cx.settled();
                     }
                 }
                 let right = std::mem::take(&mut self.output);
@@ -211,6 +218,7 @@ impl<'p> QueryRun<'p> {
             let keys = sort_values(&self.query.sort, cx, &frame)?;
             self.unsorted = false;
             self.kept.push((keys, self.tuple.clone()));
+            cx.settled();
         }
         let mut kept = std::mem::take(&mut self.kept);
         kept.sort_by(|(a, _), (b, _)| order(a, b, &self.query.sort));
@@ -248,6 +256,7 @@ impl<'p> QueryRun<'p> {
             let row = project(&select.project, cx, &frame)?;
             self.output.push(row);
             self.unsorted = false;
+            cx.settled();
             return Ok(());
         };
         let values = project(&expand.args, cx, &frame)?;
@@ -263,6 +272,7 @@ impl<'p> QueryRun<'p> {
         }
         self.output.append(&mut rows);
         self.unsorted = false;
+        cx.settled();
         Ok(())
     }
 
@@ -282,32 +292,39 @@ impl<'p> QueryRun<'p> {
                 all.push((keys.clone(), Accumulator::for_all(&select.aggregates)));
                 all.len() - 1
             });
-            for (at, aggregate) in select.aggregates.iter().enumerate() {
-                accumulate(aggregate, &mut self.groups.all[place].1[at], cx, &frame)?;
-            }
+            accumulate(&select.aggregates, &mut self.groups.all[place].1, cx, &frame)?;
             self.groups.current = false;
+            cx.settled();
         }
-        if self.groups.all.is_empty() && select.keys.is_empty() {
+        let began = !self.groups.finished.is_empty() || !self.groups.sorted.is_empty();
+        if self.groups.all.is_empty() && select.keys.is_empty() && !began {
             self.groups.all.push((Vec::new(), Accumulator::for_all(&select.aggregates)));
         }
-        let mut sorted: Vec<(Vec<Datum>, Row)> = Vec::new();
         for (mut row, accumulators) in std::mem::take(&mut self.groups.all) {
             for (accumulator, aggregate) in accumulators.into_iter().zip(&select.aggregates) {
                 row.push(accumulator.finish(aggregate)?);
             }
-            let frame = Frame { row: &row, outer };
-            if let Some(having) = &select.having
-                && !is_true(having, cx, &frame)?
-            {
-                continue;
-            }
-            let keys = if self.query.sort_output {
-                Vec::new()
-            } else {
-                sort_values(&self.query.sort, cx, &frame)?
-            };
-            sorted.push((keys, project(&select.project, cx, &frame)?));
+            self.groups.finished.push_back(row);
         }
+        while let Some(row) = self.groups.finished.front() {
+            let frame = Frame { row, outer };
+            let passed = match &select.having {
+                Some(having) => is_true(having, cx, &frame)?,
+                None => true,
+            };
+            if passed {
+                let keys = if self.query.sort_output {
+                    Vec::new()
+                } else {
+                    sort_values(&self.query.sort, cx, &frame)?
+                };
+                let row = project(&select.project, cx, &frame)?;
+                self.groups.sorted.push((keys, row));
+            }
+            self.groups.finished.pop_front();
+            cx.settled();
+        }
+        let mut sorted = std::mem::take(&mut self.groups.sorted);
         if self.query.sort_output {
             self.output = sorted.into_iter().map(|(_, row)| row).collect();
             if select.distinct {
@@ -343,6 +360,7 @@ impl<'p> QueryRun<'p> {
                 let Some(row) = rows.as_slice().first() else { return Ok(None) };
                 let row = project(row, cx, &Frame { row: &[], outer })?;
                 rows.next();
+                cx.settled();
                 return Ok(Some(row));
             }
             Stage::Stream | Stage::Sorted(_) => {}
@@ -362,8 +380,9 @@ impl<'p> QueryRun<'p> {
                 self.recycle();
                 continue;
             }
-            let tuple = self.pending.take().expect("just locked");
+            let tuple = self.pending.as_ref().expect("just locked");
             let row = project(&select.project, cx, &Frame { row: &tuple.values, outer })?;
+            self.pending = None;
             return Ok(Some(row));
         }
     }

@@ -26,7 +26,7 @@ pub fn retype(
     let (ty, typmod) = data_type(parsed)?;
     let column = changed.columns[at].clone();
     let name = &column.name;
-    let analyzer = analyzer(cx.db, cx.pid);
+    let analyzer = analyzer(cx);
     let old = Typed::new(Expr::Column { depth: 0, index: at }, column.ty);
     let typed = match using {
         Some(using) => analyzer.table_expr(using, changed)?,

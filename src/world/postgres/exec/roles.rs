@@ -87,7 +87,9 @@ pub fn drop_role(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
         return Err(no_role(name).into());
     }
     let mut why = Vec::new();
-    for table in cx.db.catalog.tables.values() {
+    let own = cx.db.own(cx.pid);
+    let stays = |table: &&Arc<Table>| !table.dropper.is_some_and(|dropper| own.contains(&dropper));
+    for table in cx.db.catalog.tables.values().filter(stays) {
         let (security, relation) = (&table.security, &table.name);
         if *security.owner == *name {
             why.push(format!("owner of table {relation}"));
@@ -306,7 +308,8 @@ pub fn give(cx: &mut Cx<'_>, changed: &mut Table, owner: &ast::Owner) -> Result<
 fn kept(cx: &Cx<'_>, table: &Table, parsed: Option<&ast::Expr>) -> Result<Option<Arc<ast::Expr>>> {
     let Some(parsed) = parsed else { return Ok(None) };
     let analyzer = Analyzer::new(cx.db, cx.pid, "", &[]);
-    let typed = analyzer.expr(parsed, &table_scope(table, &table.name, 0))?;
+    let typed = analyzer.expr(parsed, &table_scope(table, &table.name, 0));
+    let typed = typed.map_err(PgError::unplaced)?;
     analyzer.condition(typed, "POLICY")?;
     Ok(Some(Arc::new(parsed.clone())))
 }

@@ -186,6 +186,7 @@ impl ScanRun<'_> {
             self.current = true;
             let passed = all_true(&self.scan.filter, tuple, cx, outer)?;
             self.current = false;
+            cx.settled();
             if passed {
                 return Ok(true);
             }
@@ -200,6 +201,7 @@ impl ScanRun<'_> {
                 None => Rows::Heap { next: 0, end: cx.db.heap(table.oid).end() },
                 Some(lookup) => Rows::Tids(find(table.oid, lookup, cx, &frame)?.into_iter()),
             },
+            Source::System(view) => Rows::Made(Arc::new(super::system::rows(cx.db, *view)), 0),
             Source::Cte(slot) => {
                 let rows = cx.state.ctes[*slot].clone().unwrap_or_default();
                 Rows::Made(rows, 0)
@@ -208,6 +210,7 @@ impl ScanRun<'_> {
                 let run = self.sub.get_or_insert_with(|| Box::new(QueryRun::new(query)));
                 while let Some(row) = run.next(cx, Some(&frame))? {
                     self.made.push(row);
+                    cx.settled();
                 }
                 Rows::Made(Arc::new(std::mem::take(&mut self.made)), 0)
             }
@@ -219,6 +222,7 @@ impl ScanRun<'_> {
                 Rows::Made(Arc::new(unroll(function(cx, &values, types)?, *ordinality)), 0)
             }
         };
+        cx.settled();
         Ok(())
     }
 
@@ -345,6 +349,7 @@ impl JoinRun<'_> {
             let joined = all_true(on, tuple, cx, outer)?;
             let passed = joined && all_true(filter, tuple, cx, outer)?;
             self.pending = false;
+            cx.settled();
             self.matched |= joined;
             if passed {
                 return Ok(true);
@@ -407,6 +412,7 @@ impl JoinRun<'_> {
             }
             let passed = joined && all_true(filter, tuple, cx, outer)?;
             self.at += 1;
+            cx.settled();
             if passed {
                 return Ok(true);
             }

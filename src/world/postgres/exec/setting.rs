@@ -38,6 +38,7 @@ const KNOWN: &[(&str, &str, Kind)] = &[
     ("enable_sort", "on", Kind::Flag),
     ("enable_tidscan", "on", Kind::Flag),
     ("extra_float_digits", "1", Kind::Text),
+    ("force_parallel_mode", "off", Kind::Text),
     ("geqo", "on", Kind::Flag),
     ("idle_in_transaction_session_timeout", "0", Kind::Millis),
     ("idle_session_timeout", "0", Kind::Millis),
@@ -52,6 +53,9 @@ const KNOWN: &[(&str, &str, Kind)] = &[
     ("maintenance_work_mem", "64MB", Kind::Text),
     ("max_connections", "100", Kind::Text),
     ("max_parallel_workers_per_gather", "2", Kind::Text),
+    ("min_parallel_index_scan_size", "512kB", Kind::Text),
+    ("min_parallel_table_scan_size", "8MB", Kind::Text),
+    ("parallel_leader_participation", "on", Kind::Flag),
     ("parallel_setup_cost", "1000", Kind::Text),
     ("parallel_tuple_cost", "0.1", Kind::Text),
     ("plan_cache_mode", "auto", Kind::Text),
@@ -224,6 +228,9 @@ pub fn checked(name: &str, value: &str) -> Result<String> {
     Ok(match (name, kind) {
         ("client_encoding", _) if upper != "SQL_ASCII" => "UTF8".to_owned(),
         ("datestyle", _) => "ISO, MDY".to_owned(),
+        ("force_parallel_mode", _) if flag(name, value)? == "on" => {
+            return Err(PgError::unsupported("a parallel query"));
+        }
         (_, Kind::Text) => value.to_owned(),
         (_, Kind::Millis) => parse_millis(name, value)?,
         (_, Kind::Isolation) => isolation(value)?.name().to_owned(),

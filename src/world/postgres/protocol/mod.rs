@@ -3,7 +3,10 @@
 //! The codec is our own: those that exist panic on malformed bytes, and here a session that is sent
 //! such bytes ends with 08P01 while the others live on.
 
+mod acts;
+mod aloud;
 mod arguments;
+mod call;
 mod connection;
 mod frame;
 mod run;

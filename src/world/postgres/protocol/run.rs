@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use sqlparser::ast::Statement;
 
+use super::call::Caller;
 use super::transaction;
 use super::utility::{self, Answer};
 use super::wait::wait;
 use crate::env::{Env, Moment};
 use crate::world::postgres::error::{PgError, Result, Step, Stop};
+use crate::world::postgres::exec::calls::{Call, Calls};
 use crate::world::postgres::exec::{Cx, StatementRun};
 use crate::world::postgres::injection::{self, Injected};
 use crate::world::postgres::sql::{OutColumn, Planned, plan_statement};
@@ -91,9 +93,18 @@ fn told(inner: &Inner, pid: Pid, found: Injected) -> Injected {
     found
 }
 
+/// A stop where nothing may wait and no function be called.
+pub fn stopped(stop: Stop) -> PgError {
+    match stop {
+        Stop::Error(error) => error,
+        Stop::Wait => PgError::new("XX000", "a wait in a place that cannot wait"),
+        Stop::Call(_) => PgError::unsupported("a function of one's own in this place"),
+    }
+}
+
 impl<E: Env> Runner<E> {
     /// Fails if the session is no longer registered: its cluster crashed.
-    fn with<R>(&self, step: impl FnOnce(&mut Inner) -> Result<R>) -> Result<R> {
+    pub(super) fn with<R>(&self, step: impl FnOnce(&mut Inner) -> Result<R>) -> Result<R> {
         self.store.with(|inner| {
             if !inner.db.procs.contains_key(&self.pid) {
                 return Err(gone());
@@ -218,14 +229,7 @@ impl<E: Env> Runner<E> {
                 .map(Answer::tag);
         }
         if utility::is_utility(statement) {
-            return self
-                .repeat(began, |inner| {
-                    let mut state = utility::state(&mut inner.db, self.pid, statement);
-                    let db = &mut inner.db;
-                    let mut cx = Cx { db, pid: self.pid, params: &[], state: &mut state };
-                    utility::run(&mut cx, statement)
-                })
-                .await;
+            return self.utility(statement, &prepared.text, began).await;
         }
         loop {
             let plan = self.with(|inner| {
@@ -290,6 +294,25 @@ impl<E: Env> Runner<E> {
         prepared: &Prepared,
     ) -> Result<Option<Answer>> {
         let mut run = self.with(|inner| Ok(StatementRun::new(plan, &mut inner.db, self.pid)))?;
+        if !self.drive(plan, &mut run, params, began, (0, None)).await? {
+            return Ok(None);
+        }
+        let columns = prepared.columns.as_ref().or(plan.columns.as_ref()).cloned();
+        let (tag, count) = run.tag();
+        let (tag, count) = (tag.into(), Some(count));
+        Ok(Some(Answer { columns, rows: run.rows, tag, count }))
+    }
+
+    /// Takes a statement's steps to its end; `false` as [`Runner::run`] says `None`. `around`: how
+    /// many functions are around it, and where it stands in them.
+    pub(super) async fn drive(
+        &self,
+        plan: &Planned,
+        run: &mut StatementRun<'_>,
+        params: &[Datum],
+        began: Moment,
+        around: (usize, Option<&str>),
+    ) -> Result<bool> {
         loop {
             let step = self.with(|inner| {
                 inner.db.proc_mut(self.pid).now = self.env.now();
@@ -299,17 +322,60 @@ impl<E: Env> Runner<E> {
                 Ok(Some(run.step(&mut inner.db, self.pid, params)))
             })?;
             match step {
-                None => return Ok(None),
-                Some(Ok(())) => {
-                    let columns = prepared.columns.as_ref().or(plan.columns.as_ref()).cloned();
-                    let (tag, count) = run.tag();
-                    let (tag, count) = (tag.into(), Some(count));
-                    return Ok(Some(Answer { columns, rows: run.rows, tag, count }));
-                }
+                None => return Ok(false),
+                Some(Ok(())) => return Ok(true),
                 Some(Err(Stop::Error(error))) => return Err(error),
                 Some(Err(Stop::Wait)) => wait(&self.env, &self.store, self.pid, began).await?,
+                Some(Err(Stop::Call(call))) => {
+                    let (snapshot, cid) = (run.state.snapshot.clone(), run.state.cid);
+                    let context = around.1.map(Into::into);
+                    let caller = Caller { snapshot, cid, depth: around.0, context };
+                    let result = self.call(&call.0, &call.1, began, &caller).await?;
+                    run.state.calls.note(Call::Routine(call.0.oid, call.1.clone()), result);
+                }
             }
         }
+    }
+
+    /// A statement without a plan.
+    pub(super) async fn utility(
+        &self,
+        statement: &Statement,
+        text: &Arc<str>,
+        began: Moment,
+    ) -> Result<Answer> {
+        let mut calls = Calls::default();
+        loop {
+            let (step, caller) = self.with(|inner| {
+                let mut state = utility::state(&mut inner.db, self.pid, statement);
+                state.calls = std::mem::take(&mut calls);
+                state.calls.restart();
+                state.text = text.clone();
+                let db = &mut inner.db;
+                let mut cx = Cx { db, pid: self.pid, params: &[], state: &mut state };
+                let step = utility::run(&mut cx, statement);
+                calls = std::mem::take(&mut state.calls);
+                Ok((step, Caller::of(state)))
+            })?;
+            match step {
+                Ok(answer) => return Ok(answer),
+                Err(Stop::Error(error)) => return Err(error),
+                Err(Stop::Wait) => wait(&self.env, &self.store, self.pid, began).await?,
+                Err(Stop::Call(call)) => {
+                    let result = self.call(&call.0, &call.1, began, &caller).await?;
+                    calls.note(Call::Routine(call.0.oid, call.1.clone()), result);
+                }
+            }
+        }
+    }
+
+    /// A loop in a function goes round: others may run, and may end it.
+    pub(super) async fn breathe(&self) -> Result<()> {
+        self.env.point("pg.loop").await;
+        self.with(|inner| match inner.db.proc_mut(self.pid).interrupt.take() {
+            Some(interrupt) => Err(interrupt),
+            None => Ok(()),
+        })
     }
 
     /// Takes a step again after each wait, until it is through.
@@ -321,8 +387,8 @@ impl<E: Env> Runner<E> {
         loop {
             match self.with(|inner| Ok(step(inner)))? {
                 Ok(value) => return Ok(value),
-                Err(Stop::Error(error)) => return Err(error),
                 Err(Stop::Wait) => wait(&self.env, &self.store, self.pid, began).await?,
+                Err(other) => return Err(stopped(other)),
             }
         }
     }

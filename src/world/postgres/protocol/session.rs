@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sqlparser::ast::{DiscardObject, Statement};
 
+use super::aloud;
 use super::arguments::{argument_values, bound, no_format};
 use super::connection::Connection;
 use super::frame::{Front, Startup, decode, decode_startup};
@@ -433,7 +434,7 @@ impl<E: Env> Session<E> {
                 let (run, text) = (self.prepared(&name)?, &prepared.text);
                 self.runner.same_result(&run)?;
                 let params = argument_values(&self.runner, &name, parameters, &run, text).await?;
-                self.runner.execute(&run, &params).await
+                aloud::execute(&self.runner, &mut self.connection, &run, &params).await
             }
             Statement::Deallocate { name, .. } => {
                 let name = crate::world::postgres::sql::ident(name);
@@ -450,7 +451,7 @@ impl<E: Env> Session<E> {
                 self.statements.clear();
                 Ok(answer)
             }
-            _ => self.runner.execute(prepared, params).await,
+            _ => aloud::execute(&self.runner, &mut self.connection, prepared, params).await,
         }
     }
 

@@ -8,7 +8,9 @@ use sqlparser::ast::{self, Statement};
 
 use super::transaction;
 use crate::world::postgres::error::{PgError, Result, Step};
-use crate::world::postgres::exec::{Cx, State, alter, create_as, ddl, drops, roles, setting};
+use crate::world::postgres::exec::{
+    Cx, State, alter, create_as, ddl, drops, roles, routine, setting,
+};
 use crate::world::postgres::sql::{OutColumn, ident, object_name};
 use crate::world::postgres::storage::locks::{Mode, Pid, Tag};
 use crate::world::postgres::storage::{Db, Notification};
@@ -55,6 +57,8 @@ fn definition(statement: &Statement) -> Option<String> {
         Statement::CreateTable(_) => "CREATE TABLE".to_owned(),
         Statement::CreateIndex(_) => "CREATE INDEX".to_owned(),
         Statement::CreateSequence { .. } => "CREATE SEQUENCE".to_owned(),
+        Statement::CreateFunction(_) => "CREATE FUNCTION".to_owned(),
+        Statement::DropFunction(_) => "DROP FUNCTION".to_owned(),
         Statement::AlterTable(_) => "ALTER TABLE".to_owned(),
         Statement::Drop { object_type, .. } => format!("DROP {object_type}"),
         Statement::Truncate(_) => "TRUNCATE TABLE".to_owned(),
@@ -107,6 +111,14 @@ pub fn run(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
         Statement::CreateSequence { name, sequence_options, if_not_exists, .. } => {
             ddl::create_sequence(cx, name, sequence_options, *if_not_exists)?;
             Ok(Answer::tag("CREATE SEQUENCE"))
+        }
+        Statement::CreateFunction(create) => {
+            routine::create_function(cx, create)?;
+            Ok(Answer::tag("CREATE FUNCTION"))
+        }
+        Statement::DropFunction(drop) => {
+            routine::drop_function(cx, drop)?;
+            Ok(Answer::tag("DROP FUNCTION"))
         }
         Statement::AlterTable(parsed) => {
             alter::alter_table(cx, parsed)?;
@@ -214,7 +226,12 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
             discard(cx, *object_type)?;
             Ok(Answer::tag(format!("DISCARD {object_type}")))
         }
-        Statement::Comment { .. } => Ok(Answer::tag("COMMENT")),
+        Statement::Comment { object_type, object_name: name, .. } => {
+            if *object_type == ast::CommentObject::Table {
+                cx.db.table(&object_name(name)?, cx.pid)?;
+            }
+            Ok(Answer::tag("COMMENT"))
+        }
         other => {
             let text = other.to_string();
             let words: Vec<&str> = text.split_whitespace().take(2).collect();

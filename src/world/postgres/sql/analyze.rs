@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sqlparser::tokenizer::{Location, Span};
 
 use super::plan::{Expand, Expr, OutColumn};
+use super::routine::Names;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::Db;
 use crate::world::postgres::storage::catalog::Table;
@@ -87,6 +88,12 @@ pub struct Analyzer<'a> {
     pub set: RefCell<Option<SetPlace>>,
     /// How many queries are around the place of the analysis.
     pub depth: Cell<usize>,
+    /// Functions of one's own are called.
+    pub calls: Cell<bool>,
+    /// A part of a definition, in which nothing may be queried: what PostgreSQL calls it.
+    pub part: Option<&'static str>,
+    /// Within a function of one's own: what its variables are called.
+    pub names: Option<Names<'a>>,
 }
 
 impl<'a> Analyzer<'a> {
@@ -106,6 +113,9 @@ impl<'a> Analyzer<'a> {
             guarding: Vec::new().into(),
             set: None.into(),
             depth: 0.into(),
+            calls: false.into(),
+            part: None,
+            names: None,
         }
     }
 
@@ -334,6 +344,7 @@ pub fn can_cast(from: Ty, to: Ty, context: Context) -> bool {
         | (Base::Timestamp, Base::Timestamptz)
         | (Base::Time, Base::Interval) => Implicit,
         (Base::Oid | Base::Regclass, Base::Int4)
+        | (Base::Regclass | Base::Regtype, Base::Int8)
         | (Base::Timestamptz, Base::Timestamp | Base::Date | Base::Time)
         | (Base::Timestamp, Base::Date | Base::Time)
         | (Base::Interval, Base::Time)

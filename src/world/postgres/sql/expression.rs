@@ -25,6 +25,9 @@ fn boxed(expr: Expr) -> Box<Expr> {
     Box::new(expr)
 }
 
+/// The one part of a definition that may read no column.
+pub const DEFAULT: &str = "DEFAULT expression";
+
 impl Analyzer<'_> {
     pub fn expr(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
         if let Some(group) = scope.group.as_ref().filter(|group| !group.inside.get())
@@ -208,13 +211,32 @@ impl Analyzer<'_> {
         let place = qualifier.unwrap_or(name).span;
         let qualifier = qualifier.map(ident);
         let qualifier = qualifier.as_deref();
+        if self.part == Some(DEFAULT) && self.bare_word(&wanted).is_none() {
+            let message = format!("cannot use column reference in {DEFAULT}");
+            return Err(PgError::new("0A000", message).at(self.position(place)));
+        }
         let found = match scope.find(qualifier, &wanted) {
-            Ok(found) => found,
+            Ok(found) => {
+                if qualifier.is_none() {
+                    self.refuse_twofold(&wanted).map_err(|e| e.at(self.position(place)))?;
+                }
+                found
+            }
             Err(error) if qualifier.is_none() && error.code() == "42703" => {
-                return match whole_row(&wanted, scope) {
-                    Some(row) => Ok(row),
-                    None => self.bare_word(&wanted).ok_or_else(|| error.at(self.position(place))),
-                };
+                let other = whole_row(&wanted, scope)
+                    .or_else(|| self.variable(None, &wanted))
+                    .or_else(|| self.bare_word(&wanted));
+                if other.is_none() && scope.lacks(None, &wanted) {
+                    return Err(PgError::unsupported(format_args!("the column {wanted}")));
+                }
+                return other.ok_or_else(|| error.at(self.position(place)));
+            }
+            Err(_) if self.variable(qualifier, &wanted).is_some() => {
+                let variable = self.variable(qualifier, &wanted);
+                return Ok(variable.expect("just found"));
+            }
+            Err(error) if error.code() == "42703" && scope.lacks(qualifier, &wanted) => {
+                return Err(PgError::unsupported(format_args!("the column {wanted}")));
             }
             Err(error) => return Err(error.at(self.position(place))),
         };

@@ -12,6 +12,7 @@ use super::plan::{CompareOp, Expr, From, JoinKind, Lookup, OutColumn, Relation, 
 use super::query::{rename, split};
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
 use super::security::filter_scan;
+use super::system::System;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::storage::locks::Mode;
@@ -201,6 +202,12 @@ impl Analyzer<'_> {
             let alias_name = alias_of(alias, &name_text);
             rename(&mut columns, alias);
             return Ok(add(Source::Cte(cte.slot), &alias_name, columns, scope, relations));
+        }
+        if let Some(system) = System::named(&name_text) {
+            let mut columns = system.columns();
+            rename(&mut columns, alias);
+            let alias = alias_of(alias, &name_text);
+            return Ok(add(Source::System(system), &alias, columns, scope, relations));
         }
         let position = name.0.last().and_then(|part| part.as_ident());
         let table = self
@@ -411,7 +418,10 @@ fn fixed_by(qual: &Expr, column: usize, own: &std::ops::Range<usize>) -> Option<
 fn is_outside(expr: &Expr, own: &std::ops::Range<usize>) -> bool {
     let mut steady = true;
     expr.walk(&mut |part| {
-        if matches!(part, Expr::Sub { .. } | Expr::Call { .. }) {
+        if matches!(
+            part,
+            Expr::Sub { .. } | Expr::Call { .. } | Expr::Routine { .. } | Expr::Counted(..)
+        ) {
             steady = false;
         }
     });
@@ -486,7 +496,12 @@ pub fn add(
         merged: None,
     };
     let columns = columns.into_iter().enumerate().map(place).collect();
-    scope.relations.push(ScopeRelation { alias: alias.clone(), columns, qualified_only: false });
+    let lacks = match &source {
+        Source::System(system) => system.lacks(),
+        _ => &[],
+    };
+    let named = alias.clone();
+    scope.relations.push(ScopeRelation { alias: named, columns, qualified_only: false, lacks });
     relations.push(Relation { source, alias, offset, width });
     From::Scan(Scan { relation: relations.len() - 1, filter: Vec::new(), lookup: None })
 }

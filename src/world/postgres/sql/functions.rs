@@ -98,6 +98,23 @@ fn candidates(name: &str) -> impl Iterator<Item = &'static Function> + use<'_> {
     FUNCTION_TABLES.iter().flat_map(|table| table.iter()).filter(move |f| f.name == name)
 }
 
+/// Whether every call of a builtin counts, so that none may be made again after a wait.
+fn counts(name: &str) -> bool {
+    name.starts_with("pg_advisory_")
+        || name.starts_with("pg_try_advisory_")
+        || matches!(
+            name,
+            "nextval"
+                | "setval"
+                | "random"
+                | "gen_random_uuid"
+                | "pg_sleep"
+                | "pg_notify"
+                | "set_config"
+                | "pg_cancel_backend"
+        )
+}
+
 /// The best function for these arguments; unknown ones take the type of the others if they can.
 fn choose(name: &str, args: &[Ty]) -> Option<&'static Function> {
     let best = |args: &[Ty]| {
@@ -126,7 +143,10 @@ impl Analyzer<'_> {
     /// A call of a function or operator with arguments that are not aggregates' own.
     pub fn call(&self, name: &str, args: Vec<Typed>) -> Result<Typed> {
         let types: Vec<Ty> = args.iter().map(|arg| arg.ty).collect();
-        let function = choose(name, &types).ok_or_else(|| unknown_function(name, &types))?;
+        let Some(function) = choose(name, &types) else {
+            let own = self.routine(name, &args)?;
+            return own.ok_or_else(|| unknown_function(name, &types));
+        };
         let element = types
             .iter()
             .enumerate()
@@ -159,6 +179,8 @@ impl Analyzer<'_> {
             args: exprs,
             types: settled.into(),
         };
+        let expr =
+            if counts(function.name) { Expr::Counted(function.name, Box::new(expr)) } else { expr };
         Ok(Typed::new(expr, ret))
     }
 

@@ -53,6 +53,30 @@ fn takes(column: &Column, over: Option<Over>) -> Result<bool> {
     Ok(true)
 }
 
+/// One row of VALUES is worked out column by column of the table, defaults among them.
+fn in_place(source: &mut Query, values: &mut [Expr]) {
+    let plain = source.ctes.is_empty()
+        && source.sort.is_empty()
+        && source.limit.is_none()
+        && source.offset.is_none()
+        && source.output.is_none();
+    let Body::Values(rows) = &mut source.body else { return };
+    let ([row], true) = (rows.as_mut_slice(), plain) else { return };
+    for value in values {
+        let place = match value {
+            Expr::Cast { expr, .. } => &mut **expr,
+            other => other,
+        };
+        if let Expr::Column { depth: 0, index } = place
+            && let Some(given) = row.get_mut(*index)
+        {
+            *place = std::mem::replace(given, Expr::NULL);
+        }
+    }
+    row.clear();
+    source.columns.clear();
+}
+
 impl Analyzer<'_> {
     pub fn insert(&self, insert: &ast::Insert) -> Result<Insert> {
         let ast::TableObject::TableName(name) = &insert.table else {
@@ -75,7 +99,9 @@ impl Analyzer<'_> {
             let place = self.position(names[given].span());
             return Err(PgError::new("42601", message).at(place));
         }
-        let values = self.insert_values(&source, &columns[..given], &table, over)?;
+        let mut values = self.insert_values(&source, &columns[..given], &table, over)?;
+        let mut source = source;
+        in_place(&mut source, &mut values);
         let alias = insert.table_alias.as_ref().map(|alias| ident(&alias.alias));
         let alias = alias.unwrap_or_else(|| table.name.to_string());
         let conflict = match &insert.on {

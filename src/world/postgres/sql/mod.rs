@@ -1,6 +1,8 @@
 //! From SQL text to a plan: parsing, name and type resolution. Must never read a row.
 
 mod analyze;
+mod body;
+mod conditions;
 mod conflict;
 mod expression;
 mod from;
@@ -10,13 +12,23 @@ mod names;
 mod output;
 mod parse;
 mod plan;
+mod plpgsql;
 mod query;
+mod routine;
 mod scope;
 mod security;
 mod statement;
 mod subquery;
+mod system;
+mod tokens;
 
 pub use analyze::{Analyzer, Context, Typed, can_cast};
+pub use body::{
+    Act, Block, Code, Fragment, Handler, IntoVariables, Raise, Routine, Variable, Volatility,
+    is_planned,
+};
+pub use conditions::{means, named};
+pub use expression::DEFAULT;
 pub use functions::{Builtin, Function};
 pub use names::{data_type, ident, is_serial, object_name};
 pub use parse::{Parsed, Parses, offset, parse};
@@ -25,6 +37,8 @@ pub use plan::{
     OutColumn, Plan, Policy, Query, Relation, RowCheck, Scan, Select, SetOp, SortKey, Source,
     SubKind, Update,
 };
+pub use routine::{declared, plan_fragment};
 pub use scope::Scope;
 pub use security::table_scope;
 pub use statement::{Planned, plan_statement};
+pub use system::System;

@@ -37,26 +37,39 @@ pub fn object_name(name: &ObjectName) -> Result<String> {
     }
 }
 
-fn length_typmod(length: Option<&CharacterLength>, default: i32) -> i32 {
-    match length {
+fn length_typmod(name: &str, length: Option<&CharacterLength>, default: i32) -> Result<i32> {
+    Ok(match length {
+        Some(CharacterLength::IntegerLength { length: 0, .. }) => {
+            let message = format!("length for type {name} must be at least 1");
+            return Err(PgError::new("22023", message));
+        }
         Some(CharacterLength::IntegerLength { length, .. }) => {
             i32::try_from(*length).map_or(-1, |length| length.saturating_add(4))
         }
         Some(CharacterLength::Max) => -1,
         None => default,
-    }
+    })
 }
 
-fn numeric_typmod(info: ExactNumberInfo) -> i32 {
+fn numeric_typmod(info: ExactNumberInfo) -> Result<i32> {
+    let given = match info {
+        ExactNumberInfo::None => None,
+        ExactNumberInfo::Precision(precision)
+        | ExactNumberInfo::PrecisionAndScale(precision, _) => Some(precision),
+    };
+    if let Some(precision) = given.filter(|precision| !(1..=1_000).contains(precision)) {
+        let message = format!("NUMERIC precision {precision} must be between 1 and 1000");
+        return Err(PgError::new("22023", message));
+    }
     let pack = |precision: u64, scale: i64| {
         let packed = (i64::try_from(precision).unwrap_or(0) << 16) | (scale & 0xffff);
         i32::try_from(packed + 4).unwrap_or(-1)
     };
-    match info {
+    Ok(match info {
         ExactNumberInfo::None => -1,
         ExactNumberInfo::Precision(precision) => pack(precision, 0),
         ExactNumberInfo::PrecisionAndScale(precision, scale) => pack(precision, scale),
-    }
+    })
 }
 
 /// The type and its modifier.
@@ -73,14 +86,16 @@ pub fn data_type(parsed: &DataType) -> Result<(Ty, i32)> {
         }
         DataType::Double(ExactNumberInfo::None) => plain(Ty::FLOAT8),
         DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info) => {
-            Ok((Ty::NUMERIC, numeric_typmod(*info)))
+            Ok((Ty::NUMERIC, numeric_typmod(*info)?))
         }
         DataType::Text => plain(Ty::TEXT),
         DataType::Varchar(length)
         | DataType::CharacterVarying(length)
-        | DataType::CharVarying(length) => Ok((Ty::VARCHAR, length_typmod(length.as_ref(), -1))),
+        | DataType::CharVarying(length) => {
+            Ok((Ty::VARCHAR, length_typmod("varchar", length.as_ref(), -1)?))
+        }
         DataType::Char(length) | DataType::Character(length) => {
-            Ok((Ty::BPCHAR, length_typmod(length.as_ref(), 5)))
+            Ok((Ty::BPCHAR, length_typmod("char", length.as_ref(), 5)?))
         }
         DataType::Uuid => plain(Ty::UUID),
         DataType::Bytea => plain(Ty::BYTEA),

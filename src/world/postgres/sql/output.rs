@@ -116,6 +116,9 @@ fn star(
         alias.map_or(!relation.qualified_only, |alias| *alias == *relation.alias)
     };
     let found = scope.relations.iter().any(|relation| wanted(&relation));
+    if let Some(view) = scope.relations.iter().filter(wanted).find(|r| !r.lacks.is_empty()) {
+        return Err(PgError::unsupported(format_args!("the column {}", view.lacks[0])));
+    }
     // The columns of USING come first.
     for merged in [true, false] {
         let relations = scope.relations.iter().filter(wanted);

@@ -55,22 +55,25 @@ impl Parses {
     }
 }
 
+fn tokenized(text: &str) -> Result<Vec<TokenWithSpan>> {
+    let dialect = PostgreSqlDialect {};
+    let tokens = Tokenizer::new(&dialect, text).with_unescape(true).tokenize_with_location();
+    tokens.map_err(|error| {
+        let at = offset(text, error.location);
+        let rest: String = text.chars().skip(at.unwrap_or(1).saturating_sub(1)).collect();
+        let message = match error.message.as_str() {
+            "Unterminated string literal" => {
+                format!("unterminated quoted string at or near \"{rest}\"")
+            }
+            other => other.to_lowercase(),
+        };
+        PgError::new("42601", message).at(at)
+    })
+}
+
 pub fn parse(text: &str) -> Result<Parsed> {
     let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, text)
-        .with_unescape(true)
-        .tokenize_with_location()
-        .map_err(|error| {
-            let at = offset(text, error.location);
-            let rest: String = text.chars().skip(at.unwrap_or(1).saturating_sub(1)).collect();
-            let message = match error.message.as_str() {
-                "Unterminated string literal" => {
-                    format!("unterminated quoted string at or near \"{rest}\"")
-                }
-                other => other.to_lowercase(),
-            };
-            PgError::new("42601", message).at(at)
-        })?;
+    let tokens = tokenized(text)?;
     let statements = Parser::new(&dialect)
         .with_tokens_with_locations(rewrite(tokens.clone()))
         .parse_statements()
@@ -81,6 +84,30 @@ pub fn parse(text: &str) -> Result<Parsed> {
     }
     let statements = statements.into_iter().map(Arc::new).collect();
     Ok(Parsed { text: text.into(), statements })
+}
+
+/// The texts of the statements of one text.
+pub fn split(text: &str) -> Result<Vec<&str>> {
+    let tokens = tokenized(text)?;
+    let mut all = Vec::new();
+    let mut from: Option<usize> = None;
+    let byte = |location: Location| {
+        let chars = offset(text, location).unwrap_or(1) - 1;
+        text.char_indices().nth(chars).map_or(text.len(), |(at, _)| at)
+    };
+    for token in &tokens {
+        match token.token {
+            Token::Whitespace(_) => {}
+            Token::SemiColon | Token::EOF => {
+                let end =
+                    if token.token == Token::EOF { text.len() } else { byte(token.span.start) };
+                all.extend(from.take().map(|from| text[from..end].trim_end()));
+            }
+            _ => from = from.or_else(|| Some(byte(token.span.start))),
+        }
+    }
+    all.extend(from.map(|from| text[from..].trim_end()));
+    Ok(all)
 }
 
 /// Words that name no table and no column unless they are quoted; the parser takes some of them.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::functions::Builtin;
+use super::system::System;
 use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::storage::heap::Strength;
 use crate::world::postgres::storage::locks::Oid;
@@ -79,6 +80,13 @@ pub enum Expr {
         args: Vec<Expr>,
         types: Arc<[Ty]>,
     },
+    /// A call of a function of one's own.
+    Routine {
+        oid: Oid,
+        args: Vec<Expr>,
+    },
+    /// A call that happens once although its step is taken again.
+    Counted(&'static str, Box<Expr>),
     Cast {
         expr: Box<Expr>,
         from: Ty,
@@ -120,7 +128,7 @@ impl Expr {
                     expr.walk(visit);
                 }
             }
-            Expr::Call { args, .. } => {
+            Expr::Call { args, .. } | Expr::Routine { args, .. } => {
                 for expr in args {
                     expr.walk(visit);
                 }
@@ -130,9 +138,11 @@ impl Expr {
                     expr.walk(visit);
                 }
             }
-            Expr::Not(expr) | Expr::IsNull(expr) | Expr::Is(expr, _) | Expr::Cast { expr, .. } => {
-                expr.walk(visit);
-            }
+            Expr::Not(expr)
+            | Expr::IsNull(expr)
+            | Expr::Is(expr, _)
+            | Expr::Counted(_, expr)
+            | Expr::Cast { expr, .. } => expr.walk(visit),
             Expr::Compare(_, a, b) | Expr::NotDistinct(a, b) | Expr::Quantified(_, _, a, b) => {
                 a.walk(visit);
                 b.walk(visit);
@@ -226,6 +236,7 @@ pub enum Source {
     Table(Arc<Table>),
     Query(Arc<Query>),
     Cte(usize),
+    System(System),
     /// A function that gives a set, `unnest` or `generate_series`.
     Function {
         function: Builtin,
@@ -373,6 +384,12 @@ pub struct Conflict {
     /// `DO UPDATE`: over the existing row followed by the proposed one.
     pub update: Option<(Vec<Target>, Option<Expr>)>,
     pub checks: Vec<RowCheck>,
+}
+
+impl Conflict {
+    pub fn arbitrates(&self, index: usize) -> bool {
+        self.arbiters.is_empty() || self.arbiters.contains(&index)
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sqlparser::ast;
 
 use super::plan::{Aggregate, Expr};
+use super::system::TABLES_LACK;
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::types::Ty;
@@ -31,6 +32,8 @@ pub struct ScopeRelation {
     pub columns: Vec<ScopeColumn>,
     /// Only `excluded` and the like: not part of `*` and of bare names.
     pub qualified_only: bool,
+    /// Columns that PostgreSQL has there and that cannot be read: then neither can `*`.
+    pub lacks: &'static [&'static str],
 }
 
 /// After grouping: expressions are over keys and aggregates.
@@ -110,6 +113,16 @@ impl<'p> Scope<'p> {
             }
         }
         Ok(found)
+    }
+
+    /// Whether PostgreSQL would know a name that is not known here.
+    pub fn lacks(&self, qualifier: Option<&str>, name: &str) -> bool {
+        let mut all = self
+            .relations
+            .iter()
+            .filter(|relation| qualifier.is_none_or(|qualifier| *relation.alias == *qualifier));
+        all.any(|relation| relation.lacks.contains(&name) || TABLES_LACK.contains(&name))
+            || self.parent.is_some_and(|parent| parent.lacks(qualifier, name))
     }
 
     fn knows(&self, alias: &str) -> bool {

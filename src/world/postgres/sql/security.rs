@@ -204,7 +204,8 @@ pub fn table_scope(table: &Table, alias: &str, offset: usize) -> Scope<'static> 
         merged: None,
     };
     let columns = table.columns.iter().enumerate().map(place).collect();
-    let relation = ScopeRelation { alias: alias.into(), columns, qualified_only: false };
+    let relation =
+        ScopeRelation { alias: alias.into(), columns, qualified_only: false, lacks: &[] };
     Scope { relations: vec![relation], ..Scope::default() }
 }
 

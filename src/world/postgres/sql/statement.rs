@@ -11,6 +11,7 @@ use super::plan::{
     Conflict, Cte, Delete, Expr, From, JoinKind, OutColumn, Plan, Relation, Select, Target, Update,
 };
 use super::query::split;
+use super::routine::Names;
 use super::scope::Scope;
 use super::security::{command_privilege, filter_scan, reads, table_scope};
 use crate::world::postgres::error::{PgError, Result};
@@ -39,8 +40,10 @@ pub struct Planned {
     pub version: u64,
     /// Whose privileges and policies it has; superusers are all alike.
     pub role: Option<Arc<str>>,
-    /// Its tables are there for everybody.
+    /// Its tables and functions are there for everybody.
     pub settled: bool,
+    /// It calls functions of one's own.
+    pub calls: bool,
 }
 
 /// Plans a statement that reads or writes rows.
@@ -51,7 +54,20 @@ pub fn plan_statement(
     statement: &Statement,
     params: &[Ty],
 ) -> Result<Planned> {
-    let analyzer = Analyzer::new(db, pid, text, params);
+    plan_named(db, pid, text, statement, params, None)
+}
+
+/// As [`plan_statement`], where names may stand for parameters.
+pub fn plan_named<'a>(
+    db: &'a Db,
+    pid: Pid,
+    text: &'a str,
+    statement: &Statement,
+    params: &[Ty],
+    names: Option<Names<'a>>,
+) -> Result<Planned> {
+    let mut analyzer = Analyzer::new(db, pid, text, params);
+    analyzer.names = names;
     let plan = analyzer.statement(statement)?;
     let params = analyzer.params.into_inner();
     for (at, place) in analyzer.open.into_inner() {
@@ -65,6 +81,7 @@ pub fn plan_statement(
         return Err(PgError::new("42P18", message));
     }
     let (slots, caches) = (analyzer.slots.get(), analyzer.caches.get());
+    let calls = analyzer.calls.get();
     let definitions: Arc<[Arc<Table>]> = analyzer.definitions.into_inner().into();
     Ok(Planned {
         columns: plan.columns().map(Into::into),
@@ -73,7 +90,9 @@ pub fn plan_statement(
         slots,
         caches,
         tables: analyzer.tables.into_inner().into(),
-        settled: definitions.iter().all(|table| table.is_settled()),
+        settled: definitions.iter().all(|table| table.is_settled())
+            && (!calls || db.catalog.routines.values().all(|routine| routine.is_settled())),
+        calls,
         definitions,
         version: db.catalog.version,
         role: db.restricted(pid).map(Into::into),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast;
+use sqlparser::ast::{self, Spanned as _};
 
 use super::analyze::{Analyzer, Context, Typed, common_type};
 use super::plan::{CompareOp, Expr, OutColumn, SubKind};
@@ -13,6 +13,12 @@ use crate::world::postgres::types::Ty;
 
 impl Analyzer<'_> {
     pub fn subquery(&self, query: &ast::Query, kind: SubKind, scope: &Scope<'_>) -> Result<Typed> {
+        if let Some(part) = self.part {
+            let message = format!("cannot use subquery in {part}");
+            // The parenthesis before it.
+            let place = self.position(query.span()).map(|place| place - 1);
+            return Err(PgError::new("0A000", message).at(place));
+        }
         let (query, correlated) = self.query_within(query, Some(scope))?;
         let ty = match kind {
             SubKind::Exists => Ty::BOOL,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::locks::Oid;
 use super::roles::{Acl, Roles, Security};
 use super::xact::Xid;
-use crate::world::postgres::sql::Expr;
+use crate::world::postgres::sql::{Expr, Routine};
 use crate::world::postgres::types::Ty;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +171,7 @@ pub struct Sequence {
 pub struct Catalog {
     pub tables: BTreeMap<Oid, Arc<Table>>,
     pub sequences: BTreeMap<Oid, Sequence>,
+    pub routines: BTreeMap<Oid, Arc<Routine>>,
     pub roles: Roles,
     names: BTreeMap<Arc<str>, Vec<Oid>>,
     next: Oid,
@@ -242,6 +243,16 @@ impl Catalog {
         if let Some(oids) = self.names.get_mut(&table.name) {
             oids.retain(|oid| *oid != table.oid);
         }
+    }
+
+    /// Adds a function, replaces it, or with `None` removes it. Plans name functions by number and
+    /// choose among them by type: those made before are stale.
+    pub fn put_routine(&mut self, oid: Oid, routine: Option<Arc<Routine>>) {
+        self.version += 1;
+        match routine {
+            Some(routine) => self.routines.insert(oid, routine),
+            None => self.routines.remove(&oid),
+        };
     }
 
     /// Foreign keys that point at a table: the pointing table and the constraint's position.

@@ -55,6 +55,8 @@ pub struct Version {
     /// How many of the table's indexes have it: one after the other takes it, each once its key is
     /// known to be free. All that there will ever be, as soon as the last has it.
     pub indexed: usize,
+    /// ON CONFLICT may yet take it back: the token to wait for.
+    pub speculative: Option<u32>,
 }
 
 impl Version {
@@ -107,6 +109,16 @@ impl Heap {
         }
         self.versions.insert(tid, version);
         tid
+    }
+
+    /// Puts a version into an index, by a key that was not known before.
+    pub fn set_key(&mut self, tid: Tid, index: usize, key: Option<Row>) {
+        let Some(version) = self.versions.get_mut(&tid) else { return };
+        version.keys.resize(version.keys.len().max(index + 1), None);
+        version.keys[index].clone_from(&key);
+        if let Some(key) = key {
+            self.index_entries(index).insert((key, tid));
+        }
     }
 
     fn index_entries(&mut self, index: usize) -> &mut BTreeSet<(Row, Tid)> {

@@ -16,6 +16,8 @@ pub enum Tag {
     Relation(Oid),
     Tuple(Oid, Tid),
     Transaction(Xid),
+    /// A row of ON CONFLICT that a transaction may yet take back.
+    Speculation(Xid, u32),
     /// One key of 64 bits (false) or two of 32 (true).
     Advisory(i64, bool),
 }
@@ -46,6 +48,17 @@ const CONFLICTS: [u8; 8] = [
 ];
 
 impl Mode {
+    pub const ALL: [Mode; 8] = [
+        Mode::AccessShare,
+        Mode::RowShare,
+        Mode::RowExclusive,
+        Mode::ShareUpdateExclusive,
+        Mode::Share,
+        Mode::ShareRowExclusive,
+        Mode::Exclusive,
+        Mode::AccessExclusive,
+    ];
+
     pub fn bit(self) -> u8 {
         1 << (self as u8)
     }
@@ -270,7 +283,7 @@ impl Locks {
     pub fn serve(&mut self, tag: Tag, woken: &mut Vec<Woken>) {
         let Some(lock) = self.table.get_mut(&tag) else { return };
         // Who waited for a transaction's end does not keep a lock on its id.
-        let passing = matches!(tag, Tag::Transaction(_));
+        let passing = matches!(tag, Tag::Transaction(_) | Tag::Speculation(..));
         let mut ahead = 0;
         let mut served = Vec::new();
         let mut at = 0;

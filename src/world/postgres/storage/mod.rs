@@ -9,6 +9,7 @@ pub mod locks;
 mod parameters;
 mod proc;
 pub mod roles;
+mod rows;
 mod txn;
 pub mod xact;
 
@@ -196,7 +197,7 @@ impl Db {
             Tag::Relation(oid) => ("table".to_owned(), Some(oid), None),
             Tag::Tuple(oid, tid) => ("row".to_owned(), Some(oid), Some(tid)),
             Tag::Advisory(key, _) => (format!("advisory lock {key}"), None, None),
-            Tag::Transaction(xid) => {
+            Tag::Transaction(xid) | Tag::Speculation(xid, _) => {
                 (format!("transaction {xid}"), place.map(|at| at.0), place.map(|at| at.1))
             }
         };
@@ -224,31 +225,6 @@ impl Db {
     /// The owner of what the current savepoint level takes.
     pub fn level(&self, pid: Pid) -> Owner {
         Owner::Level(self.txn(pid).levels.len() - 1)
-    }
-
-    /// Waits until `xid` has ended, for the sake of the row at `place`.
-    pub fn wait_for(&mut self, pid: Pid, xid: Xid, place: (Oid, Tid)) -> Step<()> {
-        self.proc_mut(pid).granted = None;
-        if !self.xacts.is_running(xid) {
-            return Ok(());
-        }
-        let holder = self.procs.values().find_map(|proc| {
-            let txn = proc.txn.as_ref()?;
-            let level = txn.levels.iter().position(|level| level.xids.contains(&xid))?;
-            Some((proc.pid, level))
-        });
-        let Some((holder, level)) = holder else { return Ok(()) };
-        let tag = Tag::Transaction(xid);
-        self.locks.give(holder, tag, Mode::Exclusive, Owner::Level(level));
-        let owner = self.level(pid);
-        match self.locks.request(pid, tag, Mode::Share, owner, true) {
-            Request::Deadlock => Err(Stop::Error(deadlock_error(&[]))),
-            Request::Granted => Ok(()),
-            Request::Queued | Request::Busy => {
-                self.tell_wait(pid, Some(place));
-                Err(Stop::Wait)
-            }
-        }
     }
 
     /// Gives back the advisory locks that the session holds for itself.
@@ -354,6 +330,7 @@ fn describe(tag: Tag) -> String {
         Tag::Relation(oid) => format!("relation {oid} of database 5"),
         Tag::Tuple(oid, tid) => format!("tuple (0,{}) of relation {oid} of database 5", tid + 1),
         Tag::Transaction(xid) => format!("transaction {xid}"),
+        Tag::Speculation(xid, token) => format!("speculative token {token} of transaction {xid}"),
         Tag::Advisory(key, two) => {
             let (high, low) = (key >> 32, key & 0xffff_ffff);
             format!("advisory lock [5,{high},{low},{}]", if two { 2 } else { 1 })

@@ -49,6 +49,8 @@ pub struct Proc {
     /// The last value of each sequence that this session drew.
     pub currvals: BTreeMap<u32, i64>,
     pub last_sequence: Option<u32>,
+    /// The last token of a row that ON CONFLICT may take back.
+    pub speculation: u32,
     /// Random bits for this statement; the session draws them from its entropy.
     pub random: u64,
     waker: Option<Waker>,
@@ -88,6 +90,18 @@ impl Proc {
             "" => &self.user,
             role => role,
         }
+    }
+
+    /// Whether the client wants notices of this level.
+    pub fn hears(&self, level: &str) -> bool {
+        const LEVELS: [&str; 9] =
+            ["DEBUG5", "DEBUG4", "DEBUG3", "DEBUG2", "DEBUG", "LOG", "NOTICE", "WARNING", "ERROR"];
+        let rank = |level: &str| LEVELS.iter().position(|known| *known == level);
+        let least = match self.parameter("client_min_messages").to_uppercase().as_str() {
+            "DEBUG1" => rank("DEBUG"),
+            other => rank(other).or(rank("NOTICE")),
+        };
+        level == "INFO" || rank(level) >= least
     }
 
     /// A time-out parameter in milliseconds; 0 is none.

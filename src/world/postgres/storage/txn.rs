@@ -12,6 +12,7 @@ use super::roles::{Acl, Roles};
 use super::xact::{Cid, Fate, Snapshot, Xid};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::Deferred;
+use crate::world::postgres::sql::Routine;
 use crate::world::postgres::watch::{Cause, Change, Op, Written};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub enum Undo {
     Truncate(Oid, Heap),
     CreateSequence(Oid),
     DropSequence(Oid, Sequence),
+    /// A function as it was before; `None`: there was none.
+    Routine(Oid, Option<Arc<Routine>>),
     /// A session parameter's value before; `true`: it was set for the transaction only.
     Parameter(String, Option<String>, bool),
 }
@@ -248,6 +251,7 @@ impl Db {
             Undo::DropSequence(oid, sequence) => {
                 self.catalog.sequences.insert(oid, sequence);
             }
+            Undo::Routine(oid, before) => self.catalog.put_routine(oid, before),
             Undo::Parameter(name, before, _) => self.restore(pid, &name, before),
         }
     }
@@ -295,6 +299,12 @@ impl Db {
                     let published = Table { creator: None, ..(**table).clone() };
                     self.catalog.put(Arc::new(published));
                 }
+            }
+            Undo::Routine(oid, _) => {
+                let routine = self.catalog.routines.get(&oid).cloned();
+                let kept = routine.filter(|routine| routine.dropper.is_none());
+                let kept = kept.map(|r| Arc::new(Routine { creator: None, ..(*r).clone() }));
+                self.catalog.put_routine(oid, kept);
             }
             Undo::Parameter(name, before, true) => self.restore(pid, &name, before),
             _ => {}

@@ -1,0 +1,183 @@
+//! Functions of one's own, as they were declared: signature and body. Must never run one.
+
+use std::sync::Arc;
+
+use sqlparser::ast::Statement;
+
+use crate::world::postgres::storage::locks::Oid;
+use crate::world::postgres::storage::xact::Xid;
+use crate::world::postgres::types::Ty;
+
+/// An argument or a declared variable. Its place in the list is that of its value.
+#[derive(Clone, Debug)]
+pub struct Variable {
+    /// Empty for an argument that has no name.
+    pub name: Arc<str>,
+    pub ty: Ty,
+    pub typmod: i32,
+}
+
+/// What a function promises about what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Volatility {
+    Immutable,
+    Stable,
+    Volatile,
+}
+
+/// A function.
+#[derive(Clone, Debug)]
+pub struct Routine {
+    pub oid: Oid,
+    pub name: Arc<str>,
+    pub args: Vec<Variable>,
+    pub ret: Ty,
+    pub volatility: Volatility,
+    /// NULL if an argument is.
+    pub strict: bool,
+    pub body: Code,
+    pub owner: Arc<str>,
+    /// As with tables: while the transaction that made or dropped it is open.
+    pub creator: Option<Xid>,
+    pub dropper: Option<Xid>,
+}
+
+impl Routine {
+    /// `f(integer, text)`
+    pub fn signature(&self) -> String {
+        let types: Vec<String> = self.args.iter().map(|arg| arg.ty.name()).collect();
+        format!("{}({})", self.name, types.join(", "))
+    }
+
+    /// Whether everybody finds it.
+    pub fn is_settled(&self) -> bool {
+        self.creator.is_none() && self.dropper.is_none()
+    }
+
+    pub fn is_there(&self, own: &[Xid]) -> bool {
+        let created = self.creator.is_none_or(|creator| own.contains(&creator));
+        created && !self.dropper.is_some_and(|dropper| own.contains(&dropper))
+    }
+
+    /// Every variable: the arguments, then those that the body declares.
+    pub fn variables(&self) -> &[Variable] {
+        match &self.body {
+            Code::Sql(_) => &self.args,
+            Code::Procedural { variables, .. } => variables,
+        }
+    }
+}
+
+impl Fragment {
+    /// Whether it is a query.
+    pub fn reads(&self) -> bool {
+        matches!(&*self.statement, Statement::Query(_))
+    }
+
+    /// Whether it says how many rows it found.
+    pub fn counts(&self) -> bool {
+        is_planned(&self.statement)
+    }
+}
+
+/// Whether a statement is planned, not run as it stands.
+pub fn is_planned(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_)
+    )
+}
+
+#[derive(Clone, Debug)]
+pub enum Code {
+    /// LANGUAGE sql: one statement after the other.
+    Sql(Vec<Fragment>),
+    /// LANGUAGE plpgsql.
+    Procedural { variables: Vec<Variable>, block: Block },
+}
+
+/// A piece of SQL within a body.
+#[derive(Clone, Debug)]
+pub struct Fragment {
+    /// As it is run.
+    pub text: Arc<str>,
+    pub statement: Arc<Statement>,
+    /// An expression, as against a statement: its text is run behind `SELECT `.
+    pub expression: bool,
+    /// It reads no table and has no subquery: PostgreSQL works it out without a query of its own.
+    pub simple: bool,
+    /// It is what PERFORM runs.
+    pub is_perform: bool,
+    /// Variables that can be seen there.
+    pub seen: Arc<[usize]>,
+}
+
+/// `DECLARE … BEGIN … EXCEPTION … END`
+#[derive(Clone, Debug)]
+pub struct Block {
+    pub label: Option<String>,
+    /// Variables to begin with: which, what with, and on which line it is said.
+    pub declared: Vec<(usize, Option<Fragment>, usize)>,
+    pub acts: Vec<(usize, Act)>,
+    pub handlers: Vec<Handler>,
+    /// Where the text of the error that is handled stands: SQLSTATE and SQLERRM.
+    pub caught: Option<(usize, usize)>,
+}
+
+/// `WHEN condition OR … THEN …`
+#[derive(Clone, Debug)]
+pub struct Handler {
+    /// SQLSTATEs; one that ends in `000` stands for its class, an empty one for OTHERS.
+    pub conditions: Vec<String>,
+    pub acts: Vec<(usize, Act)>,
+}
+
+/// A statement of a procedural body; its line stands beside it.
+#[derive(Clone, Debug)]
+pub enum Act {
+    Block(Block),
+    Assign(usize, Fragment),
+    If {
+        arms: Vec<(Fragment, Vec<(usize, Act)>)>,
+        otherwise: Vec<(usize, Act)>,
+    },
+    Loop {
+        label: Option<String>,
+        condition: Option<Fragment>,
+        acts: Vec<(usize, Act)>,
+    },
+    /// EXIT, or CONTINUE if `again`.
+    Leave {
+        label: Option<String>,
+        condition: Option<Fragment>,
+        again: bool,
+    },
+    Raise(Raise),
+    Perform(Fragment),
+    Return(Option<Fragment>),
+    Sql {
+        fragment: Fragment,
+        into: Option<IntoVariables>,
+    },
+    Nothing,
+}
+
+/// The variables that a statement's first row goes to.
+#[derive(Clone, Debug)]
+pub struct IntoVariables {
+    pub variables: Vec<usize>,
+    pub strict: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Raise {
+    /// `NOTICE`, `EXCEPTION`; empty: the error that is handled, again.
+    pub level: &'static str,
+    pub code: Option<String>,
+    /// What was said instead of a format.
+    pub condition: Option<String>,
+    pub format: Option<String>,
+    pub args: Vec<Fragment>,
+    /// `USING option = expression`.
+    pub options: Vec<(String, Fragment)>,
+}

@@ -1,0 +1,304 @@
+//! Functions of one's own: what a call means, what their declaration says, and the plans of the
+//! SQL in them. Must never run one.
+
+use sqlparser::ast;
+
+use super::analyze::{Analyzer, Context, Typed, can_cast};
+use super::body::{Code, Fragment, Routine, Variable, Volatility, is_planned};
+use super::names::{data_type, ident, object_name};
+use super::plan::Expr;
+use super::plpgsql::procedural;
+use super::statement::{Planned, plan_named};
+use super::tokens::fragment;
+use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::storage::Db;
+use crate::world::postgres::storage::locks::Pid;
+use crate::world::postgres::types::Ty;
+
+/// Names that stand for parameters: those of a function's variables.
+#[derive(Clone, Copy)]
+pub struct Names<'a> {
+    pub routine: &'a Routine,
+    pub seen: &'a [usize],
+}
+
+impl Names<'_> {
+    fn find(&self, name: &str) -> Option<(usize, &Variable)> {
+        let variables = self.routine.variables();
+        let found = self.seen.iter().rev().find(|at| &*variables[**at].name == name);
+        found.map(|at| (*at, &variables[*at]))
+    }
+}
+
+impl Analyzer<'_> {
+    /// A variable of the function whose statement this is; its own name may stand before it.
+    pub fn variable(&self, qualifier: Option<&str>, name: &str) -> Option<Typed> {
+        let names = self.names.as_ref()?;
+        if qualifier.is_some_and(|qualifier| qualifier != &*names.routine.name) {
+            return None;
+        }
+        let (at, variable) = names.find(name)?;
+        let typed = Typed::new(Expr::Param(at), variable.ty);
+        Some(Typed { typmod: variable.typmod, ..typed })
+    }
+
+    /// PL/pgSQL takes no side when a name may be a column and a variable.
+    pub fn refuse_twofold(&self, name: &str) -> Result<()> {
+        let Some(names) = &self.names else { return Ok(()) };
+        if matches!(names.routine.body, Code::Sql(_)) || names.find(name).is_none() {
+            return Ok(());
+        }
+        let message = format!("column reference \"{name}\" is ambiguous");
+        let detail = "It could refer to either a PL/pgSQL variable or a table column.";
+        Err(PgError::new("42702", message).detail(detail))
+    }
+
+    /// A call of a function of one's own; `None` if there is none that would take the arguments.
+    pub fn routine(&self, name: &str, args: &[Typed]) -> Result<Option<Typed>> {
+        let own = self.db.own(self.pid);
+        let mut best: Vec<(usize, &Routine)> = Vec::new();
+        for routine in self.db.catalog.routines.values() {
+            if &*routine.name != name || !routine.is_there(own) {
+                continue;
+            }
+            let Some(score) = fit(routine, args) else { continue };
+            best.push((score, routine));
+        }
+        let most = best.iter().map(|(score, _)| *score).max();
+        best.retain(|(score, _)| Some(*score) == most);
+        let routine = match best.as_slice() {
+            [] => return Ok(None),
+            [(_, only)] => *only,
+            _ => {
+                let types: Vec<String> = args.iter().map(|arg| arg.ty.name()).collect();
+                let message = format!("function {name}({}) is not unique", types.join(", "));
+                let hint = "Could not choose a best candidate function. You might need to add \
+                            explicit type casts.";
+                return Err(PgError::new("42725", message).hint(hint));
+            }
+        };
+        let mut exprs = Vec::with_capacity(args.len());
+        for (arg, wanted) in args.iter().zip(&routine.args) {
+            exprs.push(self.coerce(arg.clone(), wanted.ty, -1, Context::Implicit)?);
+        }
+        self.calls.set(true);
+        let expr = Expr::Routine { oid: routine.oid, args: exprs };
+        Ok(Some(Typed::new(expr, routine.ret)))
+    }
+}
+
+/// How well the arguments fit; `None` if not at all.
+fn fit(routine: &Routine, args: &[Typed]) -> Option<usize> {
+    if routine.args.len() != args.len() {
+        return None;
+    }
+    let mut score = 0;
+    for (arg, wanted) in args.iter().zip(&routine.args) {
+        if arg.ty == wanted.ty {
+            score += 2;
+        } else if arg.ty == Ty::UNKNOWN {
+            score += usize::from(wanted.ty == Ty::TEXT);
+        } else if !can_cast(arg.ty, wanted.ty, Context::Implicit) {
+            return None;
+        }
+    }
+    Some(score)
+}
+
+/// Plans a piece of SQL in a function; errors point into its own text.
+pub fn plan_fragment(db: &Db, pid: Pid, routine: &Routine, fragment: &Fragment) -> Result<Planned> {
+    let types: Vec<Ty> = routine.variables().iter().map(|variable| variable.ty).collect();
+    let names = Names { routine, seen: &fragment.seen };
+    let (shift, text) = if fragment.expression {
+        ("SELECT ".len(), format!("SELECT {}", fragment.text))
+    } else {
+        (0, fragment.text.to_string())
+    };
+    let planned = plan_named(db, pid, &text, &fragment.statement, &types, Some(names));
+    let planned = planned.map_err(|error| {
+        let moved = error.moved(|place| place.checked_sub(shift).filter(|place| *place > 0));
+        moved.within(&fragment.text)
+    })?;
+    if planned.params.len() > types.len() {
+        let number = planned.params.len();
+        return Err(PgError::new("42P02", format!("there is no parameter ${number}")));
+    }
+    Ok(planned)
+}
+
+/// What CREATE FUNCTION declares, without a number and an owner.
+/// `statement` is its text: errors in the body point into it.
+pub fn declared(
+    db: &Db,
+    pid: Pid,
+    statement: &str,
+    create: &ast::CreateFunction,
+) -> Result<Routine> {
+    refuse_rare(create)?;
+    let name = object_name(&create.name)?;
+    let mut args = Vec::new();
+    for arg in create.args.as_deref().unwrap_or_default() {
+        args.push(argument(arg)?);
+    }
+    let ret = match &create.return_type {
+        Some(ast::FunctionReturnType::DataType(ty)) => returned(ty)?,
+        Some(ast::FunctionReturnType::SetOf(_)) => {
+            return Err(PgError::unsupported("a function that returns a set"));
+        }
+        None => {
+            return Err(PgError::new("42P13", "function result type must be specified"));
+        }
+    };
+    let language = create.language.as_ref().map(ident);
+    let language = language.ok_or_else(|| PgError::new("42P13", "no language specified"))?;
+    let (text, begins) = body_text(create, statement)?;
+    let moved = |error: PgError| match begins {
+        Some(begins) => error.moved(|place| Some(begins + place)),
+        None => error.moved(|_| None),
+    };
+    let volatility = match create.behavior {
+        Some(ast::FunctionBehavior::Immutable) => Volatility::Immutable,
+        Some(ast::FunctionBehavior::Stable) => Volatility::Stable,
+        None | Some(ast::FunctionBehavior::Volatile) => Volatility::Volatile,
+    };
+    let strict = matches!(
+        create.called_on_null,
+        Some(ast::FunctionCalledOnNull::Strict | ast::FunctionCalledOnNull::ReturnsNullOnNullInput)
+    );
+    let body = match language.as_str() {
+        "sql" => sql_body(&text, args.len()).map_err(moved)?,
+        "plpgsql" => procedural(&name, &text, &args).map_err(moved)?,
+        "c" | "internal" => {
+            return Err(PgError::unsupported(format_args!("a function in language {language}")));
+        }
+        other => {
+            return Err(PgError::new("42704", format!("language \"{other}\" does not exist")));
+        }
+    };
+    let (oid, owner) = (0, "".into());
+    let (creator, dropper) = (None, None);
+    let name = name.into();
+    let routine =
+        Routine { oid, name, args, ret, volatility, strict, body, owner, creator, dropper };
+    if let Code::Sql(fragments) = &routine.body {
+        check_sql(db, pid, &routine, fragments)?;
+    }
+    Ok(routine)
+}
+
+fn refuse_rare(create: &ast::CreateFunction) -> Result<()> {
+    let definer = matches!(create.security, Some(ast::FunctionSecurity::Definer));
+    let rare = [
+        (definer, "SECURITY DEFINER"),
+        (!create.set_params.is_empty(), "SET in CREATE FUNCTION"),
+        (create.temporary, "a temporary function"),
+    ];
+    match rare.iter().find(|(there, _)| *there) {
+        Some((_, what)) => Err(PgError::unsupported(what)),
+        None => Ok(()),
+    }
+}
+
+fn argument(arg: &ast::OperateFunctionArg) -> Result<Variable> {
+    if arg.mode.as_ref().is_some_and(|mode| !matches!(mode, ast::ArgMode::In)) {
+        return Err(PgError::unsupported("an argument that is not IN"));
+    }
+    if arg.default_expr.is_some() {
+        return Err(PgError::unsupported("a default of an argument"));
+    }
+    let name = arg.name.as_ref().map(ident).unwrap_or_default();
+    // A function knows of no modifier.
+    let ty = value_type(&arg.data_type)?;
+    Ok(Variable { name: name.into(), ty, typmod: -1 })
+}
+
+fn value_type(parsed: &ast::DataType) -> Result<Ty> {
+    let text = parsed.to_string().to_lowercase();
+    if text.starts_with("any") || text == "trigger" || text == "record" {
+        return Err(PgError::unsupported(format_args!("a function of type {text}")));
+    }
+    Ok(data_type(parsed)?.0)
+}
+
+fn returned(parsed: &ast::DataType) -> Result<Ty> {
+    if parsed.to_string().eq_ignore_ascii_case("void") {
+        return Ok(Ty::VOID);
+    }
+    if matches!(parsed, ast::DataType::Table(_)) {
+        return Err(PgError::unsupported("a function that returns a set"));
+    }
+    value_type(parsed)
+}
+
+/// The body, and how many characters of the statement stand before it, if it stands there as it is.
+fn body_text(create: &ast::CreateFunction, statement: &str) -> Result<(String, Option<usize>)> {
+    let body = match &create.function_body {
+        Some(ast::CreateFunctionBody::AsBeforeOptions { body, link_symbol: None }) => body,
+        Some(_) => return Err(PgError::unsupported("a body that is no text")),
+        None => return Err(PgError::new("42P13", "no function body specified")),
+    };
+    match body {
+        ast::Expr::Value(value) => match &value.value {
+            ast::Value::DollarQuotedString(quoted) => {
+                let tag = quoted.tag.as_ref().map_or(0, |tag| tag.chars().count()) + 2;
+                let begins = super::parse::offset(statement, value.span.start);
+                Ok((quoted.value.clone(), begins.map(|at| at - 1 + tag)))
+            }
+            ast::Value::SingleQuotedString(text) => {
+                let begins = super::parse::offset(statement, value.span.start);
+                Ok((text.clone(), begins.filter(|_| !text.contains('\''))))
+            }
+            _ => Err(PgError::unsupported("a body that is no text")),
+        },
+        _ => Err(PgError::unsupported("a body that is no text")),
+    }
+}
+
+fn sql_body(text: &str, args: usize) -> Result<Code> {
+    let seen: std::sync::Arc<[usize]> = (0..args).collect();
+    let statements = super::parse::split(text)?;
+    let fragments = statements.into_iter().map(|text| fragment(text, false, seen.clone()));
+    Ok(Code::Sql(fragments.collect::<Result<_>>()?))
+}
+
+/// The statements must be right when the function is made, and the last give what it returns.
+fn check_sql(db: &Db, pid: Pid, routine: &Routine, fragments: &[Fragment]) -> Result<()> {
+    let context = format!("SQL function \"{}\"", routine.name);
+    let mut last = None;
+    for fragment in fragments {
+        if !is_planned(&fragment.statement) {
+            last = None;
+            continue;
+        }
+        let planned = plan_fragment(db, pid, routine, fragment);
+        let planned = planned.map_err(|error| error.context(&context))?;
+        last = Some(
+            planned
+                .plan
+                .columns()
+                .map(|columns| columns.iter().map(|column| column.ty).collect::<Vec<Ty>>()),
+        );
+    }
+    if routine.ret == Ty::VOID {
+        return Ok(());
+    }
+    let wrong = |detail: String| {
+        let message =
+            format!("return type mismatch in function declared to return {}", routine.ret.name());
+        PgError::new("42P13", message).detail(detail).context(&context)
+    };
+    match last.flatten().as_deref() {
+        None => {
+            let detail = "Function's final statement must be SELECT or INSERT/UPDATE/DELETE \
+                          RETURNING.";
+            Err(wrong(detail.to_owned()))
+        }
+        Some([only]) => {
+            if *only == routine.ret || can_cast(*only, routine.ret, Context::Assignment) {
+                return Ok(());
+            }
+            Err(wrong(format!("Actual return type is {}.", only.name())))
+        }
+        Some(_) => Err(wrong("Final statement must return exactly one column.".to_owned())),
+    }
+}

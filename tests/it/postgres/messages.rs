@@ -1,0 +1,42 @@
+//! Errors and notices field by field: where in a function it happened, in which statement, and at
+//! which of its characters, as a real PostgreSQL 15 says it. Must never excuse a difference.
+
+use seedbed::world::postgres::{Settings, Watch};
+
+use super::raw::{Back, Raw};
+use super::{ours, runtime};
+use crate::pg_server::PgServer;
+
+/// What is compared of a message, with its field's name.
+const FIELDS: &[u8] = b"SCMDHPpqW";
+
+fn told(answer: &[Back]) -> Vec<String> {
+    let messages = answer.iter().filter(|back| matches!(back.kind, b'E' | b'N'));
+    let message = |back: &Back| {
+        let field = |kind: &u8| back.field(*kind).map(|text| format!("{} {text}", *kind as char));
+        FIELDS.iter().filter_map(field).collect::<Vec<String>>().join("\n")
+    };
+    messages.map(message).collect()
+}
+
+#[test]
+fn functions_and_definitions_say_where_they_fail_as_postgresql_does() {
+    let server = PgServer::start();
+    let mut differences = Vec::new();
+    runtime().block_on(async {
+        let (addr, _store) = ours(Settings::default(), Watch::none()).await;
+        let mut here = Raw::connect(&addr).await;
+        let mut there = Raw::connect(&server.addr()).await;
+        let scripts = [include_str!("messages/functions.sql"), include_str!("messages/tables.sql")];
+        let statements = scripts.iter().flat_map(|script| script.split("\n\n"));
+        for statement in statements.map(str::trim).filter(|text| !text.is_empty()) {
+            let ours = told(&here.simple(statement).await);
+            let theirs = told(&there.simple(statement).await);
+            if ours != theirs {
+                let (ours, theirs) = (ours.join("\n"), theirs.join("\n"));
+                differences.push(format!("{statement}\n--- here:\n{ours}\n--- real:\n{theirs}\n"));
+            }
+        }
+    });
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
