@@ -161,6 +161,26 @@ fn a_deadlock_names_its_cycle_and_aborts_its_victim() {
 }
 
 #[test]
+fn two_who_want_more_of_one_lock_are_told_as_a_deadlock_too() {
+    runtime().block_on(async {
+        let heard = Heard::default();
+        let (first, second) = two(&heard).await;
+        let share = "BEGIN; LOCK TABLE t IN SHARE MODE";
+        answer(&first, share).await;
+        answer(&second, share).await;
+        let one = send(&first, "LOCK TABLE t IN EXCLUSIVE MODE");
+        heard.until("101 waits").await;
+        heard.take();
+        let other = answer(&second, "LOCK TABLE t IN EXCLUSIVE MODE").await;
+        assert!(other.starts_with("40P01"), "{other}");
+        one.await.expect("no panic");
+        let runs = "102 runs LOCK TABLE t IN EXCLUSIVE MODE";
+        let (deadlock, abort) = ("102 deadlock [102, 101]", "102 abort deadlock 40P01");
+        assert_eq!(heard.take(), [runs, deadlock, abort, "101 granted"]);
+    });
+}
+
+#[test]
 fn a_conflict_under_repeatable_read_names_the_table() {
     runtime().block_on(async {
         let heard = Heard::default();

@@ -103,32 +103,8 @@ pub fn control(db: &mut Db, pid: Pid, statement: &Statement) -> Step<&'static st
             applied?;
             Ok(if *begin { "BEGIN" } else { "START TRANSACTION" })
         }
-        Statement::Commit { chain, .. } => {
-            if *chain {
-                return Err(PgError::unsupported("AND CHAIN").into());
-            }
-            if !block {
-                warn(db, pid, "25P01", "there is no transaction in progress");
-            }
-            if db.txn(pid).failed {
-                db.abort(pid, Cause::Rollback, "");
-                return Ok("ROLLBACK");
-            }
-            match finish(db, pid) {
-                Err(Stop::Error(error)) => {
-                    db.abort(pid, Cause::of(&error), error.code());
-                    Err(Stop::Error(error))
-                }
-                other => other.map(|()| "COMMIT"),
-            }
-        }
-        Statement::Rollback { savepoint: None, .. } => {
-            if !block {
-                warn(db, pid, "25P01", "there is no transaction in progress");
-            }
-            db.abort(pid, Cause::Rollback, "");
-            Ok("ROLLBACK")
-        }
+        Statement::Commit { chain, .. } => end(db, pid, true, *chain),
+        Statement::Rollback { savepoint: None, chain } => end(db, pid, false, *chain),
         Statement::Rollback { savepoint: Some(name), .. } => {
             needs_block(block, "ROLLBACK TO SAVEPOINT")?;
             db.rollback_to(pid, &ident(name))?;
@@ -146,6 +122,38 @@ pub fn control(db: &mut Db, pid: Pid, statement: &Statement) -> Step<&'static st
         }
         _ => Err(PgError::new("XX000", "no transaction statement").into()),
     }
+}
+
+/// COMMIT, or ROLLBACK; `chain`: the next transaction begins at once and is like the last.
+fn end(db: &mut Db, pid: Pid, keep: bool, chain: bool) -> Step<&'static str> {
+    let block = db.txn(pid).block;
+    if chain {
+        needs_block(block, if keep { "COMMIT AND CHAIN" } else { "ROLLBACK AND CHAIN" })?;
+    }
+    if !block {
+        warn(db, pid, "25P01", "there is no transaction in progress");
+    }
+    let modes = (db.txn(pid).isolation, db.txn(pid).read_only);
+    let commits = keep && !db.txn(pid).failed;
+    if !commits {
+        db.abort(pid, Cause::Rollback, "");
+    } else if let Err(stop) = finish(db, pid) {
+        if let Stop::Error(error) = &stop {
+            db.abort(pid, Cause::of(error), error.code());
+        }
+        return Err(stop);
+    }
+    if chain {
+        begin_again(db, pid, modes);
+    }
+    Ok(if commits { "COMMIT" } else { "ROLLBACK" })
+}
+
+fn begin_again(db: &mut Db, pid: Pid, (isolation, read_only): (Isolation, bool)) {
+    db.begin(pid, true);
+    let txn = db.txn_mut(pid);
+    (txn.isolation, txn.read_only) = (isolation, read_only);
+    db.proc(pid).watch.tell(&Change::Begin { pid, isolation: isolation.name() });
 }
 
 fn needs_block(block: bool, name: &str) -> Result<()> {

@@ -220,8 +220,7 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
             }
             Ok(Answer::tag("NOTIFY"))
         }
-        Statement::Analyze(_) => Ok(Answer::tag("ANALYZE")),
-        Statement::Vacuum(_) => Ok(Answer::tag("VACUUM")),
+        Statement::Analyze(_) | Statement::Vacuum(_) => maintenance(cx, statement),
         Statement::Discard { object_type } => {
             discard(cx, *object_type)?;
             Ok(Answer::tag(format!("DISCARD {object_type}")))
@@ -238,6 +237,38 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
             Err(PgError::unsupported(words.join(" ")).into())
         }
     }
+}
+
+fn maintenance(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
+    match statement {
+        Statement::Vacuum(vacuum) => {
+            if cx.db.txn(cx.pid).block {
+                let message = "VACUUM cannot run inside a transaction block";
+                return Err(PgError::new("25001", message).into());
+            }
+            maintain(cx, vacuum.table_name.as_ref(), "vacuum", vacuum.full)?;
+            Ok(Answer::tag("VACUUM"))
+        }
+        Statement::Analyze(analyze) => {
+            maintain(cx, analyze.table_name.as_ref(), "analyze", false)?;
+            Ok(Answer::tag("ANALYZE"))
+        }
+        _ => Err(PgError::new("XX000", "no maintenance statement").into()),
+    }
+}
+
+/// VACUUM and ANALYZE have nothing to do, but wait for the table as PostgreSQL's do.
+fn maintain(cx: &mut Cx<'_>, name: Option<&ast::ObjectName>, verb: &str, full: bool) -> Step<()> {
+    let Some(name) = name else { return Ok(()) };
+    let table = cx.db.table(&object_name(name)?, cx.pid)?;
+    cx.lock_table(table.oid, Mode::AccessShare)?;
+    if roles::require_owner(cx, &table).is_err() {
+        let name = &table.name;
+        let message = format!("skipping \"{name}\" --- only table or database owner can {verb} it");
+        transaction::warn(cx.db, cx.pid, "01000", &message);
+        return Ok(());
+    }
+    cx.lock_table(table.oid, if full { Mode::AccessExclusive } else { Mode::ShareUpdateExclusive })
 }
 
 /// Forgets what the session has gathered. Prepared statements are the session's to forget.

@@ -230,7 +230,7 @@ fn rewrite_target(rest: &[TokenWithSpan]) -> Option<(TokenWithSpan, usize)> {
 }
 
 /// `[NOT] DEFERRABLE` of a transaction, which sqlparser does not know, means something only when
-/// the transaction is SERIALIZABLE.
+/// the transaction is SERIALIZABLE. What VACUUM is to do beside its work it does not know either.
 fn undeferrable(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let (mut out, mut begins) = (Vec::<TokenWithSpan>::with_capacity(tokens.len()), None);
     for token in tokens {
@@ -239,6 +239,13 @@ fn undeferrable(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             begins = None;
         } else if begins.is_none() {
             begins = Some(matches!(found, Some(Keyword::BEGIN | Keyword::START)));
+        }
+        let vacuums = out
+            .last()
+            .is_some_and(|last| matches!(word(&last.token), Some(Keyword::VACUUM | Keyword::FULL)));
+        let how = matches!(found, Some(Keyword::FREEZE | Keyword::VERBOSE | Keyword::ANALYZE));
+        if vacuums && how {
+            continue;
         }
         if begins != Some(true) || found != Some(Keyword::DEFERRABLE) {
             out.push(token);

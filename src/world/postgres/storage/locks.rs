@@ -154,7 +154,7 @@ pub enum Request {
     /// It would have to wait, and was asked not to.
     Busy,
     /// Waiting would deadlock at once: two holders want to upgrade.
-    Deadlock,
+    Deadlock(Pid),
 }
 
 #[derive(Debug, Default)]
@@ -192,7 +192,7 @@ impl Locks {
             Request::Queued => {
                 self.waiting.insert(pid, (tag, mode, owner));
             }
-            Request::Busy | Request::Deadlock => {}
+            Request::Busy | Request::Deadlock(_) => {}
         }
         request
     }
@@ -335,7 +335,7 @@ fn enqueue(lock: &mut Lock, pid: Pid, mode: Mode) -> Request {
         for (at, (waiter, wanted)) in lock.queue.iter().enumerate() {
             if wanted.conflicts() & held != 0 {
                 if mode.conflicts() & lock.held_by(*waiter) != 0 {
-                    return Request::Deadlock;
+                    return Request::Deadlock(*waiter);
                 }
                 if mode.conflicts() & ahead == 0 && !lock.conflicts_with_granted(pid, mode) {
                     lock.grant(pid, mode);

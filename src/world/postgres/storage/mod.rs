@@ -163,7 +163,7 @@ impl Db {
                 self.tell_wait(pid, None);
                 Err(Stop::Wait)
             }
-            Request::Deadlock => Err(Stop::Error(deadlock_error(&[]))),
+            Request::Deadlock(other) => Err(self.upgraders(pid, (tag, mode), other).into()),
         }
     }
 
@@ -258,12 +258,27 @@ impl Db {
                 self.wake(woken);
                 Ok(())
             }
-            deadlock::Finding::Deadlock(links) => {
-                let cycle = links.iter().map(|link| link.pid).collect();
-                self.proc(pid).watch.tell(&Change::Deadlock { victim: pid, cycle });
-                Err(deadlock_error(&links))
-            }
+            deadlock::Finding::Deadlock(links) => Err(self.victim(pid, &links)),
         }
+    }
+
+    /// Two holders of a lock want more of it than the other leaves: whoever comes second is the
+    /// victim, without a wait.
+    fn upgraders(&self, pid: Pid, (tag, mode): (Tag, Mode), other: Pid) -> PgError {
+        let mut links = vec![deadlock::Link { pid, tag, mode }];
+        let theirs = self.locks.waiting.get(&other);
+        links.extend(theirs.map(|(tag, mode, _)| deadlock::Link {
+            pid: other,
+            tag: *tag,
+            mode: *mode,
+        }));
+        self.victim(pid, &links)
+    }
+
+    fn victim(&self, pid: Pid, links: &[deadlock::Link]) -> PgError {
+        let cycle = links.iter().map(|link| link.pid).collect();
+        self.proc(pid).watch.tell(&Change::Deadlock { victim: pid, cycle });
+        deadlock_error(links)
     }
 
     /// Asks a session to end its statement; `false` if there is no such session.

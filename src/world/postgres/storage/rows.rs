@@ -1,10 +1,10 @@
 //! Waiting for whoever writes a row, and rows that ON CONFLICT may take back.
 //! Must never decide who may write.
 
+use super::Db;
 use super::heap::Tid;
 use super::locks::{Mode, Oid, Owner, Pid, Request, Tag};
 use super::xact::Xid;
-use super::{Db, deadlock_error};
 use crate::world::postgres::error::{Step, Stop};
 
 impl Db {
@@ -35,7 +35,7 @@ impl Db {
         self.locks.give(holder, tag, Mode::Exclusive, Owner::Level(level));
         let owner = self.level(pid);
         match self.locks.request(pid, tag, Mode::Share, owner, true) {
-            Request::Deadlock => Err(Stop::Error(deadlock_error(&[]))),
+            Request::Deadlock(other) => Err(self.upgraders(pid, (tag, Mode::Share), other).into()),
             Request::Granted => Ok(()),
             Request::Queued | Request::Busy => {
                 self.tell_wait(pid, Some(place));
