@@ -1,12 +1,14 @@
 //! Judges one run while it is made: expectations, invariants, and what no run may do.
 //! Must never go on after the first violation.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::automata::Clock;
 use super::monitor::{Failure, Monitor};
 use super::pattern::Key;
-use super::{End, ExpectTally, Invariant, Outcome, Tally, Violation};
+use super::{Broken, End, ExpectTally, Invariant, Outcome, Tally, Violation};
 use crate::env::Moment;
 use crate::plan::Plan;
 use crate::scenario::{Claim, Expect, Scenario, Span};
@@ -23,6 +25,9 @@ const DONE: &str = "user.finished";
 const HEALED: &str = "world.healed";
 const QUIESCENCE: &str = "I20";
 
+/// Virtual time between two looks for what is overdue.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// One expectation's monitors: one, or one for each order of `sometimes`.
 struct Watch {
     id: String,
@@ -31,13 +36,31 @@ struct Watch {
     monitors: Vec<Monitor>,
 }
 
+/// Who is shown the events of one name.
+#[derive(Default)]
+struct Wanted {
+    invariants: Vec<usize>,
+    /// Which monitors of which watches, in which roles.
+    monitors: Vec<(usize, usize, Vec<usize>)>,
+}
+
+/// An event's name, its length first: most names differ in it, which is quick to see.
+type Name = (usize, Cow<'static, str>);
+
+fn name(name: impl Into<Cow<'static, str>>) -> Name {
+    let name = name.into();
+    (name.len(), name)
+}
+
 /// Reads one run. Made anew for each.
 pub struct Judge {
     watches: Vec<Watch>,
     invariants: Vec<Box<dyn Invariant>>,
     waived: BTreeSet<String>,
-    /// By event name: which monitors of which watches want it, in which roles.
-    dispatch: BTreeMap<String, Vec<(usize, usize, Vec<usize>)>>,
+    /// By event name.
+    dispatch: BTreeMap<Name, Wanted>,
+    /// When invariants are asked next for what is overdue.
+    next_look: Moment,
     /// Deadlines, earliest first; one may be out of date and is checked when it comes up.
     dues: BTreeSet<(Moment, usize, usize, Key)>,
     clock: Clock,
@@ -54,19 +77,28 @@ impl Judge {
             scenario.waivers.iter().map(|waiver| waiver.invariant.clone()).collect();
         let watch = |expect| watch(expect, scenario, &users);
         let watches: Vec<Watch> = scenario.expects.iter().map(watch).collect();
-        let mut dispatch: BTreeMap<String, Vec<(usize, usize, Vec<usize>)>> = BTreeMap::new();
+        let invariants: Vec<_> =
+            invariants.into_iter().filter(|i| !waived.contains(i.id())).collect();
+        let mut dispatch: BTreeMap<Name, Wanted> = BTreeMap::new();
+        for (number, invariant) in invariants.iter().enumerate() {
+            for read in invariant.reads() {
+                dispatch.entry(name(*read)).or_default().invariants.push(number);
+            }
+        }
         for (number, watch) in watches.iter().enumerate() {
             for (place, monitor) in watch.monitors.iter().enumerate() {
-                for (name, roles) in monitor.wants() {
-                    dispatch.entry(name.to_owned()).or_default().push((number, place, roles));
+                for (want, roles) in monitor.wants() {
+                    let wanted = dispatch.entry(name(want.to_owned())).or_default();
+                    wanted.monitors.push((number, place, roles));
                 }
             }
         }
         let mut judge = Judge {
             watches,
-            invariants: invariants.into_iter().filter(|i| !waived.contains(i.id())).collect(),
+            invariants,
             waived,
             dispatch,
+            next_look: Moment::default(),
             dues: BTreeSet::new(),
             clock: Clock { heal: (!plan.faults.is_empty()).then_some(Moment(plan.faults_until)) },
             at_work: BTreeSet::new(),
@@ -188,12 +220,8 @@ impl Judge {
 
     /// Takes up the deadlines that have passed by now.
     fn expire(&mut self, when: (u64, Moment), event: Option<EventIndex>) {
-        while let Some(first) = self.dues.pop_first() {
-            if first.0 >= when.1 {
-                self.dues.insert(first);
-                return;
-            }
-            let (_, number, place, key) = first;
+        while self.dues.first().is_some_and(|first| first.0 < when.1) {
+            let (_, number, place, key) = self.dues.pop_first().expect("just seen");
             match self.watches[number].monitors[place].late(&key, when.1, self.clock) {
                 Ok(Some(later)) => _ = self.dues.insert((later, number, place, key)),
                 Ok(None) => {}
@@ -229,32 +257,45 @@ impl Judge {
         }
     }
 
-    fn invariants(&mut self, event: &Event) {
-        for number in 0..self.invariants.len() {
-            let invariant = &mut self.invariants[number];
-            let id = invariant.id();
-            if let Err(broken) = invariant.event(event) {
-                let events = broken.events.into_iter().chain([event.index]).collect();
-                self.note(id, broken.message, None, events, (event.step, event.at));
-            }
+    /// Asks for what is overdue, from time to time.
+    fn look(&mut self, event: &Event) {
+        if event.at < self.next_look {
+            return;
         }
+        self.next_look = event.at + LOOK_EVERY;
+        let overdue = |invariant: &mut Box<dyn Invariant>| {
+            invariant.overdue(event.at).err().map(|broken| (invariant.id(), broken))
+        };
+        let first = self.invariants.iter_mut().find_map(overdue);
+        self.broken(first, event);
     }
 
-    fn expectations(&mut self, event: &Event) {
-        let Some(wanting) = self.dispatch.get(event.name) else { return };
+    /// Shows the event to whoever wants it.
+    fn show(&mut self, event: &Event) {
+        let Judge { dispatch, invariants, watches, dues, clock, .. } = self;
+        let Some(wanted) = dispatch.get(&name(event.name)) else { return };
+        let first = wanted.invariants.iter().find_map(|number| {
+            let invariant = &mut invariants[*number];
+            invariant.event(event).err().map(|broken| (invariant.id(), broken))
+        });
         let mut failed = Vec::new();
-        for (number, place, roles) in wanting {
-            let mut dues = Vec::new();
-            let monitor = &mut self.watches[*number].monitors[*place];
-            if let Err(failure) = monitor.event(event, roles, self.clock, &mut dues) {
+        for (number, place, roles) in &wanted.monitors {
+            let monitor = &mut watches[*number].monitors[*place];
+            let due = |due, key| _ = dues.insert((due, *number, *place, key));
+            if let Err(failure) = monitor.event(event, roles, *clock, due) {
                 failed.push((*number, failure));
             }
-            let due = |(due, key)| (due, *number, *place, key);
-            self.dues.extend(dues.into_iter().map(due));
         }
+        self.broken(first, event);
         for (number, failure) in failed {
             self.fail(number, failure, Some(event.index), (event.step, event.at));
         }
+    }
+
+    fn broken(&mut self, first: Option<(&str, Broken)>, event: &Event) {
+        let Some((id, broken)) = first else { return };
+        let events = broken.events.into_iter().chain([event.index]).collect();
+        self.note(id, broken.message, None, events, (event.step, event.at));
     }
 }
 
@@ -273,8 +314,8 @@ impl Observer for Judge {
         if self.violation.is_none() {
             self.built_in(event);
             self.expire((event.step, event.at), Some(event.index));
-            self.invariants(event);
-            self.expectations(event);
+            self.look(event);
+            self.show(event);
         }
         self.violation.is_none()
     }

@@ -15,6 +15,7 @@ pub use explain::explain;
 pub use judge::Judge;
 pub use tally::{ExpectTally, Finding, Lack, Tally};
 
+use std::fmt::Debug;
 use std::ops::Range;
 
 use crate::env::Moment;
@@ -76,11 +77,20 @@ impl Broken {
 }
 
 /// A built-in check of a system, in force in every run of every scenario.
-pub trait Invariant: Send {
+pub trait Invariant: Send + Debug {
     /// `I13`
     fn id(&self) -> &'static str;
 
+    /// The names of the events that it is shown: no other would change what it knows.
+    fn reads(&self) -> &'static [&'static str];
+
     fn event(&mut self, event: &Event) -> Result<(), Broken>;
+
+    /// Now and then, before an event of that moment: what should have come by `now` and did not
+    /// is broken here.
+    fn overdue(&mut self, _now: Moment) -> Result<(), Broken> {
+        Ok(())
+    }
 
     /// At the end of the liveness phase; what is owed and did not come is broken here.
     fn end(&mut self, _end: &End) -> Result<(), Broken> {

@@ -38,6 +38,25 @@ impl Instance {
     fn owed(&self) -> bool {
         self.obliged && self.open() && self.automaton.owed()
     }
+
+    fn oblige(&mut self, at: Moment) {
+        self.obliged = true;
+        self.automaton.begin(at);
+    }
+
+    fn due(&self, clock: Clock) -> Option<Moment> {
+        if self.open() { self.automaton.due(clock) } else { None }
+    }
+
+    /// Reports a key that is broken and judged.
+    fn judge(&self, key: &Key, mode: Mode) -> Result<(), Failure> {
+        match &self.broken {
+            Some(broken) if mode == Mode::Claim && self.obliged && !self.excused => {
+                Err(failure(key, broken))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Whether breaking is a violation, or only shows that this run is no witness of `sometimes`.
@@ -123,13 +142,13 @@ impl Monitor {
         self.mode == Mode::Claim && self.owed > 0
     }
 
-    /// Takes an event; `roles` are those that its name allows. New deadlines go to `dues`.
+    /// Takes an event; `roles` are those that its name allows. Deadlines go to `due`.
     pub fn event(
         &mut self,
         event: &Event,
         roles: &[usize],
         clock: Clock,
-        dues: &mut Vec<(Moment, Key)>,
+        mut due: impl FnMut(Moment, Key),
     ) -> Result<(), Failure> {
         let mut common: Vec<usize> = Vec::new();
         let mut keyed: Vec<(Key, Vec<usize>)> = Vec::new();
@@ -160,8 +179,9 @@ impl Monitor {
             }
         }
         for (key, roles) in keyed {
-            self.step(&key, event, &roles)?;
-            dues.extend(self.due(&key, clock).map(|due| (due, key)));
+            if let Some(at) = self.step(&key, event, &roles, clock)? {
+                due(at, key);
+            }
         }
         Ok(())
     }
@@ -180,47 +200,36 @@ impl Monitor {
     fn oblige(&mut self, key: &Key, at: Moment) {
         let Some(instance) = self.keys.get_mut(key) else { return };
         self.owed -= usize::from(instance.owed());
-        instance.obliged = true;
-        instance.automaton.begin(at);
+        instance.oblige(at);
         self.owed += usize::from(instance.owed());
     }
 
-    fn step(&mut self, key: &Key, event: &Event, roles: &[usize]) -> Result<(), Failure> {
-        if self.obliging.is_some_and(|role| roles.contains(&role)) {
-            self.oblige(key, event.at);
-        }
-        let guard = self.guard.is_some_and(|role| roles.contains(&role));
-        let Some(instance) = self.keys.get_mut(key) else { return Ok(()) };
+    /// One key takes an event; its deadline then.
+    fn step(
+        &mut self,
+        key: &Key,
+        event: &Event,
+        roles: &[usize],
+        clock: Clock,
+    ) -> Result<Option<Moment>, Failure> {
+        let Some(instance) = self.keys.get_mut(key) else { return Ok(None) };
         self.owed -= usize::from(instance.owed());
-        instance.excused |= guard;
+        if self.obliging.is_some_and(|role| roles.contains(&role)) {
+            instance.oblige(event.at);
+        }
+        instance.excused |= self.guard.is_some_and(|role| roles.contains(&role));
         if instance.open() {
             instance.broken = instance.automaton.step(event, roles).err();
         }
         self.owed += usize::from(instance.owed());
-        self.judge(key)
-    }
-
-    /// Reports a key that is broken and judged.
-    fn judge(&self, key: &Key) -> Result<(), Failure> {
-        let Some(instance) = self.keys.get(key) else { return Ok(()) };
-        match &instance.broken {
-            Some(broken) if self.mode == Mode::Claim && instance.obliged && !instance.excused => {
-                Err(failure(key, broken))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The deadline of a key.
-    fn due(&self, key: &Key, clock: Clock) -> Option<Moment> {
-        let instance = self.keys.get(key)?;
-        if instance.open() { instance.automaton.due(clock) } else { None }
+        instance.judge(key, self.mode)?;
+        Ok(instance.due(clock))
     }
 
     /// The deadlines of all keys.
     pub fn dues(&self, clock: Clock) -> Vec<(Moment, Key)> {
-        let one = |key: &Key| self.due(key, clock).map(|due| (due, key.clone()));
-        self.keys.keys().filter_map(one).collect()
+        let one = |(key, one): (&Key, &Instance)| Some((one.due(clock)?, key.clone()));
+        self.keys.iter().filter_map(one).collect()
     }
 
     /// A deadline that was handed out has passed by `now`; the key may have a later one by now.
@@ -230,12 +239,12 @@ impl Monitor {
         now: Moment,
         clock: Clock,
     ) -> Result<Option<Moment>, Failure> {
-        match self.due(key, clock) {
+        let Some(instance) = self.keys.get_mut(key) else { return Ok(None) };
+        match instance.due(clock) {
             Some(due) if due < now => {
-                let Some(instance) = self.keys.get_mut(key) else { return Ok(None) };
                 self.owed -= usize::from(instance.owed());
                 instance.broken = Some(instance.automaton.late());
-                self.judge(key).map(|()| None)
+                instance.judge(key, self.mode).map(|()| None)
             }
             due => Ok(due),
         }

@@ -147,7 +147,7 @@ async fn add(env: &SimEnv, user: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct NoSumTwice {
     seen: BTreeMap<i64, u32>,
 }
@@ -157,10 +157,11 @@ impl Invariant for NoSumTwice {
         "K1"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["counter.added"]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
-        if event.name != "counter.added" {
-            return Ok(());
-        }
         let value = event.number("value").expect("an addition has a value");
         match self.seen.insert(value, event.index) {
             None => Ok(()),

@@ -9,6 +9,8 @@ use seedbed::systems::backend::invariants::{self, Facts};
 use seedbed::trace::{Event, Value};
 use seedbed::verdict::{Broken, End, Invariant};
 
+use super::reads;
+
 /// One event a line: `name key=value …`; numbers and truth values are read as such, unless
 /// they open with an apostrophe. A line that
 /// opens with `left` is a task left at the end: `left host task`; `later MS` lets time pass; `@`
@@ -81,7 +83,8 @@ fn facts() -> Facts {
 fn judge(checker: &mut dyn Invariant, text: &str) -> Result<(), Broken> {
     let (events, end) = history(text);
     for event in &events {
-        checker.event(event)?;
+        checker.overdue(event.at)?;
+        reads::show(checker, event)?;
     }
     checker.end(&end)
 }

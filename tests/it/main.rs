@@ -15,6 +15,7 @@ mod plan;
 mod planted;
 mod postgres;
 mod readme;
+mod reads;
 mod report;
 mod scenario;
 mod scenarios;

@@ -498,7 +498,7 @@ fn a_livelock_breaks_i20() {
 }
 
 /// Breaks at the first `a`, and at the end without `b`.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct NoA {
     b: bool,
 }
@@ -506,6 +506,10 @@ struct NoA {
 impl Invariant for NoA {
     fn id(&self) -> &'static str {
         "I1"
+    }
+
+    fn reads(&self) -> &'static [&'static str] {
+        &["a", "b"]
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {

@@ -28,12 +28,12 @@ fn row(event: &Event, table: &str) -> bool {
 }
 
 /// L1.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Balances {
     accounts: BTreeMap<String, Account>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Account {
     /// What opening and entries make.
     made: i64,
@@ -83,6 +83,10 @@ impl Invariant for Balances {
         "L1"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["db.commit"]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         if row(event, "entries") {
             self.entry(event);
@@ -98,7 +102,7 @@ impl Invariant for Balances {
 }
 
 /// L2.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Once {
     booked: BTreeMap<String, EventIndex>,
 }
@@ -106,6 +110,10 @@ struct Once {
 impl Invariant for Once {
     fn id(&self) -> &'static str {
         "L2"
+    }
+
+    fn reads(&self) -> &'static [&'static str] {
+        &["db.commit"]
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
@@ -121,7 +129,7 @@ impl Invariant for Once {
 }
 
 /// L3.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Told {
     booked: BTreeMap<String, EventIndex>,
 }
@@ -129,6 +137,10 @@ struct Told {
 impl Invariant for Told {
     fn id(&self) -> &'static str {
         "L3"
+    }
+
+    fn reads(&self) -> &'static [&'static str] {
+        &["db.commit", "ledger.answered"]
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {

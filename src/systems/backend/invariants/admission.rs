@@ -19,6 +19,10 @@ impl Invariant for ReadyFirst {
         "I1"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["gateway.ready", "gateway.accepted", "frame.handled", "host.crashed", "host.exited"]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         match event.name {
             "gateway.ready" => self.ready = true,
@@ -46,6 +50,10 @@ pub struct NoInternalFault;
 impl Invariant for NoInternalFault {
     fn id(&self) -> &'static str {
         "I14"
+    }
+
+    fn reads(&self) -> &'static [&'static str] {
+        &["conn.closed", "user.closed", "task.panicked"]
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
@@ -125,6 +133,18 @@ impl AsProbed {
 impl Invariant for AsProbed {
     fn id(&self) -> &'static str {
         "I18"
+    }
+
+    fn reads(&self) -> &'static [&'static str] {
+        &[
+            "gateway.ready",
+            "store.probed",
+            "gateway.accepted",
+            "gateway.refused",
+            "gateway.probed",
+            "host.crashed",
+            "host.exited",
+        ]
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {

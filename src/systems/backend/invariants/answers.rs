@@ -36,8 +36,6 @@ pub struct Answered {
     /// When those held must have been decided about.
     decided_by: Option<Moment>,
     departures: Departures,
-    /// Nothing is overdue before this.
-    next_check: Moment,
 }
 
 impl Answered {
@@ -49,7 +47,6 @@ impl Answered {
             live: BTreeMap::new(),
             decided_by: None,
             departures: Departures::new(facts),
-            next_check: Moment::default(),
         }
     }
 
@@ -67,21 +64,6 @@ impl Answered {
         }
         let (user, id) = (&tab.0, text(event, "id"));
         Err(Broken::new(format!("`{user}` got a reply to {id}, not open")))
-    }
-
-    fn overdue(&mut self, now: Moment) -> Result<(), Broken> {
-        if now < self.next_check {
-            return Ok(());
-        }
-        self.next_check = now + Duration::from_millis(500);
-        self.unanswered(|due| due.at < now, "was not answered in time")?;
-        self.departures.overdue(now)?;
-        match self.held.iter().next() {
-            Some((held, at)) if self.decided_by.is_some_and(|by| by < now) => {
-                Err(Broken::new(format!("{held} is held by a gateway that is ready")).with([*at]))
-            }
-            _ => Ok(()),
-        }
     }
 
     fn unanswered(&self, late: impl Fn(&Due) -> bool, how: &str) -> Result<(), Broken> {
@@ -117,8 +99,32 @@ impl Invariant for Answered {
         "I11"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &[
+            "user.sent",
+            "user.reply",
+            "user.closed",
+            "gateway.ready",
+            "gateway.held",
+            "gateway.accepted",
+            "gateway.refused",
+            "gateway.left",
+            "gateway.draining",
+            "conn.pinged",
+            "conn.heard",
+            "conn.state",
+            "conn.closed",
+            "conn.gone",
+            "frame.dropped",
+            "run.accepted",
+            "run.state",
+            "host.paused",
+            "host.crashed",
+            "host.exited",
+        ]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
-        self.overdue(event.at)?;
         self.departures.event(event)?;
         let connection = text(event, "connection");
         match event.name {
@@ -145,6 +151,17 @@ impl Invariant for Answered {
             _ => {}
         }
         Ok(())
+    }
+
+    fn overdue(&mut self, now: Moment) -> Result<(), Broken> {
+        self.unanswered(|due| due.at < now, "was not answered in time")?;
+        self.departures.overdue(now)?;
+        match self.held.iter().next() {
+            Some((held, at)) if self.decided_by.is_some_and(|by| by < now) => {
+                Err(Broken::new(format!("{held} is held by a gateway that is ready")).with([*at]))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn end(&mut self, _end: &End) -> Result<(), Broken> {

@@ -15,7 +15,6 @@ const NO_PROGRESS: Duration = Duration::from_secs(10);
 const NOTICED_IN: Duration = Duration::from_secs(2);
 /// For whoever notices to act, and for whoever gets on to say so.
 const SLACK: Duration = Duration::from_secs(1);
-const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 struct Run {
@@ -40,31 +39,11 @@ pub struct Deaths {
     deadline: Duration,
     /// Runs that have not ended, of this life of the gateway.
     runs: BTreeMap<String, Run>,
-    next_check: Moment,
 }
 
 impl Deaths {
     pub fn new(facts: &Facts) -> Deaths {
-        let (deadline, next_check) = (facts.run_deadline, Moment::default());
-        Deaths { deadline, runs: BTreeMap::new(), next_check }
-    }
-
-    fn overdue(&mut self, now: Moment) -> Result<(), Broken> {
-        if now < self.next_check {
-            return Ok(());
-        }
-        self.next_check = now + CHECK_EVERY;
-        for (id, run) in &self.runs {
-            let why = if run.accepted + self.deadline + SLACK < now {
-                "lives past its deadline"
-            } else if run.works && run.stuck_from() + NOTICED_IN + SLACK < now {
-                "does not get on, and nobody notices"
-            } else {
-                continue;
-            };
-            return Err(Broken::new(format!("run {id} {why}")).with([run.at]));
-        }
-        Ok(())
+        Deaths { deadline: facts.run_deadline, runs: BTreeMap::new() }
     }
 
     fn sign(&mut self, event: &Event) -> Option<&mut Run> {
@@ -109,8 +88,22 @@ impl Invariant for Deaths {
         "I15"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &[
+            "run.accepted",
+            "run.state",
+            "agent.calls",
+            "agent.answered",
+            "agent.stream_ended",
+            "event.appended",
+            "frame.sent",
+            "host.paused",
+            "host.crashed",
+            "host.exited",
+        ]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
-        self.overdue(event.at)?;
         match event.name {
             "run.accepted" => {
                 let (accepted, at) = (event.at, event.index);
@@ -139,8 +132,21 @@ impl Invariant for Deaths {
         Ok(())
     }
 
+    fn overdue(&mut self, now: Moment) -> Result<(), Broken> {
+        for (id, run) in &self.runs {
+            let why = if run.accepted + self.deadline + SLACK < now {
+                "lives past its deadline"
+            } else if run.works && run.stuck_from() + NOTICED_IN + SLACK < now {
+                "does not get on, and nobody notices"
+            } else {
+                continue;
+            };
+            return Err(Broken::new(format!("run {id} {why}")).with([run.at]));
+        }
+        Ok(())
+    }
+
     fn end(&mut self, end: &End) -> Result<(), Broken> {
-        self.next_check = Moment::default();
         self.overdue(end.at)
     }
 }

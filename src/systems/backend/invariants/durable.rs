@@ -29,7 +29,7 @@ impl Committed {
 pub struct CommitFirst {
     committed: Committed,
     /// Rows of the log, by run and `seq`.
-    rows: BTreeSet<(String, i64)>,
+    rows: BTreeMap<String, BTreeSet<i64>>,
 }
 
 impl Invariant for CommitFirst {
@@ -37,11 +37,15 @@ impl Invariant for CommitFirst {
         "I7"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["db.commit", "event.appended", "frame.sent", "user.received"]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         self.committed.event(event);
         let (run, seq) = (text(event, "run"), number(event, "seq"));
         if inserted(event, "events").is_some() {
-            self.rows.insert((run.to_owned(), seq));
+            self.rows.entry(run.to_owned()).or_default().insert(seq);
         }
         if !matches!(event.name, "event.appended" | "frame.sent" | "user.received") || seq <= 0 {
             return Ok(());
@@ -51,7 +55,7 @@ impl Invariant for CommitFirst {
             let what = format!("agent_completed of run {run} before its end was committed");
             return Err(Broken::new(what));
         }
-        if !self.rows.contains(&(run.to_owned(), seq)) {
+        if !self.rows.get(run).is_some_and(|rows| rows.contains(&seq)) {
             let what = format!("{kind} of run {run} was told before its row {seq} was committed");
             return Err(Broken::new(what));
         }
@@ -73,6 +77,10 @@ pub struct TrueOutcome {
 impl Invariant for TrueOutcome {
     fn id(&self) -> &'static str {
         "I8"
+    }
+
+    fn reads(&self) -> &'static [&'static str] {
+        &["db.commit", "user.received"]
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {

@@ -44,6 +44,10 @@ impl Invariant for ErrorClasses {
         "I25"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["db.failed", "db.struck"]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         match event.name {
             "db.failed" => {}

@@ -62,6 +62,10 @@ impl Invariant for Grammar {
         "I21"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["user.received", "user.connected", "user.sent", "user.reply", "event.appended"]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         self.tabs.event(event);
         if self.tabs.starts_over(event) {
@@ -124,6 +128,10 @@ impl ToolPairs {
 impl Invariant for ToolPairs {
     fn id(&self) -> &'static str {
         "I4"
+    }
+
+    fn reads(&self) -> &'static [&'static str] {
+        &["user.received", "user.connected"]
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {

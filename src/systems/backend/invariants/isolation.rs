@@ -105,6 +105,18 @@ impl Invariant for Isolation {
         "I5"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &[
+            "run.accepted",
+            "context.created",
+            "conn.authenticated",
+            "agent.started",
+            "event.appended",
+            "frame.sent",
+            "user.received",
+        ]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         match event.name {
             "run.accepted" => self.accepted(event),

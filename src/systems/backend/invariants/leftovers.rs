@@ -93,6 +93,26 @@ impl Invariant for NothingLeft {
         "I10"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &[
+            "user.started",
+            "user.finished",
+            "user.failed",
+            "gateway.accepted",
+            "conn.gone",
+            "registry.registered",
+            "registry.removed",
+            "run.state",
+            "run.purged",
+            "context.created",
+            "context.dropped",
+            "run.slot",
+            "host.started",
+            "host.crashed",
+            "host.exited",
+        ]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         self.up.event(event);
         let id = |field: &str| text(event, field).to_owned();

@@ -19,7 +19,6 @@ pub struct Limit {
     active: BTreeMap<String, String>,
     /// Accepted runs without a slot, their users, and since when they could have one.
     waiting: BTreeMap<String, (String, Option<Moment>)>,
-    next_check: Moment,
     /// The gateway stands still until then.
     paused: Moment,
 }
@@ -34,7 +33,6 @@ impl Limit {
             live: BTreeMap::new(),
             active: BTreeMap::new(),
             waiting: BTreeMap::new(),
-            next_check: Moment::default(),
             paused: Moment::default(),
         }
     }
@@ -46,30 +44,6 @@ impl Limit {
         let own = tenant(user);
         let of_tenant = self.active.values().filter(|other| tenant(other) == own).count();
         (of_user, of_tenant)
-    }
-
-    /// A slot that is free is taken by who waits for it.
-    fn starved(&mut self, now: Moment) -> Result<(), Broken> {
-        if now < self.next_check || self.waiting.is_empty() {
-            return Ok(());
-        }
-        self.next_check = now + Duration::from_millis(500);
-        let mut waiting = std::mem::take(&mut self.waiting);
-        for (run, (user, since)) in &mut waiting {
-            let (of_user, of_tenant) = self.active_of(user);
-            let full = of_user >= self.facts.runs_of_user_max
-                || of_tenant >= self.facts.runs_of_tenant_max;
-            if full || now < self.paused {
-                *since = None;
-                continue;
-            }
-            let since = *since.get_or_insert(now);
-            if now.since(since) > SLOT_WITHIN {
-                return Err(Broken::new(format!("run {run} of `{user}` waits for a free slot")));
-            }
-        }
-        self.waiting = waiting;
-        Ok(())
     }
 
     fn slot(&mut self, event: &Event) -> Result<(), Broken> {
@@ -100,13 +74,26 @@ impl Invariant for Limit {
         "I9"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &[
+            "run.slot",
+            "run.accepted",
+            "run.state",
+            "host.paused",
+            "agent.started",
+            "registry.registered",
+            "registry.removed",
+            "host.crashed",
+            "host.exited",
+        ]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         if gateway_lost(event) {
             self.live.clear();
             self.active.clear();
             self.waiting.clear();
         }
-        self.starved(event.at)?;
         let (user, connection) = (text(event, "user"), text(event, "connection"));
         let live = match event.name {
             "run.slot" => {
@@ -152,6 +139,26 @@ impl Invariant for Limit {
             let what = format!("the registry counts {counted} connections of `{user}`, not {live}");
             return Err(Broken::new(what));
         }
+        Ok(())
+    }
+
+    /// A slot that is free is taken by who waits for it.
+    fn overdue(&mut self, now: Moment) -> Result<(), Broken> {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        for (run, (user, since)) in &mut waiting {
+            let (of_user, of_tenant) = self.active_of(user);
+            let full = of_user >= self.facts.runs_of_user_max
+                || of_tenant >= self.facts.runs_of_tenant_max;
+            if full || now < self.paused {
+                *since = None;
+                continue;
+            }
+            let since = *since.get_or_insert(now);
+            if now.since(since) > SLOT_WITHIN {
+                return Err(Broken::new(format!("run {run} of `{user}` waits for a free slot")));
+            }
+        }
+        self.waiting = waiting;
         Ok(())
     }
 }

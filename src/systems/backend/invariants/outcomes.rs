@@ -89,6 +89,18 @@ impl Invariant for Truth {
         "I23"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &[
+            "run.accepted",
+            "agent.stream_ended",
+            "user.sent",
+            "db.failed",
+            "context.refused",
+            "user.reply",
+            "db.commit",
+        ]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         match event.name {
             "run.accepted" => {

@@ -60,22 +60,6 @@ impl NothingLost {
         Err(Broken::new(what).with([removed]))
     }
 
-    fn overdue(&mut self, now: Moment) -> Result<(), Broken> {
-        if now < self.next_check {
-            return Ok(());
-        }
-        self.next_check = now + Duration::from_secs(1);
-        for (connection, known) in &self.connections {
-            let late = |at: Moment| now.since(at.max(known.heard)) > self.sent_within;
-            let late = known.due.iter().find(|(_, (at, _))| late(*at));
-            if let Some(((run, at), (_, appended))) = late {
-                let what = format!("connection {connection} waits for event {at} of run {run}");
-                return Err(Broken::new(what).with([*appended]));
-            }
-        }
-        Ok(())
-    }
-
     fn appended(&mut self, event: &Event) {
         let due = (text(event, "run").to_owned(), number(event, "run_seq"));
         let user = text(event, "user");
@@ -118,8 +102,24 @@ impl Invariant for NothingLost {
         "I16"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &[
+            "registry.registered",
+            "registry.removed",
+            "conn.state",
+            "conn.heard",
+            "frame.handled",
+            "conn.closed",
+            "conn.gone",
+            "db.commit",
+            "event.appended",
+            "frame.sent",
+            "host.crashed",
+            "host.exited",
+        ]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
-        self.overdue(event.at)?;
         let connection = text(event, "connection");
         match event.name {
             "registry.registered" => {
@@ -155,6 +155,22 @@ impl Invariant for NothingLost {
             "frame.sent" => return self.sent(event),
             _ if gateway_lost(event) => self.connections.clear(),
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn overdue(&mut self, now: Moment) -> Result<(), Broken> {
+        if now < self.next_check {
+            return Ok(());
+        }
+        self.next_check = now + Duration::from_secs(1);
+        for (connection, known) in &self.connections {
+            let late = |at: Moment| now.since(at.max(known.heard)) > self.sent_within;
+            let late = known.due.iter().find(|(_, (at, _))| late(*at));
+            if let Some(((run, at), (_, appended))) = late {
+                let what = format!("connection {connection} waits for event {at} of run {run}");
+                return Err(Broken::new(what).with([*appended]));
+            }
         }
         Ok(())
     }

@@ -54,6 +54,20 @@ impl Invariant for OneEnd {
         "I2"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &[
+            "run.accepted",
+            "db.commit",
+            "event.appended",
+            "frame.sent",
+            "user.received",
+            "user.connected",
+            "host.started",
+            "host.crashed",
+            "host.exited",
+        ]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         self.up.event(event);
         let end = || text(event, "type") == "agent_completed";
@@ -133,6 +147,10 @@ impl OneRun {
 impl Invariant for OneRun {
     fn id(&self) -> &'static str {
         "I12"
+    }
+
+    fn reads(&self) -> &'static [&'static str] {
+        &["run.accepted", "db.commit", "user.reply"]
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {

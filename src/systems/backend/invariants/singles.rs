@@ -18,6 +18,10 @@ impl Invariant for Pool {
         "I19"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["pool.taken", "pool.returned", "host.crashed", "host.exited"]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         let session = number(event, "session");
         let moved = match event.name {
@@ -57,6 +61,10 @@ pub struct Keys {
 impl Invariant for Keys {
     fn id(&self) -> &'static str {
         "I17"
+    }
+
+    fn reads(&self) -> &'static [&'static str] {
+        &["db.commit", "run.accepted"]
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
@@ -102,6 +110,10 @@ impl Single {
 impl Invariant for Single {
     fn id(&self) -> &'static str {
         "I22"
+    }
+
+    fn reads(&self) -> &'static [&'static str] {
+        &["gateway.built", "db.commit", "host.crashed", "host.exited"]
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Broken> {

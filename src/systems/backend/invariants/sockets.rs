@@ -18,6 +18,10 @@ impl Invariant for OneClose {
         "I13"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["conn.closed", "frame.sent", "user.protocol_error"]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         let connection = text(event, "connection");
         let first = self.closed.get(connection).copied();

@@ -120,6 +120,10 @@ impl Invariant for Edges {
         "I6"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["conn.state", "run.state", "db.commit", "host.crashed", "host.exited"]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         match event.name {
             "conn.state" => self.connection(event),

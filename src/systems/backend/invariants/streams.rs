@@ -70,6 +70,10 @@ impl Invariant for Gapless {
         "I3"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["user.received", "user.connected"]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         match event.name {
             "user.received" => return self.received(event),

@@ -76,6 +76,10 @@ impl Invariant for Joined {
         "I24"
     }
 
+    fn reads(&self) -> &'static [&'static str] {
+        &["user.received", "user.closed", "user.sent", "user.reply", "event.appended"]
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Broken> {
         self.tabs.event(event);
         match event.name {
