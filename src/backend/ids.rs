@@ -51,13 +51,24 @@ ids! {
 pub fn draw<E: Entropy>(env: &E, prefix: &str) -> String {
     let mut bytes = [0; 12];
     env.fill(&mut bytes);
-    format!("{prefix}{}", hex(&bytes))
+    let mut id = String::with_capacity(prefix.len() + 2 * bytes.len());
+    id.push_str(prefix);
+    push_hex(&mut id, &bytes);
+    id
 }
 
 pub fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    push_hex(&mut text, bytes);
+    text
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
 }
 
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
@@ -80,7 +91,25 @@ pub fn rfc3339(unix_ms: u64) -> String {
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let (second, ms) = (ms_of_day / 1000, ms_of_day % 1000);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+    let parts = [
+        (year, 1000, '-'),
+        (month, 10, '-'),
+        (day, 10, 'T'),
+        (hour, 10, ':'),
+        (minute, 10, ':'),
+        (second, 10, '.'),
+        (ms, 100, 'Z'),
+    ];
+    let mut text = String::with_capacity("1970-01-01T00:00:00.000Z".len());
+    for (number, mut unit, after) in parts {
+        while unit > 0 {
+            let digit = u32::try_from(number / unit % 10).expect("a digit");
+            text.push(char::from_digit(digit, 10).expect("a digit"));
+            unit /= 10;
+        }
+        text.push(after);
+    }
+    text
 }
 
 #[cfg(test)]

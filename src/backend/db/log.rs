@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio_postgres::Row;
 
-use super::super::ws::protocol::{Event, Origin};
+use super::super::ws::protocol::{self, Event, Origin};
 use super::error::TransactionError;
 use super::pool::Pool;
 use super::sql;
@@ -100,16 +100,14 @@ impl Place<'_> {
             agent: row.get(5),
             attempt: u32::try_from(row.get::<_, i64>(6)).unwrap_or(0),
         };
-        Arc::new(Event {
-            kind: row.get(4),
-            id: row.get(1),
-            origin: Arc::new(origin),
-            epoch: self.epoch.to_owned(),
+        let place = protocol::Place {
+            epoch: self.epoch,
             seq: row.get(0),
             run_seq: row.get(3),
             ts_ms: u64::try_from(row.get::<_, i64>(7)).unwrap_or(0),
-            data: row.get::<_, Value>(8),
-        })
+        };
+        let (kind, id, data): (&str, &str, Value) = (row.get(4), row.get(1), row.get(8));
+        Arc::new(Event::new(kind, id, Arc::new(origin), place, &data))
     }
 }
 

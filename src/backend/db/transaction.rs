@@ -1,12 +1,14 @@
 //! Transactions: a unit of work run between BEGIN and COMMIT, as a whole again when its failure's
 //! class allows it. Must never be retried once COMMIT was sent, nor after an event of it left.
 
+use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::Row;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::{Json, ToSql, Type};
 
 use super::super::events;
 use super::error::{Class, TransactionError};
@@ -47,7 +49,7 @@ pub trait Work<E: Env>: Sync {
 pub enum Param<'a> {
     Text(&'a str),
     Int(i64),
-    Json(&'a Value),
+    Json(&'a (dyn ToSql + Sync)),
 }
 
 impl Param<'_> {
@@ -55,7 +57,7 @@ impl Param<'_> {
         match self {
             Param::Text(text) => (text, Type::TEXT),
             Param::Int(number) => (number, Type::INT8),
-            Param::Json(value) => (value, Type::JSONB),
+            Param::Json(value) => (*value, Type::JSONB),
         }
     }
 }
@@ -80,6 +82,12 @@ impl From<i64> for Param<'_> {
 
 impl<'a> From<&'a Value> for Param<'a> {
     fn from(value: &'a Value) -> Param<'a> {
+        Param::Json(value)
+    }
+}
+
+impl<'a, T: Debug + Serialize + Sync> From<&'a Json<T>> for Param<'a> {
+    fn from(value: &'a Json<T>) -> Param<'a> {
         Param::Json(value)
     }
 }

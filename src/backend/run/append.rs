@@ -4,14 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
+use tokio_postgres::types::Json;
 
 use super::super::db::transaction::params;
 use super::super::db::{Decide, Pool, TransactionError, Tx, Work, log, sql};
 use super::super::events;
 use super::super::ids::EventId;
 use super::super::ws::outgoing::Out;
-use super::super::ws::protocol::{Delta, Event, Origin};
+use super::super::ws::protocol::{Delta, Event, Origin, Place};
 use super::super::ws::registry::Registry;
 use super::record::Record;
 use crate::env::Env;
@@ -154,6 +156,20 @@ pub(super) async fn is_there<E: Env>(
     Ok(!rows.is_empty())
 }
 
+impl Draft {
+    fn row(&self) -> Row<'_> {
+        Row { id: &self.id, r#type: self.kind, data: &self.data }
+    }
+}
+
+/// A draft as the statement takes it.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    id: &'a str,
+    r#type: &'a str,
+    data: &'a Value,
+}
+
 /// Writes `drafts` under the stream's next numbers. `None`: the run does not have the stream, so
 /// it has ended.
 pub(super) async fn write<E: Env>(
@@ -164,8 +180,7 @@ pub(super) async fn write<E: Env>(
     ts_ms: u64,
 ) -> Result<Option<Vec<Arc<Event>>>, TransactionError> {
     let Origin { tenant, user, thread, run, agent, attempt, .. } = &**origin;
-    let draft = |draft: &Draft| json!({ "id": draft.id, "type": draft.kind, "data": draft.data });
-    let rows = Value::Array(drafts.iter().map(draft).collect());
+    let rows = Json(drafts.iter().map(Draft::row).collect::<Vec<_>>());
     let (attempt, now) = (i64::from(*attempt), millis(ts_ms));
     let count = i64::try_from(drafts.len()).unwrap_or(i64::MAX);
     let params = params![tenant, thread, run, attempt, &rows, user, agent, now, count];
@@ -173,16 +188,9 @@ pub(super) async fn write<E: Env>(
     let Some(before) = answer.first() else { return Ok(None) };
     let (seq, run_seq, epoch): (i64, i64, String) = (before.get(0), before.get(1), before.get(2));
     let event = |(draft, place): (&Draft, i64)| {
-        Arc::new(Event {
-            kind: draft.kind.to_owned(),
-            id: draft.id.clone(),
-            origin: origin.clone(),
-            epoch: epoch.clone(),
-            seq: seq + place,
-            run_seq: run_seq + place,
-            ts_ms,
-            data: draft.data.clone(),
-        })
+        let (seq, run_seq) = (seq + place, run_seq + place);
+        let place = Place { epoch: &epoch, seq, run_seq, ts_ms };
+        Arc::new(Event::new(draft.kind, &draft.id, origin.clone(), place, &draft.data))
     };
     Ok(Some(drafts.iter().zip(1..).map(event).collect()))
 }

@@ -173,7 +173,8 @@ async fn last_end<E: Env>(
 
 /// The snapshot that says what a terminal event said.
 fn end_of(event: &Event) -> Option<Snapshot> {
-    let text = |key: &str| event.data.get(key).and_then(Value::as_str);
+    let frame: Value = serde_json::from_str(&event.text).ok()?;
+    let text = |key: &str| frame["data"][key].as_str();
     let state = run::state::State::of_outcome(text("outcome")?)?.name();
     let (origin, epoch) = (event.origin.clone(), event.epoch.clone());
     let text = text("message").unwrap_or_default().to_owned();

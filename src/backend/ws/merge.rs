@@ -151,7 +151,7 @@ impl Cursor {
 mod tests {
     use serde_json::Value;
 
-    use super::super::protocol::Origin;
+    use super::super::protocol::{Origin, Place};
     use super::*;
 
     fn origin() -> Arc<Origin> {
@@ -161,9 +161,8 @@ mod tests {
     }
 
     fn event(seq: i64) -> Arc<Event> {
-        let (kind, id, epoch) = ("agent_thinking".into(), format!("e{seq}"), "k".into());
-        let data = Value::Null;
-        Arc::new(Event { kind, id, origin: origin(), epoch, seq, run_seq: seq, ts_ms: 0, data })
+        let place = Place { epoch: "k", seq, run_seq: seq, ts_ms: 0 };
+        Arc::new(Event::new("agent_thinking", &format!("e{seq}"), origin(), place, &Value::Null))
     }
 
     fn delta(after_seq: i64, delta_seq: i64) -> Delta {

@@ -52,7 +52,7 @@ impl Out {
         const ENVELOPE: usize = 400;
         match self {
             Out::Frame { text, .. } => text.len(),
-            Out::Event(event) => ENVELOPE + event.data.to_string().len(),
+            Out::Event(event) => ENVELOPE + event.data_bytes,
             Out::Delta(delta) => ENVELOPE + delta.text.len(),
             Out::Attach(attach) => ENVELOPE * (1 + attach.replay.len()),
             _ => 0,

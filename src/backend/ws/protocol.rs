@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::super::ids::rfc3339;
 use super::super::run::agent::SUPERVISOR;
@@ -67,23 +68,41 @@ impl Problem {
 
 /// The answer to a command.
 pub fn reply(id: &str, result: &Result<Value, Problem>, request_id: &str) -> String {
-    let mut frame = json!({ "v": VERSION, "type": "reply", "id": id });
-    match result {
-        Ok(value) => {
-            frame["ok"] = value.clone();
-            if let Some(seq) = value.get("applied_seq").and_then(Value::as_i64) {
-                frame["applied_seq"] = seq.into();
-            }
-        }
-        Err(problem) => frame["error"] = problem.to_json(request_id),
+    #[derive(Serialize)]
+    struct Reply<'a> {
+        v: u32,
+        r#type: &'a str,
+        id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ok: Option<&'a Value>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        applied_seq: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<Value>,
     }
-    frame.to_string()
+    let ok = result.as_ref().ok();
+    let applied_seq = ok.and_then(|value| value.get("applied_seq")).and_then(Value::as_i64);
+    let error = result.as_ref().err().map(|problem| problem.to_json(request_id));
+    written(&Reply { v: VERSION, r#type: "reply", id, ok, applied_seq, error })
 }
 
 /// A frame that belongs to no run: `connection_established`, `server.ready`, `server.ping`, …
 pub fn notice(kind: &str, id: &str, data: &Value) -> String {
-    json!({ "v": VERSION, "type": kind, "id": id, "data": data }).to_string()
+    #[derive(Serialize)]
+    struct Notice<'a> {
+        v: u32,
+        r#type: &'a str,
+        id: &'a str,
+        data: &'a Value,
+    }
+    written(&Notice { v: VERSION, r#type: kind, id, data })
 }
+
+fn written(frame: &impl Serialize) -> String {
+    serde_json::to_string(frame).expect(IS_JSON)
+}
+
+const IS_JSON: &str = "texts, numbers and JSON values are JSON";
 
 /// Whose run an event is of, and which agent works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,13 +120,23 @@ pub struct Origin {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     pub kind: String,
-    pub id: String,
     pub origin: Arc<Origin>,
     pub epoch: String,
     pub seq: i64,
     pub run_seq: i64,
+    /// Its frame, the same for every connection.
+    pub text: Utf8Bytes,
+    /// How much of the frame is the event's own data.
+    pub data_bytes: usize,
+}
+
+/// Where an event stands: in its stream, in its run and in time.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    pub epoch: &'a str,
+    pub seq: i64,
+    pub run_seq: i64,
     pub ts_ms: u64,
-    pub data: Value,
 }
 
 /// A piece of the answer: no row, no `seq`. Belongs after the event `after_seq`.
@@ -139,7 +168,7 @@ impl Origin {
         Origin { tenant, user, thread, run, agent, attempt: 1, trace }
     }
 
-    fn frame<'a, D: Serialize>(&'a self, kind: &'a str, epoch: &'a str, data: D) -> Frame<'a, D> {
+    fn frame<'a>(&'a self, kind: &'a str, epoch: &'a str) -> Frame<'a> {
         Frame {
             v: VERSION,
             r#type: kind,
@@ -156,15 +185,13 @@ impl Origin {
             agent_name: &self.agent,
             attempt: self.attempt,
             run_seq: None,
-            data,
-            trace: &self.trace,
         }
     }
 }
 
-/// A frame of a run, in the order of the contract; what it has not is left out.
+/// A frame of a run up to its data, in the order of the contract; what it has not is left out.
 #[derive(Serialize)]
-struct Frame<'a, D> {
+struct Frame<'a> {
     v: u32,
     r#type: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,13 +212,22 @@ struct Frame<'a, D> {
     attempt: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     run_seq: Option<i64>,
-    data: D,
-    trace: &'a str,
 }
 
-impl<D: Serialize> Frame<'_, D> {
-    fn to_text(&self) -> String {
-        serde_json::to_string(self).expect("texts, numbers and JSON values are JSON")
+impl Frame<'_> {
+    /// The whole frame, and how much of it is `data`.
+    fn with(&self, data: &impl Serialize, trace: &str) -> (String, usize) {
+        let mut text = Vec::with_capacity(1024);
+        serde_json::to_writer(&mut text, self).expect(IS_JSON);
+        let closing = text.pop();
+        text.extend_from_slice(b",\"data\":");
+        let head = text.len();
+        serde_json::to_writer(&mut text, data).expect(IS_JSON);
+        let data_bytes = text.len() - head;
+        text.extend_from_slice(b",\"trace\":");
+        serde_json::to_writer(&mut text, trace).expect(IS_JSON);
+        text.extend(closing);
+        (String::from_utf8(text).expect("JSON is UTF-8"), data_bytes)
     }
 }
 
@@ -209,21 +245,24 @@ struct SnapshotData<'a> {
 }
 
 impl Event {
-    pub fn to_text(&self) -> String {
-        let mut frame = self.origin.frame(&self.kind, &self.epoch, &self.data);
-        frame.id = Some(&self.id);
-        (frame.seq, frame.run_seq) = (Some(self.seq), Some(self.run_seq));
-        frame.ts = Some(rfc3339(self.ts_ms));
-        frame.to_text()
+    pub fn new(kind: &str, id: &str, origin: Arc<Origin>, place: Place<'_>, data: &Value) -> Event {
+        let Place { epoch, seq, run_seq, ts_ms } = place;
+        let mut frame = origin.frame(kind, epoch);
+        frame.id = Some(id);
+        (frame.seq, frame.run_seq) = (Some(seq), Some(run_seq));
+        frame.ts = Some(rfc3339(ts_ms));
+        let (text, data_bytes) = frame.with(data, &origin.trace);
+        let (kind, epoch, text) = (kind.to_owned(), epoch.to_owned(), text.into());
+        Event { kind, origin, epoch, seq, run_seq, text, data_bytes }
     }
 }
 
 impl Delta {
     pub fn to_text(&self) -> String {
         let data = DeltaData { text: &self.text, pieces: self.pieces };
-        let mut frame = self.origin.frame("message_delta", &self.epoch, data);
+        let mut frame = self.origin.frame("message_delta", &self.epoch);
         frame.delta_seq = Some(self.delta_seq);
-        frame.to_text()
+        frame.with(&data, &self.origin.trace).0
     }
 }
 
@@ -231,6 +270,6 @@ impl Snapshot {
     pub fn to_text(&self) -> String {
         let Snapshot { state, text, next_delta_seq, .. } = self;
         let data = SnapshotData { state, text, next_delta_seq: *next_delta_seq };
-        self.origin.frame("run_state", &self.epoch, data).to_text()
+        self.origin.frame("run_state", &self.epoch).with(&data, &self.origin.trace).0
     }
 }

@@ -58,7 +58,7 @@ where
 
     async fn write(&mut self, merge: &mut Merge, out: Out) -> Socket {
         let items = match out {
-            Out::Frame { kind, text } => return self.send(&text, kind, "", -1, -1).await,
+            Out::Frame { kind, text } => return self.send(text.into(), kind, "", -1, -1).await,
             Out::Ping => return self.put(Message::Ping(bytes::Bytes::new())).await,
             Out::Event(event) => merge.event(event),
             Out::Delta(delta) => merge.delta(delta),
@@ -78,14 +78,15 @@ where
             let socket = match item {
                 Item::Event(event) => {
                     let (run, seq, run_seq) = (&event.origin.run, event.seq, event.run_seq);
-                    self.send(&event.to_text(), &event.kind, run, seq, run_seq).await
+                    self.send(event.text.clone(), &event.kind, run, seq, run_seq).await
                 }
                 Item::Delta(delta) => {
-                    self.send(&delta.to_text(), "message_delta", &delta.origin.run, -1, -1).await
+                    let (text, run) = (delta.to_text().into(), &delta.origin.run);
+                    self.send(text, "message_delta", run, -1, -1).await
                 }
                 Item::Snapshot(snapshot) => {
                     let run = &snapshot.origin.run;
-                    self.send(&snapshot.to_text(), "run_state", run, -1, -1).await
+                    self.send(snapshot.to_text().into(), "run_state", run, -1, -1).await
                 }
             };
             if socket == Socket::Gone {
@@ -95,8 +96,15 @@ where
         Socket::Open
     }
 
-    async fn send(&mut self, text: &str, kind: &str, run: &str, seq: i64, run_seq: i64) -> Socket {
-        let socket = self.put(Message::text(text)).await;
+    async fn send(
+        &mut self,
+        text: Utf8Bytes,
+        kind: &str,
+        run: &str,
+        seq: i64,
+        run_seq: i64,
+    ) -> Socket {
+        let socket = self.put(Message::Text(text)).await;
         if socket == Socket::Open {
             events::frame_sent(&self.connection, &self.user, kind, run, seq, run_seq);
         }
