@@ -23,7 +23,7 @@ impl Workload {
         match self {
             Workload::W1 => (1000, 30),
             Workload::W2 => (500, 1),
-            Workload::W3 => (20, 1),
+            Workload::W3 => (100, 1),
         }
     }
 

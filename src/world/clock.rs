@@ -57,7 +57,7 @@ impl Timers {
         self.due.first_key_value().map(|(key, _)| key.0)
     }
 
-    /// Takes one timer that is due. The caller wakes it without holding the timers.
+    /// Takes one timer that is due.
     pub fn pop_due(&mut self, now: Moment) -> Option<Waker> {
         let first = self.due.first_entry()?;
         (first.key().0 <= now).then(|| first.remove())

@@ -1,4 +1,4 @@
-//! The world's `tracing-subscriber` layer: a catalogued event becomes an event of the trace.
+//! The world's `tracing` subscriber: a catalogued event becomes an event of the trace.
 //! Must never see anything but catalogued events.
 
 use std::cell::RefCell;
@@ -6,9 +6,9 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
 use tracing::{Dispatch, Metadata, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-use tracing_subscriber::registry::Registry;
 
 use super::exec::Kernel;
 use crate::env::TARGET;
@@ -21,8 +21,7 @@ thread_local! {
 
 /// One subscriber for all worlds of the process: a new one for each would re-register every call
 /// site under a global lock.
-static DISPATCH: LazyLock<Dispatch> =
-    LazyLock::new(|| Dispatch::new(Registry::default().with(WorldLayer)));
+static DISPATCH: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Catalogued));
 
 /// Runs `work` with its catalogued events going to the recorder of `kernel`.
 pub fn recording<T>(kernel: &Arc<Kernel>, work: impl FnOnce() -> T) -> T {
@@ -32,22 +31,18 @@ pub fn recording<T>(kernel: &Arc<Kernel>, work: impl FnOnce() -> T) -> T {
     result
 }
 
-struct WorldLayer;
+struct Catalogued;
 
-impl<S: Subscriber> Layer<S> for WorldLayer {
-    fn register_callsite(&self, meta: &'static Metadata<'static>) -> tracing::subscriber::Interest {
-        if meta.target() == TARGET && meta.is_event() {
-            tracing::subscriber::Interest::always()
-        } else {
-            tracing::subscriber::Interest::never()
-        }
+impl Subscriber for Catalogued {
+    fn register_callsite(&self, meta: &'static Metadata<'static>) -> Interest {
+        if self.enabled(meta) { Interest::always() } else { Interest::never() }
     }
 
-    fn enabled(&self, meta: &Metadata<'_>, _context: Context<'_, S>) -> bool {
+    fn enabled(&self, meta: &Metadata<'_>) -> bool {
         meta.target() == TARGET && meta.is_event()
     }
 
-    fn on_event(&self, event: &tracing::Event<'_>, _context: Context<'_, S>) {
+    fn event(&self, event: &tracing::Event<'_>) {
         let mut fields = Fields(Vec::with_capacity(event.metadata().fields().len()));
         event.record(&mut fields);
         KERNEL.with_borrow(|kernel| {
@@ -56,6 +51,19 @@ impl<S: Subscriber> Layer<S> for WorldLayer {
             }
         });
     }
+
+    /// Never asked: no span is enabled.
+    fn new_span(&self, _span: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+    fn enter(&self, _span: &Id) {}
+
+    fn exit(&self, _span: &Id) {}
 }
 
 struct Fields(Vec<(&'static str, Value)>);

@@ -1,7 +1,7 @@
 //! The native engine's ground: its network and its timers, and who to wake. Event-driven: idle
 //! time costs nothing. Must never decide which task runs next.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
 use super::clock::{TimerKey, Timers};
@@ -12,25 +12,37 @@ use crate::env::Moment;
 use crate::trace::EventIndex;
 
 pub struct Native {
-    fabric: Mutex<Fabric>,
-    timers: Mutex<Timers>,
+    inner: Mutex<Inner>,
     kernel: Arc<Kernel>,
+}
+
+struct Inner {
+    fabric: Fabric,
+    timers: Timers,
 }
 
 impl Native {
     pub fn new(fabric: Fabric, kernel: Arc<Kernel>) -> Arc<Native> {
-        let (fabric, timers) = (Mutex::new(fabric), Mutex::new(Timers::default()));
-        Arc::new(Native { fabric, timers, kernel })
+        let inner = Mutex::new(Inner { fabric, timers: Timers::default() });
+        Arc::new(Native { inner, kernel })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no waker is called under this lock")
     }
 
     /// Works on the network; records the choices it made and wakes whom it woke.
     pub fn with<R>(&self, work: impl FnOnce(&mut Fabric) -> R) -> R {
-        charge(Part::Network, || self.work(work))
+        charge(Part::Network, || {
+            let mut inner = self.lock();
+            let result = work(&mut inner.fabric);
+            self.worked(inner);
+            result
+        })
     }
 
-    fn work<R>(&self, work: impl FnOnce(&mut Fabric) -> R) -> R {
-        let mut fabric = self.fabric.lock().expect("no waker is called under this lock");
-        let result = work(&mut fabric);
+    fn worked(&self, mut inner: MutexGuard<'_, Inner>) {
+        let fabric = &mut inner.fabric;
         if !fabric.choices.is_empty() {
             self.kernel.tell(|recorder| {
                 for (stream, among, chosen) in fabric.choices.drain(..) {
@@ -38,15 +50,22 @@ impl Native {
                 }
             });
         }
-        // One waker is the rule; taking the vector itself would cost an allocation each time.
-        let one = if fabric.wakers.len() == 1 { fabric.wakers.pop() } else { None };
-        let many = if fabric.wakers.is_empty() { None } else { Some(fabric.take_wakers()) };
-        drop(fabric);
-        if let Some(waker) = one {
-            waker.wake();
+        match fabric.wakers.len() {
+            0 => {}
+            1 => {
+                let one = fabric.wakers.pop();
+                drop(inner);
+                one.into_iter().for_each(Waker::wake);
+            }
+            _ => {
+                let mut many = std::mem::take(&mut fabric.wakers);
+                drop(inner);
+                many.drain(..).for_each(Waker::wake);
+                // Its room is for the next time.
+                std::mem::swap(&mut self.lock().fabric.wakers, &mut many);
+                many.into_iter().for_each(Waker::wake);
+            }
         }
-        many.into_iter().flatten().for_each(Waker::wake);
-        result
     }
 
     pub fn cause(&self) -> Option<EventIndex> {
@@ -65,42 +84,41 @@ impl Native {
 
     /// Sets a timer, or gives the one set before a new waker.
     pub fn set_timer(&self, key: &mut Option<TimerKey>, deadline: Moment, waker: &Waker) {
-        let mut timers = self.timers.lock().expect("timers");
+        let mut inner = self.lock();
         match *key {
-            Some(known) => timers.update(known, waker),
-            None => *key = Some(timers.set(deadline, waker)),
+            Some(known) => inner.timers.update(known, waker),
+            None => *key = Some(inner.timers.set(deadline, waker)),
         }
     }
 
     pub fn clear_timer(&self, key: TimerKey) {
-        self.timers.lock().expect("timers").clear(key);
+        self.lock().timers.clear(key);
     }
 
     /// The next instant at which anything happens.
     pub fn next_instant(&self) -> Option<Moment> {
-        let timer = self.timers.lock().expect("timers").next_deadline();
-        let arrival = self.fabric.lock().expect("fabric").next_arrival();
-        [timer, arrival].into_iter().flatten().min()
+        let inner = self.lock();
+        let next = [inner.timers.next_deadline(), inner.fabric.next_arrival()];
+        next.into_iter().flatten().min()
     }
 
     /// Whether nothing travels.
     pub fn quiet(&self) -> bool {
-        self.fabric.lock().expect("fabric").quiet()
+        self.lock().fabric.quiet()
     }
 
     /// Moves to `now` and lets everything happen that is due by then.
     pub fn advance(&self, now: Moment) {
         self.kernel.tell(|recorder| recorder.advance(now));
-        self.with(|fabric| {
+        charge(Part::Network, || {
+            let mut inner = self.lock();
+            let Inner { fabric, timers } = &mut *inner;
             fabric.now = now;
             fabric.arrive_due();
-        });
-        loop {
-            let due = self.timers.lock().expect("timers").pop_due(now);
-            match due {
-                Some(waker) => waker.wake(),
-                None => break,
+            while let Some(waker) = timers.pop_due(now) {
+                fabric.wakers.push(waker);
             }
-        }
+            self.worked(inner);
+        });
     }
 }

@@ -1,9 +1,7 @@
 //! The fabric: every connection, port and packet of the world, and the agenda of arrivals.
 //! Never wakes anybody under its lock: wakers are collected and handed to the caller.
 
-use std::cmp::Reverse;
-use std::collections::binary_heap::PeekMut;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::task::Waker;
 use std::time::Duration;
@@ -71,7 +69,7 @@ pub struct PortState {
 }
 
 /// What arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
     Syn(u64),
     SynAck(u64, ConnId),
@@ -87,9 +85,8 @@ pub struct Fabric {
     seed: Seed,
     pub host_names: Vec<String>,
     pub now: Moment,
-    /// Earliest first; of one instant, the first scheduled first.
-    agenda: BinaryHeap<Reverse<(Moment, u64, Arrival)>>,
-    next_arrival: u64,
+    /// Earliest first; of one instant, the first scheduled first. No instant is empty.
+    agenda: BTreeMap<Moment, VecDeque<Arrival>>,
     conns: Vec<Option<Conn>>,
     pub attempts: BTreeMap<u64, Attempt>,
     pub next_attempt: u64,
@@ -115,8 +112,7 @@ impl Fabric {
             seed,
             dark: vec![false; host_names.len()],
             now: Moment::default(),
-            agenda: BinaryHeap::new(),
-            next_arrival: 0,
+            agenda: BTreeMap::new(),
             conns: Vec::new(),
             attempts: BTreeMap::new(),
             next_attempt: 0,
@@ -130,10 +126,6 @@ impl Fabric {
             choices: Vec::new(),
             wakers: Vec::new(),
         }
-    }
-
-    pub fn take_wakers(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.wakers)
     }
 
     pub fn address(host: HostId, port: Port) -> SocketAddr {
@@ -175,12 +167,11 @@ impl Fabric {
     }
 
     pub fn schedule(&mut self, at: Moment, arrival: Arrival) {
-        self.next_arrival += 1;
-        self.agenda.push(Reverse((at, self.next_arrival, arrival)));
+        self.agenda.entry(at).or_default().push_back(arrival);
     }
 
     pub fn next_arrival(&self) -> Option<Moment> {
-        self.agenda.peek().map(|Reverse((at, _, _))| *at)
+        self.agenda.first_key_value().map(|(at, _)| *at)
     }
 
     /// Whether anything is on its way.
@@ -189,8 +180,12 @@ impl Fabric {
     }
 
     fn pop_due(&mut self) -> Option<Arrival> {
-        let next = self.agenda.peek_mut()?;
-        (next.0.0 <= self.now).then(|| PeekMut::pop(next).0.2)
+        let mut first = self.agenda.first_entry().filter(|first| *first.key() <= self.now)?;
+        let arrival = first.get_mut().pop_front();
+        if first.get().is_empty() {
+            first.remove();
+        }
+        arrival
     }
 
     /// Lets everything arrive that is due.
