@@ -79,7 +79,9 @@ pub async fn run<E: Env>(job: Job<E>) {
             return;
         }
     };
-    let worked = race(stopped(), race(work(&job), too_late())).await;
+    // In a box: every future around it would be moved with it.
+    let work = Box::pin(work(&job));
+    let worked = race(stopped(), race(work, too_late())).await;
     if job.config.plants.has(Plant::H26) {
         let own = |context: &mut UserExecutionContext| context.run_id() == job.context.run_id();
         tracker.supervisor.with(|supervisor| supervisor.take_if(own)).await;
