@@ -143,8 +143,8 @@ pub struct NetworkPlan {
     pub segment_max: usize,
     /// Parts in a million of writes that are cut at drawn places besides.
     pub chop_ppm: u32,
-    /// Parts in a million of scheduling points at which the task is descheduled for a drawn time
-    /// up to `stall_max`, as an operating system would.
+    /// Parts in a million of scheduling points and of wake-ups at which the task waits for a
+    /// processor for a drawn time up to `stall_max`, as an operating system makes it.
     pub stall_ppm: u32,
     pub stall_max: Duration,
 }

@@ -259,7 +259,8 @@ pub struct NetworkSpec {
     pub segment: Between<i64>,
     /// Most parts in a million of writes that are cut besides.
     pub chop_ppm: u32,
-    /// Most parts in a million of scheduling points at which a task is descheduled, up to `stall`.
+    /// Most parts in a million of scheduling points and wake-ups at which a task waits for a
+    /// processor, up to `stall`.
     pub stall_ppm: u32,
     pub stall: Between<Duration>,
 }

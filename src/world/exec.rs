@@ -21,7 +21,7 @@ use crate::trace::EventIndex;
 /// Position of a host in the world's table.
 pub type HostId = usize;
 
-type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How a task ended, and who waits to know.
 #[derive(Default)]

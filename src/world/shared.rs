@@ -175,13 +175,14 @@ impl World {
                 recorder.event(events::HOST_STARTED, fields);
             }
         });
-        let process = (state.spec.start)(SimEnv { world: Arc::clone(self), host });
+        let env = SimEnv { world: Arc::clone(self), host };
+        let process = (state.spec.start)(env.clone());
         let world = Arc::clone(self);
         let main = async move {
             let result = process.await;
             world.exited(host, &result);
         };
-        self.exec(host).spawn(host, MAIN, Box::pin(main));
+        self.exec(host).spawn(host, MAIN, env.scheduled(main));
     }
 
     /// Drops every task of the host; what their destructors say, nobody hears.

@@ -4,15 +4,15 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::clock::{self, TimerKey};
-use super::exec::{HostId, SimTask};
+use super::exec::{HostId, SimTask, TaskFuture};
 use super::native::Native;
 use super::net::{self, Acceptor, Socket};
 use super::shared::{Ground, World};
@@ -209,7 +209,7 @@ impl Spawn for SimEnv {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.world.exec(self.host).spawn(self.host, name, Box::pin(future))
+        self.world.exec(self.host).spawn(self.host, name, self.scheduled(future))
     }
 
     async fn blocking<T, F>(&self, work: F) -> T
@@ -254,7 +254,33 @@ impl Spawn for SimEnv {
 }
 
 impl SimEnv {
-    /// Whether the operating system takes the processor away here, and for how long.
+    /// A task as a process has it: once woken it may have to wait for a processor, and much can
+    /// change meanwhile.
+    pub(super) fn scheduled<F>(&self, task: F) -> TaskFuture
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        if self.world.stall_ppm == 0 {
+            return Box::pin(task);
+        }
+        let env = self.clone();
+        Box::pin(async move {
+            let (mut task, mut waits) = (pin!(task), None);
+            std::future::poll_fn(|cx| {
+                if waits.is_none() {
+                    waits = env.stall();
+                }
+                if let Some(sleep) = &mut waits {
+                    ready!(Pin::new(sleep).poll(cx));
+                    waits = None;
+                }
+                task.as_mut().poll(cx)
+            })
+            .await;
+        })
+    }
+
+    /// Whether the operating system gives the processor to others here, and for how long.
     fn stall(&self) -> Option<SimSleep> {
         let World { stall_ppm, stall_max, stalls, .. } = &*self.world;
         if *stall_ppm == 0 {
