@@ -68,8 +68,9 @@ crate::events! {
     );
     /// Tracker, in the step that changes the state.
     "run.state" run_state(run: &str, attempt: u64, from: &str, to: &str);
-    /// Tracker, in the step that takes or frees a user's slot; `active` counts after it.
-    "run.slot" run_slot(run: &str, user: &str, taken: bool, active: u64);
+    /// Tracker, in the step that takes a slot, frees it or leaves the line for one; then so many are
+    /// granted to the user and to its tenant, those on their way to a run in line included.
+    "run.slot" run_slot(run: &str, user: &str, taken: bool, active: u64, of_tenant: u64);
     /// Tracker, when a finished record is purged.
     "run.purged" run_purged(run: &str);
     /// Agent, when it starts to work for a run, with the context it works in.
@@ -85,10 +86,13 @@ crate::events! {
         run: &str, thread: &str, tenant: &str, user: &str, r#type: &str, seq: i64, run_seq: i64,
     );
 
-    /// Pool, in the step that hands a session out; `in_use` counts after it.
+    /// Pool, in the step that hands a session out. `in_use` counts the places that are granted
+    /// after it, those of who connects or has not yet noticed included.
     "pool.taken" pool_taken(session: u64, in_use: u64, capacity: u64);
-    /// Pool, in the step that takes a session back or discards it; `in_use` counts after it.
+    /// Pool, in the step that takes a session back or discards it; `in_use` as for `pool.taken`.
     "pool.returned" pool_returned(session: u64, in_use: u64, kept: bool);
+    /// Pool, when somebody goes without a session: tired of waiting, or not connected.
+    "pool.left" pool_left(in_use: u64);
     /// Database layer, when a statement or commit failed: class of `TransactionError`, and whether
     /// it is retried.
     "db.failed" db_failed(what: &str, class: &str, sqlstate: &str, retried: bool);

@@ -40,6 +40,11 @@ impl<E: Env> Permits<E> {
         self.core.in_use()
     }
 
+    /// [`Permits::in_use`] without a scheduling point: for `Drop`, and for who has just got one.
+    pub fn in_use_in_drop(&self) -> usize {
+        self.core.in_use()
+    }
+
     /// Callers in line.
     pub async fn waiting(&self) -> usize {
         self.env.point(self.name).await;

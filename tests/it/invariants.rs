@@ -338,7 +338,10 @@ fn i9_the_limit_holds_and_the_registry_counts_right() {
 fn i10_nothing_is_left_of_what_ended() {
     breaks("I10", &with("conn.gone", "", ""), "connection c1 is not gone");
     breaks("I10", &with("context.dropped", "", ""), "context x1 is still held");
-    breaks("I10", &with("active=0", "", ""), "`ana` holds 1 slots");
+    breaks("I10", &with("active=0", "", ""), "`ana` still holds 1 slots");
+    let leaks = "run.slot run=r2 user=ana taken=false active=0 of_tenant=1";
+    breaks("I10", &with("", "", leaks), "tenant acme still holds 1 slots");
+    breaks("I10", &with("", "", "pool.left in_use=1"), "1 places in the pool are still taken");
     breaks("I10", &with("", "", "left gateway writer"), "1 tasks `writer`");
     holds("I10", &with("", "", "left gateway reaper"));
     holds("I10", &with("", "", "left gateway command"));
@@ -483,8 +486,10 @@ fn i19_the_pool_counts_its_sessions() {
     let over = "pool.taken session=1 in_use=1 capacity=1\n\
                 pool.taken session=2 in_use=2 capacity=1";
     breaks("I19", &with("", "", over), "above the pool's capacity");
-    let wrong = "pool.taken session=1 in_use=4 capacity=9";
-    breaks("I19", &with("", "", wrong), "counts 4 sessions in use, 1 are out");
+    let wrong = "pool.taken session=1 in_use=0 capacity=9";
+    breaks("I19", &with("", "", wrong), "counts 0 sessions in use, 1 are out");
+    let on_its_way = "pool.taken session=1 in_use=2 capacity=9\npool.returned session=1 in_use=0";
+    holds("I19", &with("", "", on_its_way));
     breaks("I19", &with("", "", "pool.returned session=7 in_use=0"), "out of turn");
 }
 

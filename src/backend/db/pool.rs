@@ -36,7 +36,6 @@ struct Inner<E: Env> {
 #[derive(Default)]
 struct Sessions {
     idle: Vec<Session>,
-    in_use: u64,
     /// Sessions opened so far; the last one's number.
     opened: u64,
 }
@@ -46,12 +45,14 @@ struct Session {
     client: Client,
 }
 
-/// A session on loan. Dropping it closes the session; [`Lent::release`] gives it back.
+/// A session on loan, or somebody's place in the line for one. Dropping it closes the session;
+/// [`Lent::release`] gives it back.
 #[must_use = "dropping it closes the session"]
 pub struct Lent<E: Env> {
     session: Option<Session>,
     pool: Pool<E>,
-    _permit: Permit,
+    place: Option<Permit>,
+    returned: bool,
 }
 
 impl<E: Env> Pool<E> {
@@ -82,20 +83,26 @@ impl<E: Env> Pool<E> {
     /// A session, idle or new, in order of asking.
     pub async fn get(&self) -> Result<Lent<E>, TransactionError> {
         let inner = &self.inner;
+        // There before the wait, so that whoever leaves tells what is free after it.
+        let mut lent = Lent { session: None, pool: self.clone(), place: None, returned: false };
         let waited = inner.env.timeout(inner.pool_wait, inner.permits.acquire()).await;
-        let permit = waited.map_err(|_| {
+        lent.place = Some(waited.map_err(|_| {
             TransactionError::new("pool", Class::Timeout, "no session came free in time")
-        })?;
-        let capacity = inner.permits.capacity() as u64;
-        let idle = inner.sessions.with(|sessions| take_idle(sessions, capacity)).await;
-        let session = match idle {
+        })?);
+        let session = match inner.sessions.with(take_idle).await {
             Some(session) => session,
-            None => self.open(capacity).await?,
+            None => self.open().await?,
         };
-        Ok(Lent { session: Some(session), pool: self.clone(), _permit: permit })
+        events::pool_taken(session.number, self.in_use(), inner.permits.capacity() as u64);
+        lent.session = Some(session);
+        Ok(lent)
     }
 
-    async fn open(&self, capacity: u64) -> Result<Session, TransactionError> {
+    fn in_use(&self) -> u64 {
+        self.inner.permits.in_use_in_drop() as u64
+    }
+
+    async fn open(&self) -> Result<Session, TransactionError> {
         let inner = &self.inner;
         let connecting = inner.env.timeout(inner.statement_within, self.connect()).await;
         let client = connecting.map_err(|_| {
@@ -103,8 +110,6 @@ impl<E: Env> Pool<E> {
         })??;
         let hand_out = |sessions: &mut Sessions| {
             sessions.opened += 1;
-            sessions.in_use += 1;
-            events::pool_taken(sessions.opened, sessions.in_use, capacity);
             Session { number: sessions.opened, client }
         };
         Ok(inner.sessions.with(hand_out).await)
@@ -150,16 +155,13 @@ impl<E: Env> Pool<E> {
     }
 }
 
-fn take_idle(sessions: &mut Sessions, capacity: u64) -> Option<Session> {
-    let session = loop {
+fn take_idle(sessions: &mut Sessions) -> Option<Session> {
+    loop {
         let session = sessions.idle.pop()?;
         if !session.client.is_closed() {
-            break session;
+            return Some(session);
         }
-    };
-    sessions.in_use += 1;
-    events::pool_taken(session.number, sessions.in_use, capacity);
-    Some(session)
+    }
 }
 
 impl<E: Env> Lent<E> {
@@ -171,27 +173,32 @@ impl<E: Env> Lent<E> {
     pub async fn release(mut self) {
         let sessions = self.pool.inner.sessions.clone();
         let taken = &mut self.session;
-        sessions
-            .with(|sessions| {
-                let session = taken.take().expect("released once");
-                sessions.in_use -= 1;
-                let kept = !session.client.is_closed();
-                events::pool_returned(session.number, sessions.in_use, kept);
-                if kept {
-                    sessions.idle.push(session);
-                }
-            })
-            .await;
+        let keep = |sessions: &mut Sessions| {
+            let session = taken.take().expect("released once");
+            let (number, kept) = (session.number, !session.client.is_closed());
+            if kept {
+                sessions.idle.push(session);
+            }
+            (number, kept)
+        };
+        let (number, kept) = sessions.with(keep).await;
+        self.returned(number, kept);
+    }
+
+    fn returned(&mut self, session: u64, kept: bool) {
+        self.returned = true;
+        drop(self.place.take());
+        events::pool_returned(session, self.pool.in_use(), kept);
     }
 }
 
 impl<E: Env> Drop for Lent<E> {
     fn drop(&mut self) {
         if let Some(session) = self.session.take() {
-            self.pool.inner.sessions.with_in_drop(|sessions| {
-                sessions.in_use -= 1;
-                events::pool_returned(session.number, sessions.in_use, false);
-            });
+            self.returned(session.number, false);
+        } else if !self.returned {
+            drop(self.place.take());
+            events::pool_left(self.pool.in_use());
         }
     }
 }

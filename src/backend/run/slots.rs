@@ -1,5 +1,6 @@
 //! Slots: how many runs of a user and of a tenant may be active. Waited for in order of arrival,
-//! freed when the guard is dropped, however the run ends. Must never be counted anywhere else.
+//! freed when the guard is dropped, however the run ends. Must never be counted anywhere else:
+//! what is told is what the permits say.
 
 use std::collections::BTreeMap;
 
@@ -18,41 +19,39 @@ pub struct Slots<E: Env> {
     tenant_max: usize,
     /// By tenant and user; the tenant's own under the empty user.
     permits: Shared<E, BTreeMap<Key, Permits<E>>>,
-    active: Shared<E, BTreeMap<Key, u64>>,
 }
 
-/// A run's place among the active ones.
+/// A run's place among the active ones, or in the line for one.
 #[must_use = "dropping it frees the slot"]
 pub struct Slot<E: Env> {
-    key: Key,
     run: String,
-    active: Shared<E, BTreeMap<Key, u64>>,
-    _user: Permit,
-    _tenant: Permit,
+    user: String,
+    of_user: Permits<E>,
+    of_tenant: Permits<E>,
+    taken: Vec<Permit>,
 }
 
 impl<E: Env> Slots<E> {
     pub fn new(env: &E, limits: &Limits) -> Slots<E> {
         let permits = Shared::new(env, "slots", BTreeMap::new());
-        let active = Shared::new(env, "slots.active", BTreeMap::new());
         let (user_max, tenant_max) = (limits.runs_per_user, limits.runs_per_tenant);
-        Slots { env: env.clone(), user_max, tenant_max, permits, active }
+        Slots { env: env.clone(), user_max, tenant_max, permits }
     }
 
     pub async fn take(&self, origin: &Origin) -> Slot<E> {
         let key = (origin.tenant.clone(), origin.user.clone());
-        let user = self.permits(key.clone(), "slots.user", self.user_max).await.acquire().await;
-        let tenant = (origin.tenant.clone(), String::new());
-        let tenant = self.permits(tenant, "slots.tenant", self.tenant_max).await.acquire().await;
-        self.active
-            .with(|active| {
-                let count = active.entry(key.clone()).or_default();
-                *count += 1;
-                events::run_slot(&origin.run, &origin.user, true, *count);
-            })
-            .await;
-        let (run, active) = (origin.run.clone(), self.active.clone());
-        Slot { key, run, active, _user: user, _tenant: tenant }
+        let of_user = self.permits(key, "slots.user", self.user_max).await;
+        let key = (origin.tenant.clone(), String::new());
+        let of_tenant = self.permits(key, "slots.tenant", self.tenant_max).await;
+        let (run, user) = (origin.run.clone(), origin.user.clone());
+        // There before the waits, so that whoever leaves the line tells what is free after it.
+        let mut slot = Slot { run, user, of_user, of_tenant, taken: Vec::new() };
+        let of_user = slot.of_user.acquire().await;
+        slot.taken.push(of_user);
+        let of_tenant = slot.of_tenant.acquire().await;
+        slot.taken.push(of_tenant);
+        slot.tell(true);
+        slot
     }
 
     async fn permits(&self, key: Key, name: &'static str, max: usize) -> Permits<E> {
@@ -61,15 +60,17 @@ impl<E: Env> Slots<E> {
     }
 }
 
+impl<E: Env> Slot<E> {
+    fn tell(&self, taken: bool) {
+        let in_use = |permits: &Permits<E>| permits.in_use_in_drop() as u64;
+        let (of_user, of_tenant) = (in_use(&self.of_user), in_use(&self.of_tenant));
+        events::run_slot(&self.run, &self.user, taken, of_user, of_tenant);
+    }
+}
+
 impl<E: Env> Drop for Slot<E> {
     fn drop(&mut self) {
-        self.active.with_in_drop(|active| {
-            let count = active.entry(self.key.clone()).or_default();
-            *count -= 1;
-            events::run_slot(&self.run, &self.key.1, false, *count);
-            if *count == 0 {
-                active.remove(&self.key);
-            }
-        });
+        self.taken.clear();
+        self.tell(false);
     }
 }

@@ -63,8 +63,13 @@ impl Permits {
         Some(Waiting::new(&self.inside, ticket, |inside| &mut inside.waiters, forfeit))
     }
 
-    pub fn release(&self) {
-        self.inside.step(Inside::give);
-        debug_assert!(self.inside.step(|inside, _| inside.free <= self.capacity));
+    /// Gives a permit back, to the first in line; how many are granted after it.
+    pub fn release(&self) -> usize {
+        let free = self.inside.step(|inside, wakes| {
+            inside.give(wakes);
+            inside.free
+        });
+        debug_assert!(free <= self.capacity);
+        self.capacity - free
     }
 }

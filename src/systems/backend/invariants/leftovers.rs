@@ -24,8 +24,10 @@ pub struct NothingLeft {
     users: BTreeSet<String>,
     connections: BTreeMap<String, EventIndex>,
     contexts: BTreeMap<String, EventIndex>,
-    /// Slots in use by user, as last told.
+    /// Slots in use by user and by tenant, as last told; places in the pool likewise.
     slots: BTreeMap<String, (i64, EventIndex)>,
+    pool: Option<(i64, EventIndex)>,
+    tenants: BTreeMap<String, &'static str>,
     /// Connections in the registry.
     registered: BTreeSet<String>,
     /// Runs that ended, until they are forgotten.
@@ -42,6 +44,8 @@ impl NothingLeft {
             connections: BTreeMap::new(),
             contexts: BTreeMap::new(),
             slots: BTreeMap::new(),
+            pool: None,
+            tenants: facts.tenants.clone(),
             registered: BTreeSet::new(),
             ended: BTreeMap::new(),
         }
@@ -69,22 +73,37 @@ impl NothingLeft {
         }
     }
 
+    fn slots(&mut self, event: &Event) {
+        let user = text(event, "user");
+        let of_user = (format!("`{user}`"), number(event, "active"));
+        let tenant = self.tenants.get(user).copied().unwrap_or("");
+        let of_tenant = (format!("tenant {tenant}"), number(event, "of_tenant"));
+        for (whose, taken) in [of_user, of_tenant] {
+            self.slots.insert(whose, (taken, event.index));
+        }
+    }
+
     fn forget(&mut self) {
         self.registered.clear();
         self.ended.clear();
         self.connections.clear();
         self.contexts.clear();
         self.slots.clear();
+        self.pool = None;
     }
 
     fn left(&self) -> Option<(String, EventIndex)> {
         let connection = self.connections.iter().next();
         let context = self.contexts.iter().next();
-        let slot = self.slots.iter().find(|(_, (active, _))| *active != 0);
+        let slots = self.slots.iter().find(|(_, (taken, _))| *taken != 0);
+        let pool = self.pool.filter(|(taken, _)| *taken != 0);
         connection
             .map(|(id, at)| (format!("connection {id} is not gone"), *at))
             .or_else(|| context.map(|(id, at)| (format!("context {id} is still held"), *at)))
-            .or_else(|| slot.map(|(user, (n, at))| (format!("`{user}` holds {n} slots"), *at)))
+            .or_else(|| {
+                slots.map(|(whose, (n, at))| (format!("{whose} still holds {n} slots"), *at))
+            })
+            .or_else(|| pool.map(|(n, at)| (format!("{n} places in the pool are still taken"), at)))
     }
 }
 
@@ -145,8 +164,9 @@ impl Invariant for NothingLeft {
             "context.dropped" => {
                 self.contexts.remove(text(event, "context"));
             }
-            "run.slot" => {
-                self.slots.insert(id("user"), (number(event, "active"), event.index));
+            "run.slot" => self.slots(event),
+            "pool.taken" | "pool.returned" | "pool.left" => {
+                self.pool = Some((number(event, "in_use"), event.index));
             }
             _ if gateway_lost(event) => self.forget(),
             _ => {}

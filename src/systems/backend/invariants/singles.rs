@@ -7,7 +7,8 @@ use super::{gateway_lost, inserted, number, text};
 use crate::trace::{Event, EventIndex};
 use crate::verdict::{Broken, Invariant};
 
-/// I19: sessions in use are those handed out and not taken back, never above capacity.
+/// I19: those in use are at least the sessions handed out and not taken back, and never above
+/// capacity; that no place is lost shows at rest (I10).
 #[derive(Debug, Default)]
 pub struct Pool {
     out: BTreeSet<i64>,
@@ -34,13 +35,13 @@ impl Invariant for Pool {
                 return Ok(());
             }
         };
-        let (counted, live) = (number(event, "in_use"), self.out.len());
+        let (counted, out) = (number(event, "in_use"), self.out.len());
         if !moved {
             let what = format!("{} of session {session} out of turn", event.name);
             return Err(Broken::new(what));
         }
-        if usize::try_from(counted) != Ok(live) {
-            let what = format!("the pool counts {counted} sessions in use, {live} are out");
+        if usize::try_from(counted).is_ok_and(|counted| counted < out) {
+            let what = format!("the pool counts {counted} sessions in use, {out} are out");
             return Err(Broken::new(what));
         }
         if event.name == "pool.taken" && counted > number(event, "capacity") {
