@@ -68,8 +68,8 @@ crate::events! {
     );
     /// Tracker, in the step that changes the state.
     "run.state" run_state(run: &str, attempt: u64, from: &str, to: &str);
-    /// Tracker, in the step that takes a slot, frees it or leaves the line for one; then so many are
-    /// granted to the user and to its tenant, those on their way to a run in line included.
+    /// Tracker, in the step that takes a slot, frees it or leaves the line for one; and what is
+    /// granted then to the user and its tenant, that on its way to a run in line included.
     "run.slot" run_slot(run: &str, user: &str, taken: bool, active: u64, of_tenant: u64);
     /// Tracker, when a finished record is purged.
     "run.purged" run_purged(run: &str);
