@@ -90,6 +90,7 @@ fn settle_queued(
 ) -> Step<Settled> {
     let Some(version) = cx.version(table.oid, tid) else { return Ok(Settled::Deleted) };
     let own = cx.db.own(cx.pid);
+    let mut over = Settled::Free;
     if let Some(writer) = version.writer(&cx.db.xacts) {
         if own.contains(&writer.xid) {
             return Ok(if version.cmax >= cx.state.cid {
@@ -100,28 +101,35 @@ fn settle_queued(
         }
         let passes = !write && !writer.strength.conflicts(want);
         if cx.db.xacts.is_committed(writer.xid) && !passes {
-            return Ok(version.next.map_or(Settled::Deleted, Settled::Updated));
+            over = version.next.map_or(Settled::Deleted, Settled::Updated);
         }
     }
-    let in_the_way = |mark: &&Mark| {
-        cx.db.xacts.is_running(mark.xid)
-            && !own.contains(&mark.xid)
-            && mark.strength.conflicts(want)
-    };
-    let Some(blocker) = version.marks.iter().find(in_the_way).map(|mark| mark.xid) else {
+    let running = |mark: &Mark| cx.db.xacts.is_running(mark.xid);
+    // A writer that is over comes after those that lock the version beside it (a multixact's).
+    if over != Settled::Free && !version.marks.iter().any(running) {
+        return Ok(over);
+    }
+    let in_the_way =
+        |mark: &&Mark| running(mark) && !own.contains(&mark.xid) && mark.strength.conflicts(want);
+    let blocker = version.marks.iter().find(in_the_way).map(|mark| mark.xid);
+    if blocker.is_none() && over == Settled::Free {
         return Ok(Settled::Free);
-    };
+    }
     let member = version.marks.iter().any(|mark| own.contains(&mark.xid));
-    match policy {
-        Policy::Skip => return Ok(Settled::Busy),
-        Policy::Fail => return Err(could_not_lock(table).into()),
-        Policy::Wait => {}
+    let (tag, mode) = (Tag::Tuple(table.oid, tid), Mode::of_row(want));
+    let owner = cx.db.level(cx.pid);
+    if policy != Policy::Wait {
+        let free = blocker.is_none() && (member || cx.db.try_lock(cx.pid, tag, mode, owner));
+        return match policy {
+            _ if free => Ok(over),
+            Policy::Skip => Ok(Settled::Busy),
+            _ => Err(could_not_lock(table).into()),
+        };
     }
     if !member {
-        let owner = cx.db.level(cx.pid);
-        let tag = Tag::Tuple(table.oid, tid);
-        cx.db.lock_once(cx.pid, tag, Mode::of_row(want), owner)?;
+        cx.db.lock_once(cx.pid, tag, mode, owner)?;
     }
+    let Some(blocker) = blocker else { return Ok(over) };
     cx.db.wait_for(cx.pid, blocker, (table.oid, tid))?;
     settle_queued(cx, table, tid, want, write, policy)
 }
