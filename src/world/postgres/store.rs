@@ -38,7 +38,7 @@ type Plans = BTreeMap<Arc<str>, Vec<(Key, Arc<Planned>)>>;
 type Fragments = BTreeMap<(Oid, usize), Arc<Planned>>;
 
 /// Plans of one text that the process remembers, for as many definitions of its tables.
-const ALIKE_MAX: usize = 64;
+const ALIKE_MAX: usize = 8;
 
 /// What a plan was made for beside the text: the statement's place in it, and the parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]

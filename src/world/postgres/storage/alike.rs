@@ -50,13 +50,27 @@ fn column(a: &Column, b: &Column) -> bool {
         && *dropped == b.dropped
 }
 
-/// Only constants are looked into.
 fn expression(a: Option<&Arc<Expr>>, b: Option<&Arc<Expr>>) -> bool {
-    match (a.map(|a| &**a), b.map(|b| &**b)) {
+    match (a, b) {
         (None, None) => true,
-        (Some(Expr::Const(Datum::Int(a))), Some(Expr::Const(Datum::Int(b)))) => a == b,
-        (Some(Expr::Const(Datum::Text(a))), Some(Expr::Const(Datum::Text(b)))) => a == b,
-        (Some(Expr::Const(Datum::Bool(a))), Some(Expr::Const(Datum::Bool(b)))) => a == b,
+        (Some(a), Some(b)) => same(a, b),
+        _ => false,
+    }
+}
+
+/// Only constants are looked into, and what they are cast to.
+fn same(a: &Expr, b: &Expr) -> bool {
+    match (a, b) {
+        (Expr::Const(a), Expr::Const(b)) => match (a, b) {
+            (Datum::Int(a), Datum::Int(b)) => a == b,
+            (Datum::Text(a), Datum::Text(b)) => a == b,
+            (Datum::Bool(a), Datum::Bool(b)) => a == b,
+            _ => false,
+        },
+        (
+            Expr::Cast { expr: a, from, to, typmod, explicit },
+            Expr::Cast { expr: b, from: ours, to: into, typmod: wide, explicit: said },
+        ) => same(a, b) && (from, to, typmod, explicit) == (ours, into, wide, said),
         _ => false,
     }
 }
