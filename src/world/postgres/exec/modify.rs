@@ -9,7 +9,7 @@ use super::query::{CteRun, project};
 use super::scan::{Node, Tuple};
 use super::tuple::{self, Settled, check_repeatable, settle};
 use super::{Cx, Frame, eval, is_true};
-use crate::world::postgres::error::Step;
+use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::{Cte, Delete, Expr, OutColumn, Policy, Select, Update};
 use crate::world::postgres::storage::Undo;
 use crate::world::postgres::storage::catalog::Table;
@@ -210,6 +210,7 @@ impl<'p> ModifyRun<'p> {
             What::Delete(_) => Strength::Update,
         };
         let Some(newest) = tuple::chase(cx, self.table, newer, strength)? else {
+            self.check_later(tuple::remade_later(cx, self.table.oid, newer))?;
             return Ok(false);
         };
         let Some(row) = cx.db.heap(self.table.oid).get(newest).map(|version| version.row.clone())
@@ -226,9 +227,27 @@ impl<'p> ModifyRun<'p> {
         Ok(true)
     }
 
+    /// What this command changed is left alone; what a function that it calls changed is an error.
+    fn check_later(&self, later: bool) -> Result<()> {
+        let done = match self.what {
+            What::Update(_) => "updated",
+            What::Delete(_) => "deleted",
+        };
+        if !later {
+            return Ok(());
+        }
+        let what = "was already modified by an operation triggered by the current command";
+        let hint = "Consider using an AFTER trigger instead of a BEFORE trigger to propagate \
+                    changes to other rows.";
+        Err(PgError::new("27000", format!("tuple to be {done} {what}")).hint(hint))
+    }
+
     /// `None`: look again at another version.
-    fn settled(&mut self, cx: &Cx<'_>, settled: Settled) -> Step<Option<bool>> {
+    fn settled(&mut self, cx: &Cx<'_>, tid: Tid, settled: Settled) -> Step<Option<bool>> {
         check_repeatable(cx, self.table, settled)?;
+        if settled == Settled::SelfModified {
+            self.check_later(tuple::written_later(cx, self.table.oid, tid))?;
+        }
         Ok(match settled {
             Settled::Free => Some(true),
             Settled::Updated(newer) => {
@@ -256,7 +275,7 @@ impl<'p> ModifyRun<'p> {
             let old = &self.tuple.values[..self.table.columns.len()];
             let strength = strength_of(self.table, old, &change.row);
             let settled = settle(cx, self.table, tid, strength, true, Policy::Wait)?;
-            match self.settled(cx, settled)? {
+            match self.settled(cx, tid, settled)? {
                 Some(true) => {}
                 other => return Ok(other),
             }
@@ -272,7 +291,7 @@ impl<'p> ModifyRun<'p> {
 
     fn delete_row(&mut self, cx: &mut Cx<'_>, tid: Tid) -> Step<Option<bool>> {
         let settled = settle(cx, self.table, tid, Strength::Update, true, Policy::Wait)?;
-        match self.settled(cx, settled)? {
+        match self.settled(cx, tid, settled)? {
             Some(true) => {}
             other => return Ok(other),
         }

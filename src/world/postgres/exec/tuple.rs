@@ -276,3 +276,17 @@ pub fn chase(cx: &mut Cx<'_>, table: &Table, from: Tid, strength: Strength) -> S
         Locked::Gone => Ok(None),
     }
 }
+
+/// Whether a later command of this transaction wrote this version of its own.
+pub fn written_later(cx: &Cx<'_>, oid: Oid, tid: Tid) -> bool {
+    cx.version(oid, tid).is_some_and(|version| version.cmax > cx.state.cid)
+}
+
+/// Whether a later command of this transaction made the last of the versions that follow this one.
+pub fn remade_later(cx: &Cx<'_>, oid: Oid, from: Tid) -> bool {
+    let mut last = cx.version(oid, from);
+    while let Some(next) = last.and_then(|v| v.next).and_then(|next| cx.version(oid, next)) {
+        last = Some(next);
+    }
+    last.is_some_and(|v| cx.db.own(cx.pid).contains(&v.xmin) && v.cmin > cx.state.cid)
+}
