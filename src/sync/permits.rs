@@ -54,6 +54,11 @@ impl<E: Env> Permits<E> {
     pub fn capacity(&self) -> usize {
         self.core.capacity()
     }
+
+    /// Whether there is another clone of them, or one of them is out.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.core) > 1
+    }
 }
 
 /// One of [`Permits`]; dropping it gives it back, to the first in line.

@@ -17,8 +17,27 @@ pub struct Slots<E: Env> {
     env: E,
     user_max: usize,
     tenant_max: usize,
+    book: Shared<E, Book<E>>,
+}
+
+/// Whom permits were made for, until nobody holds or awaits them any more.
+struct Book<E> {
     /// By tenant and user; the tenant's own under the empty user.
-    permits: Shared<E, BTreeMap<Key, Permits<E>>>,
+    permits: BTreeMap<Key, Permits<E>>,
+    /// Entries at which the unused ones go: so rarely that it costs each entry little.
+    full_at: usize,
+}
+
+const FULL_AT_LEAST: usize = 64;
+
+impl<E: Env> Book<E> {
+    fn of(&mut self, key: Key, make: impl FnOnce() -> Permits<E>) -> Permits<E> {
+        if self.permits.len() >= self.full_at {
+            self.permits.retain(|_, permits| permits.is_shared());
+            self.full_at = FULL_AT_LEAST.max(self.permits.len() * 2);
+        }
+        self.permits.entry(key).or_insert_with(make).clone()
+    }
 }
 
 /// A run's place among the active ones, or in the line for one.
@@ -33,9 +52,10 @@ pub struct Slot<E: Env> {
 
 impl<E: Env> Slots<E> {
     pub fn new(env: &E, limits: &Limits) -> Slots<E> {
-        let permits = Shared::new(env, "slots", BTreeMap::new());
+        let book = Book { permits: BTreeMap::new(), full_at: FULL_AT_LEAST };
+        let book = Shared::new(env, "slots", book);
         let (user_max, tenant_max) = (limits.runs_per_user, limits.runs_per_tenant);
-        Slots { env: env.clone(), user_max, tenant_max, permits }
+        Slots { env: env.clone(), user_max, tenant_max, book }
     }
 
     pub async fn take(&self, origin: &Origin) -> Slot<E> {
@@ -56,7 +76,7 @@ impl<E: Env> Slots<E> {
 
     async fn permits(&self, key: Key, name: &'static str, max: usize) -> Permits<E> {
         let make = || Permits::new(&self.env, name, max);
-        self.permits.with(|permits| permits.entry(key).or_insert_with(make).clone()).await
+        self.book.with(|book| book.of(key, make)).await
     }
 }
 
@@ -72,5 +92,33 @@ impl<E: Env> Drop for Slot<E> {
     fn drop(&mut self) {
         self.taken.clear();
         self.tell(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Tokio;
+
+    fn permits(env: &Tokio) -> Permits<Tokio> {
+        Permits::new(env, "slots.user", 1)
+    }
+
+    #[tokio::test]
+    async fn the_book_forgets_whom_nobody_waits_for_and_keeps_the_others() {
+        let env = Tokio::new();
+        let mut book = Book { permits: BTreeMap::new(), full_at: FULL_AT_LEAST };
+        let key = |n: usize| ("t".to_owned(), format!("u{n}"));
+        let kept = book.of(key(0), || permits(&env));
+        let permit = kept.acquire().await;
+        drop(kept);
+        for n in 1..10_000 {
+            drop(book.of(key(n), || permits(&env)));
+        }
+        assert!(book.permits.len() <= 2 * FULL_AT_LEAST, "{}", book.permits.len());
+        let again = book.of(key(0), || permits(&env));
+        assert_eq!(again.in_use().await, 1, "whose permit is out is not forgotten");
+        drop(permit);
+        assert_eq!(again.in_use().await, 0);
     }
 }
