@@ -361,6 +361,19 @@ fn i11_commands_are_answered_or_their_connection_closes() {
     let held = "gateway.held connection=c5";
     breaks("I11", &with("", "", &format!("{held}\nlater 18000\nx")), "c5 is held by a gateway");
     holds("I11", &with("", "", &format!("{held}\ngateway.left connection=c5\nlater 18000\nx")));
+    let failed = format!("{held}\ngateway.failed reason=r");
+    breaks(
+        "I11",
+        &with("", "", &format!("{failed}\nlater 4600\nx")),
+        "c5 is held by a gateway that could",
+    );
+    let paused = "host.paused host=gateway ms=2000";
+    holds(
+        "I11",
+        &with("", "", &format!("{failed}\n{paused}\nlater 4600\ngateway.left connection=c5")),
+    );
+    let told = "gateway.refused connection=c5 status=503 reason=r";
+    holds("I11", &with("", "", &format!("{failed}\n{told}\nlater 4600\nx")));
     let stopped = "host.exited host=gateway error=";
     breaks("I11", &with("conn.closed", "", stopped), "did not tell c1");
     breaks("I11", &with("", "", &format!("{held}\n{stopped}")), "did not tell c5");

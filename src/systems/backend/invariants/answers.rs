@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::departures::Departures;
-use super::{Facts, Tab, gateway_lost, tab, text};
+use super::{Facts, GATEWAY, HELD_UP, Tab, gateway_lost, number, tab, text};
 use crate::env::Moment;
 use crate::trace::{Event, EventIndex};
 use crate::verdict::{Broken, End, Invariant};
@@ -33,8 +33,8 @@ pub struct Answered {
     held: BTreeMap<String, EventIndex>,
     /// Upgraded and not closed.
     live: BTreeMap<String, EventIndex>,
-    /// When those held must have been decided about.
-    decided_by: Option<Moment>,
+    /// When those held must have been decided about, as the gateway has ended its start; how.
+    decided: Option<(Moment, &'static str)>,
     departures: Departures,
 }
 
@@ -45,7 +45,7 @@ impl Answered {
             open: BTreeMap::new(),
             held: BTreeMap::new(),
             live: BTreeMap::new(),
-            decided_by: None,
+            decided: None,
             departures: Departures::new(facts),
         }
     }
@@ -80,7 +80,7 @@ impl Answered {
     fn left(&mut self, event: &Event) -> Result<(), Broken> {
         let held = std::mem::take(&mut self.held);
         let live = std::mem::take(&mut self.live);
-        self.decided_by = None;
+        self.decided = None;
         if event.name == "host.crashed" {
             return Ok(());
         }
@@ -105,6 +105,7 @@ impl Invariant for Answered {
             "user.reply",
             "user.closed",
             "gateway.ready",
+            "gateway.failed",
             "gateway.held",
             "gateway.accepted",
             "gateway.refused",
@@ -133,7 +134,12 @@ impl Invariant for Answered {
             "user.closed" => {
                 self.open.remove(&tab(event));
             }
-            "gateway.ready" => self.decided_by = Some(event.at + HELD_WITHIN),
+            "gateway.ready" => self.decided = Some((event.at + HELD_WITHIN, "is ready")),
+            "gateway.failed" => self.decided = Some((event.at + HELD_UP, "could not start")),
+            "host.paused" if text(event, "host") == GATEWAY => {
+                let pause = Duration::from_millis(number(event, "ms").unsigned_abs());
+                self.decided = self.decided.map(|(by, what)| (by + pause, what));
+            }
             "gateway.held" => {
                 self.held.insert(connection.to_owned(), event.index);
             }
@@ -156,9 +162,9 @@ impl Invariant for Answered {
     fn overdue(&mut self, now: Moment) -> Result<(), Broken> {
         self.unanswered(|due| due.at < now, "was not answered in time")?;
         self.departures.overdue(now)?;
-        match self.held.iter().next() {
-            Some((held, at)) if self.decided_by.is_some_and(|by| by < now) => {
-                Err(Broken::new(format!("{held} is held by a gateway that is ready")).with([*at]))
+        match (self.held.iter().next(), self.decided) {
+            (Some((held, at)), Some((by, what))) if by < now => {
+                Err(Broken::new(format!("{held} is held by a gateway that {what}")).with([*at]))
             }
             _ => Ok(()),
         }
