@@ -237,10 +237,15 @@ fn newest(cx: &mut Cx<'_>, table: &Table, from: Tid, policy: Policy) -> Step<Opt
     }
 }
 
-/// Records that a version is updated (`next`) or deleted by the running command.
+/// Records that a version is updated (`next`) or deleted by the running command: as strongly as
+/// this transaction had locked it, if that is more.
 pub fn write(cx: &mut Cx<'_>, oid: Oid, tid: Tid, strength: Strength, next: Option<Tid>) {
     let xid: Xid = cx.db.xid(cx.pid);
     let cid = cx.state.cid;
+    let own = cx.db.own(cx.pid);
+    let marks = cx.version(oid, tid).map_or(&[][..], |version| &version.marks);
+    let locked = marks.iter().filter(|mark| !mark.write && own.contains(&mark.xid));
+    let strength = locked.map(|mark| mark.strength).fold(strength, Strength::max);
     let Db { heaps, xacts, .. } = &mut *cx.db;
     let Some(version) = heaps.get_mut(&oid).and_then(|heap| heap.get_mut(tid)) else { return };
     version.prune_marks(xacts);
