@@ -13,6 +13,7 @@ use crate::world::postgres::sql::{Expr, Policy};
 use crate::world::postgres::storage::catalog::{Action, ForeignKey, Table};
 use crate::world::postgres::storage::heap::{Strength, Tid};
 use crate::world::postgres::storage::locks::{Mode, Oid};
+use crate::world::postgres::storage::xact::Snapshot;
 use crate::world::postgres::types::{Datum, Row};
 
 /// One thing to check: positions are those of constraints within the pointing table.
@@ -29,6 +30,17 @@ pub struct Checks {
     queue: VecDeque<Deferred>,
     /// The one at the front has taken a change of its own this far.
     change: Option<Change>,
+    /// What the one at the front sees, whatever it has to wait for; of rows that point also what
+    /// its transaction's snapshot does not show.
+    seen: Option<Snapshot>,
+    latest: Option<Snapshot>,
+}
+
+impl Checks {
+    /// Makes the way free for the next one.
+    fn next(&mut self) {
+        (self.change, self.seen, self.latest) = (None, None, None);
+    }
 }
 
 fn values(row: &Row, columns: &[usize]) -> Vec<Datum> {
@@ -98,7 +110,7 @@ pub fn run(cx: &mut Cx<'_>) -> Step<()> {
             one(cx, &check)?;
         }
         cx.state.checks.queue.pop_front();
-        cx.state.checks.change = None;
+        cx.state.checks.next();
     }
     Ok(())
 }
@@ -108,7 +120,7 @@ pub fn run_deferred(cx: &mut Cx<'_>) -> Step<()> {
     while let Some(check) = cx.db.txn(cx.pid).deferred.first().cloned() {
         one(cx, &check)?;
         cx.db.txn_mut(cx.pid).deferred.remove(0);
-        cx.state.checks.change = None;
+        cx.state.checks.next();
         while let Some(more) = cx.state.checks.queue.pop_front() {
             cx.db.txn_mut(cx.pid).deferred.push(more);
         }
@@ -119,7 +131,8 @@ pub fn run_deferred(cx: &mut Cx<'_>) -> Step<()> {
 fn one(cx: &mut Cx<'_>, check: &Deferred) -> Step<()> {
     // Each check sees what its statement did, and under READ COMMITTED what committed since.
     cx.state.cid += 1;
-    cx.state.snapshot = cx.db.take_snapshot(cx.pid);
+    let seen = cx.state.checks.seen.clone();
+    cx.state.snapshot = seen.unwrap_or_else(|| cx.db.take_snapshot(cx.pid));
     cx.db.proc_mut(cx.pid).snapshot = Some(cx.state.snapshot.xmin);
     match check {
         Deferred::Child { table, key, tid } => check_child(cx, table, *key, *tid),
@@ -153,8 +166,10 @@ fn visible_by(cx: &Cx<'_>, table: &Table, columns: &[usize], wanted: &[Datum]) -
     }
 }
 
+/// Locks the table that a check looks into; from then on it sees what there is now.
 fn lock(cx: &mut Cx<'_>, oid: Oid, mode: Mode) -> Step<Arc<Table>> {
     cx.lock_table(oid, mode)?;
+    cx.state.checks.seen.get_or_insert_with(|| cx.state.snapshot.clone());
     Ok(cx.db.table_by_oid(oid)?)
 }
 
@@ -237,7 +252,7 @@ fn check_parent(
     if action == Action::Nothing && is_replaced(cx, table, &foreign.target_columns, &wanted)? {
         return Ok(());
     }
-    let latest = cx.db.xacts.snapshot();
+    let latest = cx.state.checks.latest.get_or_insert_with(|| cx.db.xacts.snapshot()).clone();
     let shown = std::mem::replace(&mut cx.state.snapshot, latest);
     let found = visible_by(cx, &current, &foreign.columns, &wanted);
     cx.state.snapshot = shown;
