@@ -34,8 +34,8 @@
 //! catalogues, system columns, types of one's own, temporary, partitioned and inherited tables,
 //! SELECT INTO, ALTER COLUMN TYPE of a column that more than keys read, ALTER SEQUENCE, MERGE,
 //! window functions, regular expression functions, FULL JOIN with USING, TABLESAMPLE, arrays of
-//! arrays, NaN and infinity of numeric, time zones but UTC, date and interval styles but ISO and
-//! postgres, encodings but UTF8, two-phase commit.
+//! arrays, NaN and infinity of numeric, dates and times in a session with a time zone but UTC or
+//! with a date or interval style but ISO and postgres, encodings but UTF8, two-phase commit.
 
 mod error;
 mod exec;

@@ -75,6 +75,9 @@ impl Inner {
         params: &Arc<[Ty]>,
         make: impl FnOnce(&Db) -> Result<Planned>,
     ) -> Result<Arc<Planned>> {
+        if self.db.proc(pid).parameters.asked().foreign_times.is_some() {
+            return make(&self.db).map(Arc::new);
+        }
         let fits = |key: &Key| key.at == at && key.params == *params;
         let known = self.plans.get(text).into_iter().flatten();
         let mut good = known.filter(|(key, planned)| fits(key) && self.suits(pid, planned));
@@ -127,11 +130,12 @@ impl Inner {
         Some(Planned { version: self.db.catalog.version, ..(**planned).clone() })
     }
 
-    /// Whether a plan is good for the catalogue and the session's role.
+    /// Whether a plan is good for the catalogue, the session's role and its way with times.
     pub fn suits(&self, pid: Pid, planned: &Planned) -> bool {
         let role = self.db.restricted(pid);
         let secure = || self.db.proc(pid).parameter("row_security") != "off";
         planned.settled
+            && self.db.proc(pid).parameters.asked().foreign_times.is_none()
             && planned.version == self.db.catalog.version
             && planned.role.as_deref() == role
             && (role.is_none() || secure())

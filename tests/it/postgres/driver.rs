@@ -43,6 +43,38 @@ fn typed_statements_bring_and_take_values_in_binary() {
 }
 
 #[test]
+fn dates_and_times_are_refused_while_the_session_has_them_in_another_way() {
+    runtime().block_on(async {
+        let (addr, _store) = ours(Settings::default(), Watch::none()).await;
+        let client = client(&addr).await;
+        let table = "CREATE TABLE t (k int, at timestamptz); INSERT INTO t VALUES (1, now())";
+        client.batch_execute(table).await.expect("created");
+        let prepared = client.prepare("SELECT at FROM t").await.expect("prepared");
+        for foreign in ["timezone = 'PST8PDT'", "datestyle = 'SQL'", "intervalstyle = 'iso_8601'"] {
+            client.batch_execute(&format!("SET {foreign}")).await.expect("set");
+            let rows = client.query("SELECT k FROM t WHERE at IS NOT NULL ORDER BY at", &[]).await;
+            assert_eq!(rows.expect("no time is told").len(), 1, "{foreign}");
+            let told = client.query(&prepared, &[]).await.map(|rows| rows.len());
+            assert_eq!(told.expect_err(foreign).code().map(|c| c.code()), Some("0A000"));
+            for text in [
+                "SELECT at FROM t",
+                "SELECT at::text FROM t",
+                "SELECT t FROM t",
+                "SELECT k FROM t WHERE at > '2020-01-01'",
+                "INSERT INTO t VALUES (2, '2020-01-01')",
+                "SELECT k FROM t WHERE at - at = interval '1 day'",
+            ] {
+                let told = client.batch_execute(text).await;
+                let error = told.expect_err(text);
+                assert_eq!(error.code().map(|code| code.code()), Some("0A000"), "{text}");
+            }
+            client.batch_execute("RESET ALL").await.expect("reset");
+            assert_eq!(client.query(&prepared, &[]).await.expect("as before").len(), 1);
+        }
+    });
+}
+
+#[test]
 fn pipelined_statements_are_answered_in_order() {
     runtime().block_on(async {
         let (addr, _store) = ours(Settings::default(), Watch::none()).await;

@@ -14,13 +14,16 @@ use crate::pg_server::{DATABASE, PgServer, USER};
 const TESTER: &str = "/usr/lib/postgresql/15/lib/pgxs/src/test/isolation/isolationtester";
 
 /// What the tester prints for a spec on the server at `addr`. A step that waits for longer than a
-/// minute is cancelled and said to be.
+/// minute is cancelled and said to be. The sessions have the settings of `pg_isolation_regress`.
 fn print(addr: &str, spec: &str) -> String {
     assert!(Path::new(TESTER).exists(), "no {TESTER}: install the package postgresql-client-15");
     let (host, port) = addr.split_once(':').expect("host and port");
     let mut tester = Command::new(TESTER)
         .arg(format!("host={host} port={port} user={USER} dbname={DATABASE}"))
         .env("PGISOLATIONTIMEOUT", "60")
+        .env("PGTZ", "PST8PDT")
+        .env("PGDATESTYLE", "Postgres, MDY")
+        .env("PGOPTIONS", "-c intervalstyle=postgres_verbose")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

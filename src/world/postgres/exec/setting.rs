@@ -103,8 +103,36 @@ enum Kind {
     Flag,
 }
 
-/// Words of `DateStyle` that dates are read and written by.
-const ISO_STYLES: &[&str] = &["ISO", "MDY", "US", "NONEURO"];
+/// Words of `DateStyle`, and what is kept of them: how dates are written, in which order read.
+const STYLES: &[(&str, &str)] =
+    &[("ISO", "ISO"), ("SQL", "SQL"), ("POSTGRES", "Postgres"), ("GERMAN", "German")];
+const ORDERS: &[(&str, &str)] = &[
+    ("MDY", "MDY"),
+    ("US", "MDY"),
+    ("NONEURO", "MDY"),
+    ("NONEUROPEAN", "MDY"),
+    ("DMY", "DMY"),
+    ("EURO", "DMY"),
+    ("EUROPEAN", "DMY"),
+    ("YMD", "YMD"),
+];
+const INTERVAL_STYLES: &[&str] = &["postgres", "postgres_verbose", "sql_standard", "iso_8601"];
+const AREAS: &[&str] = &[
+    "Africa",
+    "America",
+    "Antarctica",
+    "Arctic",
+    "Asia",
+    "Atlantic",
+    "Australia",
+    "Etc",
+    "Europe",
+    "Indian",
+    "Pacific",
+    "US",
+];
+/// Zones with the names of POSIX.
+const ZONES: &[&str] = &["EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT"];
 
 /// The default and the kind of a parameter.
 fn known(name: &str) -> Option<(&'static str, Kind)> {
@@ -227,7 +255,9 @@ pub fn checked(name: &str, value: &str) -> Result<String> {
     let upper = value.to_uppercase();
     Ok(match (name, kind) {
         ("client_encoding", _) if upper != "SQL_ASCII" => "UTF8".to_owned(),
-        ("datestyle", _) => "ISO, MDY".to_owned(),
+        ("datestyle", _) => date_style(value, "ISO, MDY")?,
+        ("intervalstyle", _) => value.to_lowercase(),
+        ("timezone", _) if upper == "DEFAULT" => "UTC".to_owned(),
         ("force_parallel_mode", _) if flag(name, value)? == "on" => {
             return Err(PgError::unsupported("a parallel query"));
         }
@@ -236,6 +266,32 @@ pub fn checked(name: &str, value: &str) -> Result<String> {
         (_, Kind::Isolation) => isolation(value)?.name().to_owned(),
         (_, Kind::Flag) => flag(name, value)?.to_owned(),
     })
+}
+
+/// The date style that is asked for; what is not said stays as it is.
+fn date_style(value: &str, current: &str) -> Result<String> {
+    let (mut style, mut order) = current.split_once(", ").unwrap_or(("ISO", "MDY"));
+    let mut ordered = false;
+    for word in value.split(',').map(|word| word.trim().to_uppercase()) {
+        let of = |words: &[(&str, &'static str)]| {
+            words.iter().find(|(known, _)| *known == word).map(|(_, kept)| *kept)
+        };
+        match (of(STYLES), of(ORDERS)) {
+            (Some(named), _) => {
+                style = named;
+                if named == "German" && !ordered {
+                    order = "DMY";
+                }
+            }
+            (_, Some(named)) => (order, ordered) = (named, true),
+            _ if word == "DEFAULT" => (style, order) = ("ISO", "MDY"),
+            _ => {
+                let detail = format!("Unrecognized key word: \"{}\".", word.to_lowercase());
+                return Err(invalid("DateStyle", value).detail(detail));
+            }
+        }
+    }
+    Ok(format!("{style}, {order}"))
 }
 
 /// Sets a parameter, for the transaction if `local`; `None` gives it what it was at the start.
@@ -247,6 +303,9 @@ pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) 
         None => {
             let at_start = db.proc(pid).at_start.get(&lower).cloned();
             at_start.or_else(|| default(db, &lower)).unwrap_or_default()
+        }
+        Some(value) if lower == "datestyle" => {
+            date_style(value, db.proc(pid).parameter("datestyle"))?
         }
         Some(value) => checked(&lower, value)?,
     };
@@ -288,9 +347,13 @@ fn check_role(db: &Db, pid: Pid, role: &str) -> Result<()> {
 fn check(name: &str, value: &str) -> Result<()> {
     let upper = value.to_uppercase();
     match name {
-        "timezone"
-            if !matches!(upper.as_str(), "UTC" | "GMT" | "ETC/UTC" | "UCT" | "Z" | "DEFAULT") =>
-        {
+        "timezone" => {
+            let ours =
+                matches!(upper.as_str(), "UTC" | "GMT" | "ETC/UTC" | "UCT" | "Z" | "DEFAULT");
+            let area = value.split_once('/').is_some_and(|(area, _)| AREAS.contains(&area));
+            if ours || area || ZONES.contains(&upper.as_str()) {
+                return Ok(());
+            }
             Err(PgError::unsupported(format_args!("the time zone {value}")))
         }
         "client_encoding"
@@ -298,11 +361,9 @@ fn check(name: &str, value: &str) -> Result<()> {
         {
             Err(PgError::unsupported(format_args!("the client encoding {value}")))
         }
-        "datestyle" if upper.split(',').map(str::trim).any(|part| !ISO_STYLES.contains(&part)) => {
-            Err(PgError::unsupported(format_args!("the date style {value}")))
-        }
-        "intervalstyle" if upper != "POSTGRES" => {
-            Err(PgError::unsupported(format_args!("the interval style {value}")))
+        "intervalstyle" if !INTERVAL_STYLES.contains(&value.to_lowercase().as_str()) => {
+            let hint = format!("Available values: {}.", INTERVAL_STYLES.join(", "));
+            Err(invalid(name, value).hint(hint))
         }
         "bytea_output" if upper != "HEX" => {
             Err(PgError::unsupported(format_args!("the bytea output {value}")))

@@ -324,7 +324,9 @@ fn set_parameter(cx: &mut Cx<'_>, set: &ast::Set) -> Result<()> {
             setting::set(cx.db, cx.pid, &name, value, local)
         }
         ast::Set::SetTimeZone { local, value } => {
-            setting::set(cx.db, cx.pid, "timezone", Some(&value_text(value)), *local)
+            let zone = value_text(value);
+            let zone = Some(zone.as_str()).filter(|zone| !zone.eq_ignore_ascii_case("default"));
+            setting::set(cx.db, cx.pid, "timezone", zone, *local)
         }
         ast::Set::SetTransaction { modes, session: true, .. } => {
             for mode in modes {

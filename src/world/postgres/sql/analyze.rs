@@ -147,6 +147,18 @@ impl<'a> Analyzer<'a> {
     }
 }
 
+/// Where a value of this type would be read, written or worked with: whether the session has dates
+/// and times as they are here. A row may hold some.
+pub fn check_times(db: &Db, pid: Pid, ty: Ty) -> Result<()> {
+    use Base::{Date, Interval, Record, Timestamp, Timestamptz};
+    match &db.proc(pid).parameters.asked().foreign_times {
+        Some(why) if matches!(ty.base, Date | Interval | Record | Timestamp | Timestamptz) => {
+            Err(PgError::unsupported(format_args!("a date or time under {why}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Analyzer<'_> {
     pub fn coerce(&self, typed: Typed, to: Ty, typmod: i32, context: Context) -> Result<Expr> {
         let place = typed.place;
@@ -165,6 +177,8 @@ impl Analyzer<'_> {
         if from == to && (typmod < 0 || typmod == typed.typmod) {
             return Ok(typed.expr);
         }
+        check_times(self.db, self.pid, from)?;
+        check_times(self.db, self.pid, to)?;
         if !can_cast(from, to, context) {
             return Err(PgError::new(
                 "42846",
@@ -176,6 +190,9 @@ impl Analyzer<'_> {
     }
 
     fn coerce_unknown(&self, expr: Expr, to: Ty, typmod: i32, context: Context) -> Result<Expr> {
+        if !matches!(expr, Expr::Const(Datum::Null)) {
+            check_times(self.db, self.pid, to)?;
+        }
         match expr {
             Expr::Const(Datum::Text(text)) if to != Ty::REGCLASS => {
                 let explicit = context == Context::Explicit && to.is_text();

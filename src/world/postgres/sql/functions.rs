@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqlparser::ast;
 
-use super::analyze::{Analyzer, Context, Typed, can_cast, common_type};
+use super::analyze::{Analyzer, Context, Typed, can_cast, check_times, common_type};
 use super::names::{ident, object_name};
 use super::plan::{Aggregate, Expr, SortKey, SubKind};
 use super::scope::Scope;
@@ -165,6 +165,7 @@ impl Analyzer<'_> {
                     _ => Ty { array: ty.array || arg.ty.array, ..element },
                 };
             }
+            check_times(self.db, self.pid, ty)?;
             settled.push(ty);
             exprs.push(self.coerce(arg, ty, -1, Context::Implicit)?);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, CreatePolicyCommand as Command, Spanned as _, Statement};
 
-use super::analyze::{Analyzer, Typed};
+use super::analyze::{Analyzer, Typed, check_times};
 use super::from::{add_table, place, table_columns};
 use super::names::{ident, object_name};
 use super::plan::{
@@ -80,11 +80,15 @@ pub fn plan_named<'a>(
         let message = format!("could not determine data type of parameter ${}", at + 1);
         return Err(PgError::new("42P18", message));
     }
+    let columns: Option<Arc<[OutColumn]>> = plan.columns().map(Into::into);
+    for ty in params.iter().copied().chain(columns.iter().flat_map(|of| of.iter().map(|c| c.ty))) {
+        check_times(db, pid, ty)?;
+    }
     let (slots, caches) = (analyzer.slots.get(), analyzer.caches.get());
     let calls = analyzer.calls.get();
     let definitions: Arc<[Arc<Table>]> = analyzer.definitions.into_inner().into();
     Ok(Planned {
-        columns: plan.columns().map(Into::into),
+        columns,
         plan: Arc::new(plan),
         params: params.into(),
         slots,

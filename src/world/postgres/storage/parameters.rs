@@ -23,7 +23,17 @@ pub struct Asked {
     pub read_only: bool,
     /// Milliseconds that a session may be idle in a transaction; 0 is for ever.
     pub idle_ms: u64,
+    /// What keeps dates and times from being read and written as ISO has them, in UTC.
+    pub foreign_times: Option<String>,
 }
+
+/// Parameters that dates and times are read and written by, how they are called, and the values
+/// that they have here.
+const TIMES: [(&str, &str, &[&str]); 3] = [
+    ("datestyle", "DateStyle", &["", "ISO, MDY"]),
+    ("intervalstyle", "IntervalStyle", &["", "postgres"]),
+    ("timezone", "TimeZone", &["", "UTC", "GMT", "Etc/UTC", "UCT", "Z"]),
+];
 
 impl Parameters {
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -54,6 +64,11 @@ impl Parameters {
             },
             read_only: value("default_transaction_read_only") == "on",
             idle_ms: value("idle_in_transaction_session_timeout").parse().unwrap_or(0),
+            foreign_times: TIMES.iter().find_map(|(name, called, ours)| {
+                let value = value(name);
+                let known = ours.iter().any(|own| own.eq_ignore_ascii_case(value));
+                (!known).then(|| format!("{called} {value}"))
+            }),
         };
         before
     }
