@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::join;
 use seedbed::world::postgres::{Change, Op, Settings, Watch};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use super::{SOON, answer, client, ours, runtime};
@@ -55,7 +56,7 @@ fn dates_and_times_are_refused_while_the_session_has_them_in_another_way() {
             let rows = client.query("SELECT k FROM t WHERE at IS NOT NULL ORDER BY at", &[]).await;
             assert_eq!(rows.expect("no time is told").len(), 1, "{foreign}");
             let told = client.query(&prepared, &[]).await.map(|rows| rows.len());
-            assert_eq!(told.expect_err(foreign).code().map(|c| c.code()), Some("0A000"));
+            assert_eq!(told.expect_err(foreign).code().map(SqlState::code), Some("0A000"));
             for text in [
                 "SELECT at FROM t",
                 "SELECT at::text FROM t",
@@ -66,7 +67,7 @@ fn dates_and_times_are_refused_while_the_session_has_them_in_another_way() {
             ] {
                 let told = client.batch_execute(text).await;
                 let error = told.expect_err(text);
-                assert_eq!(error.code().map(|code| code.code()), Some("0A000"), "{text}");
+                assert_eq!(error.code().map(SqlState::code), Some("0A000"), "{text}");
             }
             client.batch_execute("RESET ALL").await.expect("reset");
             assert_eq!(client.query(&prepared, &[]).await.expect("as before").len(), 1);
