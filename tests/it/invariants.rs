@@ -370,7 +370,7 @@ fn i11_commands_are_answered_or_their_connection_closes() {
     let paused = "host.paused host=gateway ms=2000";
     holds(
         "I11",
-        &with("", "", &format!("{failed}\n{paused}\nlater 4600\ngateway.left connection=c5")),
+        &with("", "", &format!("{failed}\n{paused}\nlater 4600\nx\ngateway.left connection=c5")),
     );
     let told = "gateway.refused connection=c5 status=503 reason=r";
     holds("I11", &with("", "", &format!("{failed}\n{told}\nlater 4600\nx")));

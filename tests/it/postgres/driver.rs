@@ -43,6 +43,22 @@ fn typed_statements_bring_and_take_values_in_binary() {
     });
 }
 
+/// Plans are shared in the process, between clusters whose tables are alike to the last default.
+#[test]
+fn a_plan_for_one_cluster_is_none_for_another_with_another_default() {
+    runtime().block_on(async {
+        for default in ["1", "2", "'3'", "'1'::text::bigint"] {
+            let (addr, _store) = ours(Settings::default(), Watch::none()).await;
+            let client = client(&addr).await;
+            let table = format!("CREATE TABLE t (k int, v bigint DEFAULT {default})");
+            client.batch_execute(&table).await.expect("created");
+            let rows = client.query("INSERT INTO t (k) VALUES (1) RETURNING v", &[]).await;
+            let told = rows.expect("inserted")[0].get::<_, i64>(0).to_string();
+            assert!(default.trim_matches('\'').starts_with(&told), "{default}: {told}");
+        }
+    });
+}
+
 #[test]
 fn dates_and_times_are_refused_while_the_session_has_them_in_another_way() {
     runtime().block_on(async {
