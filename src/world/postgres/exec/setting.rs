@@ -2,6 +2,7 @@
 
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::locks::Pid;
+use crate::world::postgres::storage::parameters::UTC;
 use crate::world::postgres::storage::{Db, Isolation, Undo};
 
 /// By name: name, default, and what kind of value it holds.
@@ -348,8 +349,7 @@ fn check(name: &str, value: &str) -> Result<()> {
     let upper = value.to_uppercase();
     match name {
         "timezone" => {
-            let ours =
-                matches!(upper.as_str(), "UTC" | "GMT" | "ETC/UTC" | "UCT" | "Z" | "DEFAULT");
+            let ours = upper == "DEFAULT" || UTC.iter().any(|own| own.eq_ignore_ascii_case(value));
             let area = value.split_once('/').is_some_and(|(area, _)| AREAS.contains(&area));
             if ours || area || ZONES.contains(&upper.as_str()) {
                 return Ok(());

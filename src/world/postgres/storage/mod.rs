@@ -6,7 +6,7 @@ pub mod catalog;
 pub mod deadlock;
 pub mod heap;
 pub mod locks;
-mod parameters;
+pub mod parameters;
 mod proc;
 pub mod roles;
 mod rows;

@@ -27,12 +27,15 @@ pub struct Asked {
     pub foreign_times: Option<String>,
 }
 
+/// Names of UTC, the one time zone whose times are read and written.
+pub const UTC: &[&str] = &["UTC", "GMT", "Etc/UTC", "UCT", "Z"];
+
 /// Parameters that dates and times are read and written by, how they are called, and the values
 /// that they have here.
 const TIMES: [(&str, &str, &[&str]); 3] = [
-    ("datestyle", "DateStyle", &["", "ISO, MDY"]),
-    ("intervalstyle", "IntervalStyle", &["", "postgres"]),
-    ("timezone", "TimeZone", &["", "UTC", "GMT", "Etc/UTC", "UCT", "Z"]),
+    ("datestyle", "DateStyle", &["ISO, MDY"]),
+    ("intervalstyle", "IntervalStyle", &["postgres"]),
+    ("timezone", "TimeZone", UTC),
 ];
 
 impl Parameters {
@@ -67,7 +70,7 @@ impl Parameters {
             foreign_times: TIMES.iter().find_map(|(name, called, ours)| {
                 let value = value(name);
                 let known = ours.iter().any(|own| own.eq_ignore_ascii_case(value));
-                (!known).then(|| format!("{called} {value}"))
+                (!known && !value.is_empty()).then(|| format!("{called} {value}"))
             }),
         };
         before
