@@ -47,3 +47,13 @@ fn roles_and_row_policies_answer_as_postgresql_does() {
 fn transactions_answer_as_postgresql_does() {
     same(include_str!("same/transactions.sql"));
 }
+
+#[test]
+fn rows_as_values_answer_as_postgresql_does() {
+    same(include_str!("same/records.sql"));
+}
+
+#[test]
+fn queries_that_read_the_rows_around_them_answer_as_postgresql_does() {
+    same(include_str!("same/correlated.sql"));
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::query::order;
-use super::{Cx, Frame, eval, is_true};
+use super::{Cx, Frame, eval, functions, is_true};
 use crate::world::postgres::error::{Result, Step, common};
 use crate::world::postgres::sql::Aggregate;
 use crate::world::postgres::types::{Array, Datum, Json, Numeric, Row, Ty, single, to_text};
@@ -37,15 +37,13 @@ impl Accumulator {
             "array_agg" => Datum::Array(Arc::new(Array { items: items().collect() })),
             "string_agg" => Datum::text(joined(&self.items)),
             "jsonb_agg" => {
-                let values =
-                    items().map(|item| super::functions::json::to_json(&item, aggregate.arg_ty));
+                let values = items().map(|item| functions::json::to_json(&item, aggregate.arg_ty));
                 Datum::Json(Arc::new(Json::Array(values.collect())))
             }
             "json_agg" => {
-                let values =
-                    items().map(|item| super::functions::json::to_json(&item, aggregate.arg_ty));
-                let texts: Vec<String> = values.map(|json| json.to_string()).collect();
-                Datum::text(format!("[{}]", texts.join(", ")))
+                let null = Datum::Null;
+                let values = self.items.iter().map(|(_, row)| row.first().unwrap_or(&null));
+                Datum::text(functions::json_text::aggregated(values, aggregate.arg_ty))
             }
             _ => self.value.unwrap_or_default(),
         })

@@ -31,7 +31,7 @@ pub fn create_as(
     cx.state.caches = vec![None; planned.caches];
     let mut run = PlanRun::new(&planned.plan);
     let mut rows: Vec<Row> = Vec::new();
-    while let Some(row) = run.next(cx)? {
+    while let Some(row) = run.next(cx, None)? {
         rows.push(row);
     }
     for column in planned.plan.columns().unwrap_or_default() {

@@ -1,11 +1,12 @@
 //! Expressions to values. Must never change a row.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::{Cx, QueryRun, calls, cast};
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::sql::{CompareOp, Expr, Query, SubKind};
-use crate::world::postgres::types::{Array, Datum, Row};
+use crate::world::postgres::types::{Array, Datum, Record, Row, Ty};
 
 /// The current row and those of the queries around.
 #[derive(Clone, Copy, Debug)]
@@ -49,13 +50,18 @@ pub fn eval(expr: &Expr, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
         Expr::IsNull(inner) => {
             let datum = eval(inner, cx, frame)?;
             let null = match &datum {
-                Datum::Record(fields) => fields.iter().all(|(_, field)| field.is_null()),
+                Datum::Record(record) => record.fields.iter().all(|(_, field)| field.is_null()),
                 other => other.is_null(),
             };
             Datum::Bool(null)
         }
+        Expr::NoneNull(inner) => Datum::Bool(match &eval(inner, cx, frame)? {
+            Datum::Record(record) => record.fields.iter().all(|(_, field)| !field.is_null()),
+            other => !other.is_null(),
+        }),
         Expr::Is(inner, value) => Datum::Bool(eval(inner, cx, frame)?.as_bool() == Some(*value)),
         Expr::Compare(op, left, right) => compare(*op, left, right, cx, frame)?,
+        Expr::CompareRows(op, pairs) => compare_rows(*op, pairs, cx, frame)?,
         Expr::NotDistinct(left, right) => {
             Datum::Bool(eval(left, cx, frame)? == eval(right, cx, frame)?)
         }
@@ -111,12 +117,12 @@ fn compound(expr: &Expr, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
             }
             Ok(Datum::Array(Arc::new(Array { items: values })))
         }
-        Expr::Record(fields) => {
+        Expr::Record { names, fields } => {
             let mut values = Vec::with_capacity(fields.len());
             for (ty, field) in fields {
                 values.push((*ty, eval(field, cx, frame)?));
             }
-            Ok(Datum::Record(values.into()))
+            Ok(Datum::Record(Arc::new(Record { names: names.clone(), fields: values })))
         }
         Expr::Sub { query, kind, left, cache } => {
             if let Some(known) = cache.and_then(|at| cx.state.caches[at].clone()) {
@@ -151,6 +157,41 @@ fn compare(
         return Ok(Datum::Null);
     }
     Ok(Datum::Bool(op.holds(left.cmp(&right))))
+}
+
+/// `<` and its like of two rows: the first fields that are not equal decide, a NULL before them
+/// leaves it open (PostgreSQL 15, 9.24.5).
+fn compare_rows(
+    op: CompareOp,
+    pairs: &[(Expr, Expr)],
+    cx: &mut Cx<'_>,
+    frame: &Frame<'_>,
+) -> Step<Datum> {
+    let mut order = Ordering::Equal;
+    for (left, right) in pairs {
+        let (left, right) = (eval(left, cx, frame)?, eval(right, cx, frame)?);
+        if left.is_null() || right.is_null() {
+            return Ok(Datum::Null);
+        }
+        order = left.cmp(&right);
+        if order != Ordering::Equal {
+            break;
+        }
+    }
+    Ok(Datum::Bool(op.holds(order)))
+}
+
+/// Whether all fields are equal: not known if it hangs on a NULL.
+fn rows_equal(left: &[(Ty, Datum)], right: &[Datum]) -> Option<bool> {
+    let mut known = true;
+    for ((_, a), b) in left.iter().zip(right) {
+        if a.is_null() || b.is_null() {
+            known = false;
+        } else if a != b {
+            return Some(false);
+        }
+    }
+    known.then_some(true)
 }
 
 /// AND (`decisive` false) and OR (`decisive` true): NULL unless decided.
@@ -215,14 +256,18 @@ fn subquery(
             Ok(Datum::Array(Arc::new(Array { items })))
         }
         SubKind::Quantified(op, all) => match left {
-            Some(Datum::Record(fields)) if fields.len() == 1 => {
+            Some(Datum::Record(record)) if record.fields.len() == 1 => {
                 let items: Vec<Datum> = rows.iter().map(first).collect();
-                Ok(quantified(op, all, &fields[0].1, items.iter()))
+                Ok(quantified(op, all, &record.fields[0].1, items.iter()))
             }
-            Some(Datum::Record(fields)) => {
-                let lefts: Vec<Datum> = fields.iter().map(|(_, datum)| datum.clone()).collect();
-                let found = rows.iter().any(|row| row[..] == lefts[..]);
-                Ok(Datum::Bool(found != all))
+            Some(Datum::Record(record)) => {
+                let equal = rows.iter().map(|row| rows_equal(&record.fields, row));
+                let found = equal.fold(Some(false), |found, row| match (found, row) {
+                    (Some(true), _) | (_, Some(true)) => Some(true),
+                    (None, _) | (_, None) => None,
+                    _ => Some(false),
+                });
+                Ok(found.map_or(Datum::Null, |found| Datum::Bool(found != all)))
             }
             _ => Ok(Datum::Null),
         },

@@ -55,7 +55,7 @@ impl<'p> InsertRun<'p> {
     }
 
     pub fn next(&mut self, cx: &mut Cx<'_>) -> Step<Option<Row>> {
-        self.ctes.finish(&self.insert.ctes, cx)?;
+        self.ctes.finish(&self.insert.ctes, cx, None)?;
         loop {
             if let (Some(row), Some((exprs, _))) = (&self.written, &self.insert.returning) {
                 let row = project(exprs, cx, &Frame::of(row))?;

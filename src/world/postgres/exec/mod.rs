@@ -108,9 +108,9 @@ impl<'p> PlanRun<'p> {
     }
 
     /// The next row of output; for a writing plan without RETURNING there is none.
-    pub fn next(&mut self, cx: &mut Cx<'_>) -> Step<Option<Row>> {
+    pub fn next(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<Option<Row>> {
         match &mut self.kind {
-            Kind::Query(run) => run.next(cx, None),
+            Kind::Query(run) => run.next(cx, outer),
             Kind::Insert(run) => run.next(cx),
             Kind::Modify(run) => run.next(cx),
         }
@@ -218,7 +218,7 @@ impl<'p> StatementRun<'p> {
             }
         }
         while !self.done {
-            match self.run.next(&mut cx)? {
+            match self.run.next(&mut cx, None)? {
                 Some(row) => self.rows.push(row),
                 None => self.done = true,
             }

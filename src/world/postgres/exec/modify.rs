@@ -161,7 +161,7 @@ impl<'p> ModifyRun<'p> {
 
     pub fn next(&mut self, cx: &mut Cx<'_>) -> Step<Option<Row>> {
         let ctes = self.ctes();
-        self.ctes.finish(ctes, cx)?;
+        self.ctes.finish(ctes, cx, None)?;
         loop {
             if let (true, Some((exprs, _))) = (self.written, self.returning()) {
                 let row = project(exprs, cx, &Frame::of(&self.tuple.values))?;

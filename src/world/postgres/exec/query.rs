@@ -21,18 +21,21 @@ pub struct CteRun<'p> {
 }
 
 impl<'p> CteRun<'p> {
-    pub fn finish(&mut self, ctes: &'p [Cte], cx: &mut Cx<'_>) -> Step<()> {
+    pub fn finish(
+        &mut self,
+        ctes: &'p [Cte],
+        cx: &mut Cx<'_>,
+        outer: Option<&Frame<'_>>,
+    ) -> Step<()> {
         while let Some(cte) = ctes.get(self.at) {
             let run = self.run.get_or_insert_with(|| Box::new(PlanRun::new(&cte.plan)));
-            while let Some(row) = run.next(cx)? {
+            while let Some(row) = run.next(cx, outer)? {
                 self.rows.push(row);
                 cx.settled();
             }
             self.run = None;
             let mut rows = std::mem::take(&mut self.rows);
-            if let Some((step, all)) = &cte.recursive {
-                repeat(cte.slot, step, *all, &mut rows, cx)?;
-            }
+            repeat(cte, &mut rows, cx, outer)?;
             cx.state.ctes[cte.slot] = Some(Arc::new(rows));
             self.at += 1;
         }
@@ -41,17 +44,18 @@ impl<'p> CteRun<'p> {
 }
 
 /// Runs the repeated part of a recursive WITH query until it adds nothing.
-fn repeat(slot: usize, step: &Query, all: bool, rows: &mut Vec<Row>, cx: &mut Cx<'_>) -> Step<()> {
+fn repeat(cte: &Cte, rows: &mut Vec<Row>, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<()> {
+    let Some((step, all)) = &cte.recursive else { return Ok(()) };
     let mut seen: BTreeSet<Row> = BTreeSet::new();
-    if !all {
+    if !*all {
         rows.retain(|row| seen.insert(row.clone()));
     }
     let mut fresh = rows.clone();
     while !fresh.is_empty() {
-        cx.state.ctes[slot] = Some(Arc::new(std::mem::take(&mut fresh)));
+        cx.state.ctes[cte.slot] = Some(Arc::new(std::mem::take(&mut fresh)));
         let mut run = QueryRun::new(step);
-        while let Some(row) = run.next(cx, None)? {
-            if all || seen.insert(row.clone()) {
+        while let Some(row) = run.next(cx, outer)? {
+            if *all || seen.insert(row.clone()) {
                 fresh.push(row);
             }
         }
@@ -126,7 +130,7 @@ impl<'p> QueryRun<'p> {
 
     pub fn next(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<Option<Row>> {
         if matches!(self.stage, Stage::Fresh) {
-            self.ctes.finish(&self.query.ctes, cx)?;
+            self.ctes.finish(&self.query.ctes, cx, outer)?;
             self.begin(cx, outer)?;
         }
         loop {

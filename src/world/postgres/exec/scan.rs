@@ -206,9 +206,10 @@ impl ScanRun<'_> {
                 let rows = cx.state.ctes[*slot].clone().unwrap_or_default();
                 Rows::Made(rows, 0)
             }
-            Source::Query(query) => {
+            Source::Query { query, lateral } => {
+                let around = if *lateral { Some(&frame) } else { outer };
                 let run = self.sub.get_or_insert_with(|| Box::new(QueryRun::new(query)));
-                while let Some(row) = run.next(cx, Some(&frame))? {
+                while let Some(row) = run.next(cx, around)? {
                     self.made.push(row);
                     cx.settled();
                 }

@@ -50,6 +50,8 @@ pub struct CteScope {
     pub name: String,
     pub slot: usize,
     pub columns: Vec<OutColumn>,
+    /// It reads a row around it: so does whoever reads its rows.
+    pub correlated: bool,
 }
 
 /// The output of a query, where one function may give a set.

@@ -81,12 +81,7 @@ impl Analyzer<'_> {
                 let (items, ty) = self.unify(items, "ARRAY")?;
                 Ok(Typed::new(Expr::Array(items), Ty { array: true, ..ty }))
             }
-            ast::Expr::Tuple(items) => {
-                let items = self.exprs(items, scope)?;
-                let settled = items.into_iter().map(|item| self.settle(item));
-                let fields = settled.map(|item| item.map(|t| (t.ty, t.expr)));
-                Ok(Typed::new(Expr::Record(fields.collect::<Result<_>>()?), Ty::RECORD))
-            }
+            ast::Expr::Tuple(items) => self.row(self.exprs(items, scope)?),
             other => self.predicate(other, scope),
         }
     }
@@ -102,7 +97,13 @@ impl Analyzer<'_> {
             if let (Ty::UNKNOWN, Expr::Param(at)) = (typed.ty, &typed.expr) {
                 self.open.borrow_mut().push((*at, self.position(inner.span())));
             }
-            Ok(negate(Typed::new(Expr::IsNull(boxed(typed.expr)), Ty::BOOL), negated))
+            let inner = boxed(typed.expr);
+            let test = match (negated, typed.ty) {
+                (true, Ty::RECORD) => Expr::NoneNull(inner),
+                (true, _) => Expr::Not(boxed(Expr::IsNull(inner))),
+                (false, _) => Expr::IsNull(inner),
+            };
+            Ok(Typed::new(test, Ty::BOOL))
         };
         match parsed {
             ast::Expr::IsTrue(inner) => is(inner, true, false),
@@ -223,7 +224,9 @@ impl Analyzer<'_> {
                 found
             }
             Err(error) if qualifier.is_none() && error.code() == "42703" => {
-                let other = whole_row(&wanted, scope)
+                let row = self.whole_row(&wanted, scope);
+                let other = row
+                    .map_err(|error| error.at(self.position(place)))?
                     .or_else(|| self.variable(None, &wanted))
                     .or_else(|| self.bare_word(&wanted));
                 if other.is_none() && scope.lacks(None, &wanted) {
@@ -359,35 +362,7 @@ impl Analyzer<'_> {
     }
 
     /// Rows are compared part by part: each part has types of its own.
-    fn compare_parsed(
-        &self,
-        op: CompareOp,
-        left: &ast::Expr,
-        right: &ast::Expr,
-        scope: &Scope<'_>,
-    ) -> Result<Expr> {
-        match (left, right) {
-            (ast::Expr::Tuple(a), ast::Expr::Tuple(b))
-                if a.len() == b.len() && op == CompareOp::Eq =>
-            {
-                let pairs = a.iter().zip(b);
-                let parts = pairs.map(|(a, b)| self.compare_parsed(op, a, b, scope));
-                Ok(Expr::And(parts.collect::<Result<_>>()?))
-            }
-            _ => self.compare(op, self.expr(left, scope)?, self.expr(right, scope)?),
-        }
-    }
-
     pub fn compare(&self, op: CompareOp, left: Typed, right: Typed) -> Result<Expr> {
-        if let (Expr::Record(a), Expr::Record(b)) = (&left.expr, &right.expr)
-            && a.len() == b.len()
-            && matches!(op, CompareOp::Eq)
-        {
-            let pair = |((ta, a), (tb, b)): (&(Ty, Expr), &(Ty, Expr))| {
-                self.compare(op, Typed::new(a.clone(), *ta), Typed::new(b.clone(), *tb))
-            };
-            return Ok(Expr::And(a.iter().zip(b).map(pair).collect::<Result<_>>()?));
-        }
         let symbol = op.symbol();
         let ty = compared_type(left.ty, right.ty).ok_or_else(|| {
             common::no_operator(&format!("{} {symbol} {}", left.ty.name(), right.ty.name()))
@@ -461,11 +436,7 @@ impl Analyzer<'_> {
         distinct: bool,
         scope: &Scope<'_>,
     ) -> Result<Typed> {
-        let compared = self.compare(CompareOp::Eq, self.expr(a, scope)?, self.expr(b, scope)?)?;
-        let Expr::Compare(_, a, b) = compared else {
-            return Err(PgError::unsupported("IS DISTINCT FROM between rows"));
-        };
-        Ok(negate(Typed::new(Expr::NotDistinct(a, b), Ty::BOOL), distinct))
+        Ok(negate(Typed::new(self.not_distinct(a, b, scope)?, Ty::BOOL), distinct))
     }
 
     fn like(
@@ -540,14 +511,6 @@ fn junction(and: bool, left: Expr, right: Expr) -> Expr {
         (true, left) => Expr::And(vec![left, right]),
         (false, left) => Expr::Or(vec![left, right]),
     }
-}
-
-/// A table's alias as a value: its row.
-fn whole_row(alias: &str, scope: &Scope<'_>) -> Option<Typed> {
-    let (depth, relation) = scope.relation(alias)?;
-    scope.mark(depth);
-    let fields = relation.columns.iter().map(|c| (c.ty, Expr::Column { depth, index: c.index }));
-    Some(Typed::new(Expr::Record(fields.collect()), Ty::RECORD))
 }
 
 fn negate(typed: Typed, negated: bool) -> Typed {

@@ -1,6 +1,7 @@
 //! FROM: relations, joins, where each condition is tested and which index finds rows.
 //! Must never read a row.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use sqlparser::ast;
@@ -45,6 +46,7 @@ impl Analyzer<'_> {
         relations: &mut Vec<Relation>,
         quals: &mut Vec<Arc<Expr>>,
     ) -> Result<From> {
+        let start = scope.relations.len();
         let mut tree = self.factor(&table.relation, scope, relations, quals)?;
         for part in &table.joins {
             let left_end = scope.relations.len();
@@ -59,17 +61,25 @@ impl Analyzer<'_> {
                 }
                 ast::JoinConstraint::Using(names) => {
                     for name in names {
-                        on.push(self.using(&object_name(name)?, left_end, kind, scope)?);
+                        on.push(self.using(&object_name(name)?, start..left_end, kind, scope)?);
                     }
                 }
                 ast::JoinConstraint::Natural => {
-                    for name in common_names(&scope.relations, left_end) {
-                        on.push(self.using(&name, left_end, kind, scope)?);
+                    for name in common_names(&scope.relations, &(start..left_end)) {
+                        on.push(self.using(&name, start..left_end, kind, scope)?);
                     }
                 }
             }
             if kind == JoinKind::Inner {
                 quals.append(&mut on);
+            }
+            for (at, relation) in scope.relations.iter_mut().enumerate().skip(start) {
+                relation.optional |= match kind {
+                    JoinKind::Inner => false,
+                    JoinKind::Left => at >= left_end,
+                    JoinKind::Right => at < left_end,
+                    JoinKind::Full => true,
+                };
             }
             tree = join(kind, tree, right, on);
         }
@@ -79,7 +89,7 @@ impl Analyzer<'_> {
     fn using(
         &self,
         name: &str,
-        left_end: usize,
+        left: Range<usize>,
         kind: JoinKind,
         scope: &mut Scope<'_>,
     ) -> Result<Arc<Expr>> {
@@ -98,16 +108,16 @@ impl Analyzer<'_> {
                 ),
             )
         };
-        let left = find(&scope.relations[..left_end]).ok_or_else(|| missing("left"))?;
-        let right = find(&scope.relations[left_end..]).ok_or_else(|| missing("right"))?;
-        for relation in &mut scope.relations[left_end..] {
-            for column in relation.columns.iter_mut().filter(|c| c.index == right.index) {
+        let on_left = find(&scope.relations[left.clone()]).ok_or_else(|| missing("left"))?;
+        let on_right = find(&scope.relations[left.end..]).ok_or_else(|| missing("right"))?;
+        for relation in &mut scope.relations[left.end..] {
+            for column in relation.columns.iter_mut().filter(|c| c.index == on_right.index) {
                 column.hidden = true;
             }
         }
-        let merged = if kind == JoinKind::Right { right.index } else { left.index };
-        for relation in &mut scope.relations[..left_end] {
-            for column in relation.columns.iter_mut().filter(|c| c.index == left.index) {
+        let merged = if kind == JoinKind::Right { on_right.index } else { on_left.index };
+        for relation in &mut scope.relations[left] {
+            for column in relation.columns.iter_mut().filter(|c| c.index == on_left.index) {
                 column.merged = Some(merged);
             }
         }
@@ -117,7 +127,7 @@ impl Analyzer<'_> {
             typmod: c.typmod,
             place: None,
         };
-        Ok(Arc::new(self.compare(CompareOp::Eq, side(left), side(right))?))
+        Ok(Arc::new(self.compare(CompareOp::Eq, side(on_left), side(on_right))?))
     }
 
     fn factor(
@@ -156,15 +166,17 @@ impl Analyzer<'_> {
                 Err(PgError::new("42601", message).hint(hint))
             }
             ast::TableFactor::Derived { lateral, subquery, alias, .. } => {
-                let query = if *lateral {
+                let lateral = *lateral;
+                let query = if lateral {
                     self.query_within(subquery, Some(scope))?.0
                 } else {
-                    self.query_within(subquery, scope.parent)?.0
+                    self.query_beside(subquery, scope)?.0
                 };
                 let mut columns = query.columns.clone();
                 rename(&mut columns, alias.as_ref());
                 let alias = alias_of(alias.as_ref(), "");
-                Ok(add(Source::Query(Arc::new(query)), &alias, columns, scope, relations))
+                let source = Source::Query { query: Arc::new(query), lateral };
+                Ok(add(source, &alias, columns, scope, relations))
             }
             ast::TableFactor::UNNEST { alias, array_exprs, with_ordinality, .. } => {
                 let [array] = array_exprs.as_slice() else {
@@ -198,6 +210,9 @@ impl Analyzer<'_> {
         let name_text = object_name(name)?;
         let known = self.ctes.borrow().iter().rev().find(|c| c.name == name_text).cloned();
         if let Some(cte) = known {
+            if cte.correlated {
+                scope.mark(usize::MAX);
+            }
             let mut columns = cte.columns;
             let alias_name = alias_of(alias, &name_text);
             rename(&mut columns, alias);
@@ -272,13 +287,13 @@ impl Analyzer<'_> {
 }
 
 /// The column names that both sides of a join have, in the order of the left one.
-fn common_names(relations: &[ScopeRelation], left_end: usize) -> Vec<Arc<str>> {
+fn common_names(relations: &[ScopeRelation], left: &Range<usize>) -> Vec<Arc<str>> {
     let names = |side: &[ScopeRelation]| -> Vec<Arc<str>> {
         let columns = side.iter().flat_map(|relation| &relation.columns);
         columns.filter(|column| !column.hidden).map(|column| column.name.clone()).collect()
     };
-    let right = names(&relations[left_end..]);
-    names(&relations[..left_end]).into_iter().filter(|name| right.contains(name)).collect()
+    let right = names(&relations[left.end..]);
+    names(&relations[left.clone()]).into_iter().filter(|name| right.contains(name)).collect()
 }
 
 /// Tests each condition as early as its columns are there, and finds rows by index.
@@ -381,7 +396,7 @@ fn lookup(scan: &Scan, relations: &[Relation], on: &[Arc<Expr>]) -> Option<Looku
 }
 
 /// `column = ANY (array)` on the first column of an index.
-fn any_lookup(scan: &Scan, table: &Table, own: &std::ops::Range<usize>) -> Option<Lookup> {
+fn any_lookup(scan: &Scan, table: &Table, own: &Range<usize>) -> Option<Lookup> {
     for (index, definition) in table.indexes.iter().enumerate() {
         if definition.dropped || definition.predicate.is_some() {
             continue;
@@ -402,7 +417,7 @@ fn any_lookup(scan: &Scan, table: &Table, own: &std::ops::Range<usize>) -> Optio
 }
 
 /// The other side of `column = other`, if the other side does not read this relation.
-fn fixed_by(qual: &Expr, column: usize, own: &std::ops::Range<usize>) -> Option<Expr> {
+fn fixed_by(qual: &Expr, column: usize, own: &Range<usize>) -> Option<Expr> {
     let Expr::Compare(CompareOp::Eq, left, right) = qual else { return None };
     let is_column =
         |expr: &Expr| matches!(expr, Expr::Column { depth: 0, index } if *index == column);
@@ -415,7 +430,7 @@ fn fixed_by(qual: &Expr, column: usize, own: &std::ops::Range<usize>) -> Option<
 }
 
 /// Whether a value is there before the relation is read, the same for each of its rows.
-fn is_outside(expr: &Expr, own: &std::ops::Range<usize>) -> bool {
+fn is_outside(expr: &Expr, own: &Range<usize>) -> bool {
     let mut steady = true;
     expr.walk(&mut |part| {
         if matches!(
@@ -500,8 +515,15 @@ pub fn add(
         Source::System(system) => system.lacks(),
         _ => &[],
     };
-    let named = alias.clone();
-    scope.relations.push(ScopeRelation { alias: named, columns, qualified_only: false, lacks });
+    scope.relations.push(ScopeRelation {
+        alias: alias.clone(),
+        columns,
+        qualified_only: false,
+        lacks,
+        table: if let Source::Table(table) = &source { Some(table.clone()) } else { None },
+        scalar: matches!(source, Source::Function { ordinality: false, .. }),
+        optional: false,
+    });
     relations.push(Relation { source, alias, offset, width });
     From::Scan(Scan { relation: relations.len() - 1, filter: Vec::new(), lookup: None })
 }

@@ -34,6 +34,7 @@ pub const FUNCTION_TABLES: &[&[Function]] = &[
     exec::functions::text::TABLE,
     exec::functions::time::TABLE,
     exec::functions::json::TABLE,
+    exec::functions::json_text::TABLE,
     exec::functions::array::TABLE,
     exec::functions::system::TABLE,
 ];
@@ -223,10 +224,7 @@ impl Analyzer<'_> {
                 Ok(Typed { ty, ..self.call(&name, args)? })
             }
             "nullif" => self.nullif(args),
-            "row" => {
-                let fields = args.into_iter().map(|arg| self.settle(arg).map(|t| (t.ty, t.expr)));
-                Ok(Typed::new(Expr::Record(fields.collect::<Result<_>>()?), Ty::RECORD))
-            }
+            "row" => self.row(args),
             _ => {
                 let set = SET_FUNCTIONS.contains(&name.as_str());
                 let call = if set { self.set_item(&name, args) } else { self.call(&name, args) };

@@ -15,6 +15,7 @@ mod plan;
 mod plpgsql;
 mod query;
 mod routine;
+mod rows;
 mod scope;
 mod security;
 mod statement;

@@ -7,7 +7,7 @@ use super::system::System;
 use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::storage::heap::Strength;
 use crate::world::postgres::storage::locks::Oid;
-use crate::world::postgres::types::{Datum, Ty};
+use crate::world::postgres::types::{Datum, Names, Ty};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompareOp {
@@ -66,10 +66,15 @@ pub enum Expr {
     And(Vec<Expr>),
     Or(Vec<Expr>),
     Not(Box<Expr>),
+    /// NULL, or a row of NULLs.
     IsNull(Box<Expr>),
+    /// IS NOT NULL of a row: none of its fields is.
+    NoneNull(Box<Expr>),
     /// `IS [NOT] TRUE`, `FALSE`: never NULL.
     Is(Box<Expr>, bool),
     Compare(CompareOp, Box<Expr>, Box<Expr>),
+    /// `<`, `<=`, `>`, `>=` of two rows, field by field.
+    CompareRows(CompareOp, Vec<(Expr, Expr)>),
     NotDistinct(Box<Expr>, Box<Expr>),
     /// `left op ANY (array)`; `true` for ALL.
     Quantified(CompareOp, bool, Box<Expr>, Box<Expr>),
@@ -100,7 +105,10 @@ pub enum Expr {
     },
     Coalesce(Vec<Expr>),
     Array(Vec<Expr>),
-    Record(Vec<(Ty, Expr)>),
+    Record {
+        names: Option<Names>,
+        fields: Vec<(Ty, Expr)>,
+    },
     /// `cache`: a place for the result of a query that does not depend on the row.
     Sub {
         query: Arc<Query>,
@@ -133,19 +141,26 @@ impl Expr {
                     expr.walk(visit);
                 }
             }
-            Expr::Record(fields) => {
+            Expr::Record { fields, .. } => {
                 for (_, expr) in fields {
                     expr.walk(visit);
                 }
             }
             Expr::Not(expr)
             | Expr::IsNull(expr)
+            | Expr::NoneNull(expr)
             | Expr::Is(expr, _)
             | Expr::Counted(_, expr)
             | Expr::Cast { expr, .. } => expr.walk(visit),
             Expr::Compare(_, a, b) | Expr::NotDistinct(a, b) | Expr::Quantified(_, _, a, b) => {
                 a.walk(visit);
                 b.walk(visit);
+            }
+            Expr::CompareRows(_, pairs) => {
+                for (a, b) in pairs {
+                    a.walk(visit);
+                    b.walk(visit);
+                }
             }
             Expr::Case { whens, otherwise } => {
                 for (when, then) in whens {
@@ -234,7 +249,11 @@ pub enum From {
 #[derive(Clone, Debug)]
 pub enum Source {
     Table(Arc<Table>),
-    Query(Arc<Query>),
+    /// `lateral`: it reads the row of what stands before it.
+    Query {
+        query: Arc<Query>,
+        lateral: bool,
+    },
     Cte(usize),
     System(System),
     /// A function that gives a set, `unnest` or `generate_series`.

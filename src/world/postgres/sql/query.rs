@@ -33,6 +33,14 @@ impl Analyzer<'_> {
         Ok((plan, scope.correlated.get()))
     }
 
+    /// A query that is part of the one of `scope` and does not see its rows: in FROM, in WITH.
+    pub fn query_beside(&self, query: &ast::Query, scope: &Scope<'_>) -> Result<(Query, bool)> {
+        let mut own = Scope::within(scope.parent);
+        let plan = self.query(query, &mut own)?;
+        scope.reads_like(&own);
+        Ok((plan, own.correlated.get()))
+    }
+
     pub fn query(&self, query: &ast::Query, scope: &mut Scope<'_>) -> Result<Query> {
         if query.fetch.is_some() {
             return Err(PgError::unsupported("FETCH FIRST"));
@@ -40,7 +48,7 @@ impl Analyzer<'_> {
         let visible = self.ctes.borrow().len();
         self.depth.set(self.depth.get() + 1);
         let ctes = match &query.with {
-            Some(with) => self.with(with, scope.parent)?,
+            Some(with) => self.with(with, scope)?,
             None => Vec::new(),
         };
         let mut plan = match &*query.body {
@@ -54,7 +62,7 @@ impl Analyzer<'_> {
         Ok(plan)
     }
 
-    pub fn with(&self, with: &ast::With, parent: Option<&Scope<'_>>) -> Result<Vec<Cte>> {
+    pub fn with(&self, with: &ast::With, scope: &Scope<'_>) -> Result<Vec<Cte>> {
         let mut ctes = Vec::new();
         for (at, cte) in with.cte_tables.iter().enumerate() {
             let name = ident(&cte.alias.name);
@@ -65,23 +73,23 @@ impl Analyzer<'_> {
             }
             let slot = self.new_slot();
             if with.recursive
-                && let Some(planned) = self.recursive(cte, &name, slot, parent)?
+                && let Some(planned) = self.recursive(cte, &name, slot, scope)?
             {
                 ctes.push(planned);
                 continue;
             }
-            let plan = self
-                .cte_plan(&cte.query, parent)
+            let (plan, correlated) = self
+                .cte_plan(&cte.query, scope)
                 .map_err(|error| error.at(self.position(cte.alias.name.span)))?;
             let mut columns = plan.columns().unwrap_or_default().to_vec();
             rename(&mut columns, Some(&cte.alias));
-            self.ctes.borrow_mut().push(CteScope { name, slot, columns });
+            self.ctes.borrow_mut().push(CteScope { name, slot, columns, correlated });
             ctes.push(Cte { slot, plan: Arc::new(plan), recursive: None });
         }
         Ok(ctes)
     }
 
-    fn cte_plan(&self, query: &ast::Query, parent: Option<&Scope<'_>>) -> Result<Plan> {
+    fn cte_plan(&self, query: &ast::Query, scope: &Scope<'_>) -> Result<(Plan, bool)> {
         match &*query.body {
             ast::SetExpr::Insert(statement)
             | ast::SetExpr::Update(statement)
@@ -91,9 +99,12 @@ impl Analyzer<'_> {
                                    the top level";
                     return Err(PgError::new("0A000", message));
                 }
-                self.statement(statement)
+                Ok((self.statement(statement)?, false))
             }
-            _ => Ok(Plan::Query(Arc::new(self.query_within(query, parent)?.0))),
+            _ => {
+                let (query, correlated) = self.query_beside(query, scope)?;
+                Ok((Plan::Query(Arc::new(query)), correlated))
+            }
         }
     }
 
@@ -103,7 +114,7 @@ impl Analyzer<'_> {
         cte: &ast::Cte,
         name: &str,
         slot: usize,
-        parent: Option<&Scope<'_>>,
+        scope: &Scope<'_>,
     ) -> Result<Option<Cte>> {
         let ast::SetExpr::SetOperation { op, set_quantifier, left, right } = &*cte.query.body
         else {
@@ -112,13 +123,12 @@ impl Analyzer<'_> {
         if *op != ast::SetOperator::Union {
             return Ok(None);
         }
-        let mut scope = Scope::within(parent);
-        let base = self.body(left, &mut scope)?;
+        let base = self.beside(left, scope)?;
         let mut columns = base.columns.clone();
         rename(&mut columns, Some(&cte.alias));
-        self.ctes.borrow_mut().push(CteScope { name: name.to_owned(), slot, columns });
-        let mut scope = Scope::within(parent);
-        let step = self.body(right, &mut scope)?;
+        let name = name.to_owned();
+        self.ctes.borrow_mut().push(CteScope { name, slot, columns, correlated: true });
+        let step = self.beside(right, scope)?;
         let casts = self.casts(&step, &base.columns)?;
         let all = *set_quantifier == ast::SetQuantifier::All;
         let recursive = Some((Arc::new(step.casted(casts)), all));
@@ -170,10 +180,9 @@ impl Analyzer<'_> {
             ast::SetExpr::Query(query) => self.query(query, scope),
             ast::SetExpr::Values(values) => self.values(values, scope),
             ast::SetExpr::SetOperation { op, set_quantifier, left, right } => {
-                let parent = scope.parent;
-                let left = self.body(left, &mut Scope::within(parent))?;
+                let left = self.beside(left, scope)?;
                 let first = first_item(right).and_then(|span| self.position(span));
-                let right = self.body(right, &mut Scope::within(parent))?;
+                let right = self.beside(right, scope)?;
                 self.combine(*op, *set_quantifier, left, right, first)
             }
             ast::SetExpr::Table(table) => {
@@ -182,6 +191,14 @@ impl Analyzer<'_> {
             }
             _ => Err(PgError::unsupported("a writing statement within a query")),
         }
+    }
+
+    /// A part of the query that has its own names.
+    fn beside(&self, body: &ast::SetExpr, scope: &Scope<'_>) -> Result<Query> {
+        let mut own = Scope::within(scope.parent);
+        let query = self.body(body, &mut own)?;
+        scope.reads_like(&own);
+        Ok(query)
     }
 
     fn combine(
@@ -457,6 +474,7 @@ impl Analyzer<'_> {
         };
         plan.limit = limit.as_ref().map(count).transpose()?;
         plan.offset = offset.as_ref().map(|offset| count(&offset.value)).transpose()?;
+        scope.reads_like(&empty);
         Ok(())
     }
 }

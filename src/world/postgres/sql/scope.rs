@@ -8,6 +8,7 @@ use sqlparser::ast;
 use super::plan::{Aggregate, Expr};
 use super::system::TABLES_LACK;
 use crate::world::postgres::error::{PgError, Result, common};
+use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::types::Ty;
 
@@ -34,6 +35,12 @@ pub struct ScopeRelation {
     pub qualified_only: bool,
     /// Columns that PostgreSQL has there and that cannot be read: then neither can `*`.
     pub lacks: &'static [&'static str],
+    /// The table it is.
+    pub table: Option<Arc<Table>>,
+    /// A function that returns no rows of several columns: its alias is its value.
+    pub scalar: bool,
+    /// An outer join may not find a row of it.
+    pub optional: bool,
 }
 
 /// After grouping: expressions are over keys and aggregates.
@@ -138,6 +145,14 @@ impl<'p> Scope<'p> {
         }
         let (depth, relation) = self.parent?.relation(alias)?;
         Some((depth + 1, relation))
+    }
+
+    /// A query beside this one, with the same ones around it and run as part of this one: if it
+    /// reads a row around, so does this one.
+    pub fn reads_like(&self, part: &Scope<'_>) {
+        if part.correlated.get() {
+            self.correlated.set(true);
+        }
     }
 
     /// Notes that this query and those up to `depth` out read a row around them.

@@ -200,12 +200,20 @@ pub fn table_scope(table: &Table, alias: &str, offset: usize) -> Scope<'static> 
         typmod: column.typmod,
         index: offset + at,
         origin: None,
-        hidden: column.dropped,
+        hidden: false,
         merged: None,
     };
-    let columns = table.columns.iter().enumerate().map(place).collect();
-    let relation =
-        ScopeRelation { alias: alias.into(), columns, qualified_only: false, lacks: &[] };
+    let columns = table.columns.iter().enumerate().filter(|(_, column)| !column.dropped);
+    let columns = columns.map(place).collect();
+    let relation = ScopeRelation {
+        alias: alias.into(),
+        columns,
+        qualified_only: false,
+        lacks: &[],
+        table: None,
+        scalar: false,
+        optional: false,
+    };
     Scope { relations: vec![relation], ..Scope::default() }
 }
 

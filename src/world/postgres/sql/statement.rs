@@ -113,7 +113,7 @@ impl Analyzer<'_> {
                 | ast::SetExpr::Update(inner)
                 | ast::SetExpr::Delete(inner) => {
                     let ctes = match &query.with {
-                        Some(with) => self.with(with, None)?,
+                        Some(with) => self.with(with, &Scope::default())?,
                         None => Vec::new(),
                     };
                     let mut plan = self.statement(inner)?;

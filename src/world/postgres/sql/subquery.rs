@@ -7,6 +7,7 @@ use sqlparser::ast::{self, Spanned as _};
 
 use super::analyze::{Analyzer, Context, Typed, common_type};
 use super::plan::{CompareOp, Expr, OutColumn, SubKind};
+use super::rows::written;
 use super::scope::Scope;
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::types::Ty;
@@ -53,15 +54,22 @@ impl Analyzer<'_> {
         all: bool,
         scope: &Scope<'_>,
     ) -> Result<Typed> {
-        let left = self.expr(left, scope)?;
-        let (mut query, _) = self.query_within(query, Some(scope))?;
-        let fields: Vec<Typed> = match left.expr {
-            Expr::Record(fields) => fields.into_iter().map(|(ty, e)| Typed::new(e, ty)).collect(),
-            _ => vec![left],
+        let fields = match written(left) {
+            Some(fields) => {
+                fields.into_iter().map(|f| self.expr(f, scope)).collect::<Result<_>>()?
+            }
+            None => vec![self.expr(left, scope)?],
         };
+        let (mut query, _) = self.query_within(query, Some(scope))?;
         if fields.len() != query.columns.len() {
             let few = if fields.len() < query.columns.len() { "many" } else { "few" };
             return Err(PgError::new("42601", format!("subquery has too {few} columns")));
+        }
+        if fields.len() > 1
+            && !matches!((op, all), (CompareOp::Eq, false) | (CompareOp::NotEq, true))
+        {
+            let (word, op) = (if all { "ALL" } else { "ANY" }, op.symbol());
+            return Err(PgError::unsupported(format_args!("a row {op} {word} of a subquery")));
         }
         let mut lefts = Vec::new();
         let mut casts = Vec::new();
@@ -74,7 +82,7 @@ impl Analyzer<'_> {
         }
         query = query.casted(casts);
         let kind = SubKind::Quantified(op, all);
-        let left = Some(Box::new(Expr::Record(lefts)));
+        let left = Some(Box::new(Expr::Record { names: None, fields: lefts }));
         Ok(Typed::new(Expr::Sub { query: Arc::new(query), kind, left, cache: None }, Ty::BOOL))
     }
 }

@@ -189,9 +189,9 @@ pub fn to_binary(datum: &Datum, ty: Ty, out: &mut BytesMut) {
             out.put_slice(json.text().as_bytes());
         }
         Datum::Array(array) => put_array(array, ty.element(), out),
-        Datum::Record(fields) => {
-            out.put_i32(i32::try_from(fields.len()).unwrap_or(i32::MAX));
-            for (ty, datum) in fields.iter() {
+        Datum::Record(record) => {
+            out.put_i32(i32::try_from(record.fields.len()).unwrap_or(i32::MAX));
+            for (ty, datum) in &record.fields {
                 out.put_u32(ty.oid());
                 put_sized(datum, *ty, out);
             }

@@ -13,7 +13,7 @@ pub use binary::from_binary;
 pub use binary::{put_sized, put_text, utf8};
 pub use datetime::{EPOCH_DAYS, MICROS_PER_DAY, MICROS_PER_SECOND, timestamp_plus};
 pub use datetime::{Interval, civil_from_days, date_micros, days_from_civil};
-pub use json::Json;
+pub use json::{Json, write_quoted};
 pub use numeric::Numeric;
 pub use text::{fit, from_text, hex, in_range, single, to_text};
 
@@ -213,8 +213,27 @@ pub enum Datum {
     Interval(Interval),
     Json(Arc<Json>),
     Array(Arc<Array>),
-    Record(Arc<[(Ty, Datum)]>),
+    Record(Arc<Record>),
     Void,
+}
+
+/// The names of a record's fields; without them PostgreSQL calls the fields f1, f2, …
+pub type Names = Arc<[Arc<str>]>;
+
+/// A row as a value.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub names: Option<Names>,
+    pub fields: Vec<(Ty, Datum)>,
+}
+
+impl Record {
+    pub fn name(&self, at: usize) -> Arc<str> {
+        match &self.names {
+            Some(names) => names[at].clone(),
+            None => format!("f{}", at + 1).into(),
+        }
+    }
 }
 
 impl Datum {
@@ -277,7 +296,7 @@ impl Ord for Datum {
             (Datum::Json(a), Datum::Json(b)) => a.cmp(b),
             (Datum::Array(a), Datum::Array(b)) => a.cmp(b),
             (Datum::Record(a), Datum::Record(b)) => {
-                a.iter().map(|f| &f.1).cmp(b.iter().map(|f| &f.1))
+                a.fields.iter().map(|f| &f.1).cmp(b.fields.iter().map(|f| &f.1))
             }
             _ => self.rank().cmp(&other.rank()),
         }

@@ -99,7 +99,7 @@ pub fn to_text(datum: &Datum, ty: Ty) -> String {
         Datum::Interval(interval) => interval.to_string(),
         Datum::Json(json) => json.text(),
         Datum::Array(array) => array.to_text(ty.element()),
-        Datum::Record(fields) => record_text(fields),
+        Datum::Record(record) => record_text(&record.fields),
     }
 }
 

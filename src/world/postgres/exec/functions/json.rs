@@ -8,7 +8,7 @@ use crate::world::postgres::exec::Cx;
 use crate::world::postgres::sql::{Builtin, Function};
 use crate::world::postgres::types::{Array, Base, Datum, Json, Numeric, Ty, to_text};
 
-const fn f(
+pub const fn f(
     name: &'static str,
     args: &'static [Ty],
     ret: Ty,
@@ -18,7 +18,7 @@ const fn f(
     Function { name, args, ret, strict, variadic: false, run }
 }
 
-const fn v(name: &'static str, args: &'static [Ty], ret: Ty, run: Builtin) -> Function {
+pub const fn v(name: &'static str, args: &'static [Ty], ret: Ty, run: Builtin) -> Function {
     Function { name, args, ret, strict: false, variadic: true, run }
 }
 
@@ -30,8 +30,6 @@ pub const TABLE: &[Function] = &[
     f("->", &[Ty::JSONB, Ty::INT4], Ty::JSONB, true, get),
     f("->>", &[Ty::JSONB, Ty::TEXT], Ty::TEXT, true, get_text),
     f("->>", &[Ty::JSONB, Ty::INT4], Ty::TEXT, true, get_text),
-    f("->", &[Ty::JSON, Ty::TEXT], Ty::JSON, true, get_plain),
-    f("->>", &[Ty::JSON, Ty::TEXT], Ty::TEXT, true, get_text),
     f("#>", &[Ty::JSONB, TEXTS], Ty::JSONB, true, path),
     f("#>>", &[Ty::JSONB, TEXTS], Ty::TEXT, true, path_text),
     f("@>", &[Ty::JSONB, Ty::JSONB], Ty::BOOL, true, contains),
@@ -43,10 +41,7 @@ pub const TABLE: &[Function] = &[
     f("jsonb_array_length", &[Ty::JSONB], Ty::INT4, true, array_length),
     f("jsonb_set", &[Ty::JSONB, TEXTS, Ty::JSONB], Ty::JSONB, true, set),
     f("to_jsonb", &[Ty::ANY], Ty::JSONB, true, to_jsonb),
-    f("to_json", &[Ty::ANY], Ty::JSON, true, to_json_text),
-    f("row_to_json", &[Ty::RECORD], Ty::JSON, true, to_json_text),
     v("jsonb_build_object", &[Ty::ANY], Ty::JSONB, build_object),
-    v("json_build_object", &[Ty::ANY], Ty::JSON, build_object_text),
     v("jsonb_build_array", &[Ty::ANY], Ty::JSONB, build_array),
     f("jsonb_build_object", &[], Ty::JSONB, false, build_object),
     f("jsonb_array_elements", &[Ty::JSONB], JSONS, true, elements),
@@ -59,7 +54,9 @@ pub fn to_json(datum: &Datum, ty: Ty) -> Json {
     match datum {
         Datum::Null => Json::Null,
         Datum::Bool(flag) => Json::Bool(*flag),
-        Datum::Int(number) => Json::Number(Numeric::from_int(*number)),
+        Datum::Int(number) if matches!(ty.base, Base::Int2 | Base::Int4 | Base::Int8) => {
+            Json::Number(Numeric::from_int(*number))
+        }
         Datum::Numeric(number) => Json::Number(*number),
         Datum::Float(_) => {
             let text = to_text(datum, ty);
@@ -70,13 +67,11 @@ pub fn to_json(datum: &Datum, ty: Ty) -> Json {
         Datum::Array(array) => {
             Json::Array(array.items.iter().map(|item| to_json(item, ty.element())).collect())
         }
-        Datum::Record(fields) => {
-            let named = fields.iter().enumerate();
-            Json::object(
-                named
-                    .map(|(at, (ty, field))| (format!("f{}", at + 1).into(), to_json(field, *ty)))
-                    .collect(),
-            )
+        Datum::Record(record) => {
+            let named = record.fields.iter().enumerate();
+            let field =
+                |(at, (ty, field)): (usize, &(Ty, Datum))| (record.name(at), to_json(field, *ty));
+            Json::object(named.map(field).collect())
         }
         Datum::Micros(_) => {
             let zone = if ty == Ty::TIMESTAMPTZ { ":00" } else { "" };
@@ -108,10 +103,6 @@ fn field(from: &Json, key: &Datum) -> Option<Json> {
 
 fn get(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     Ok(field(&json(&args[0]), &args[1]).map_or(Datum::Null, jsonb))
-}
-
-fn get_plain(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    Ok(field(&json(&args[0]), &args[1]).map_or(Datum::Null, |found| Datum::text(found.text())))
 }
 
 fn get_text(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
@@ -245,31 +236,28 @@ fn to_jsonb(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
     Ok(jsonb(to_json(&args[0], types[0])))
 }
 
-fn to_json_text(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
-    Ok(Datum::text(to_json(&args[0], types[0]).text()))
-}
-
-fn object(args: &[Datum], types: &[Ty]) -> Step<Json> {
-    if !args.len().is_multiple_of(2) {
-        let message = "argument list must have even number of elements";
-        return Err(PgError::new("22023", message).into());
+/// Keys and values, one after the other.
+pub fn check_pairs(function: &str, args: &[Datum]) -> Step<()> {
+    if args.len().is_multiple_of(2) {
+        return Ok(());
     }
-    let mut fields = Vec::with_capacity(args.len() / 2);
-    for (pair, types) in args.chunks_exact(2).zip(types.chunks_exact(2)) {
-        if pair[0].is_null() {
-            return Err(PgError::new("22023", "argument 1: key must not be null").into());
-        }
-        fields.push((to_text(&pair[0], types[0]).into(), to_json(&pair[1], types[1])));
-    }
-    Ok(Json::object(fields))
+    let message = "argument list must have even number of elements";
+    let hint =
+        format!("The arguments of {function}() must consist of alternating keys and values.");
+    Err(PgError::new("22023", message).hint(hint).into())
 }
 
 fn build_object(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
-    Ok(jsonb(object(args, types)?))
-}
-
-fn build_object_text(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
-    Ok(Datum::text(object(args, types)?.text()))
+    check_pairs("jsonb_build_object", args)?;
+    let mut fields = Vec::with_capacity(args.len() / 2);
+    for (at, (pair, types)) in args.chunks_exact(2).zip(types.chunks_exact(2)).enumerate() {
+        if pair[0].is_null() {
+            let message = format!("argument {}: key must not be null", 2 * at + 1);
+            return Err(PgError::new("22023", message).into());
+        }
+        fields.push((to_text(&pair[0], types[0]).into(), to_json(&pair[1], types[1])));
+    }
+    Ok(jsonb(Json::object(fields)))
 }
 
 fn build_array(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {

@@ -2,6 +2,7 @@
 
 pub mod array;
 pub mod json;
+pub mod json_text;
 pub mod number;
 pub mod system;
 pub mod text;

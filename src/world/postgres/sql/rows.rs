@@ -1,0 +1,156 @@
+//! Rows as values: `ROW(…)`, a table's alias, how they are compared. Must never evaluate.
+
+use sqlparser::ast::{self, Spanned};
+
+use super::analyze::{Analyzer, Typed};
+use super::names::ident;
+use super::plan::{CompareOp, Expr};
+use super::scope::{Scope, ScopeRelation};
+use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::types::{Names, Ty};
+
+/// What stands in a row that is written as one: `(a, b)`, `ROW(a, b)`.
+pub fn written(parsed: &ast::Expr) -> Option<Vec<&ast::Expr>> {
+    match parsed {
+        ast::Expr::Tuple(items) => Some(items.iter().collect()),
+        ast::Expr::Nested(inner) => written(inner),
+        ast::Expr::Function(function) => {
+            let [ast::ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
+                return None;
+            };
+            let ast::FunctionArguments::List(list) = &function.args else { return None };
+            if name.quote_style.is_some() || ident(name) != "row" {
+                return None;
+            }
+            let items = list.args.iter().map(|arg| match arg {
+                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(item)) => Some(item),
+                _ => None,
+            });
+            items.collect()
+        }
+        _ => None,
+    }
+}
+
+impl Analyzer<'_> {
+    /// A row of these values; PostgreSQL calls its fields f1, f2, …
+    pub fn row(&self, items: Vec<Typed>) -> Result<Typed> {
+        let fields = items.into_iter().map(|item| self.settle(item).map(|t| (t.ty, t.expr)));
+        let fields = fields.collect::<Result<_>>()?;
+        Ok(Typed::new(Expr::Record { names: None, fields }, Ty::RECORD))
+    }
+
+    /// Two sides of a comparison. Rows that are written out are compared field by field
+    /// (PostgreSQL 15, 9.24.5), all others as values.
+    pub fn compare_parsed(
+        &self,
+        op: CompareOp,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        scope: &Scope<'_>,
+    ) -> Result<Expr> {
+        let (Some(lefts), Some(rights)) = (written(left), written(right)) else {
+            let query = |side: &ast::Expr| matches!(side, ast::Expr::Subquery(_));
+            if (written(left).is_some() && query(right))
+                || (query(left) && written(right).is_some())
+            {
+                return Err(PgError::unsupported("comparing a row with a subquery"));
+            }
+            return self.compare(op, self.expr(left, scope)?, self.expr(right, scope)?);
+        };
+        let place = self.operator(op.symbol(), right.span());
+        same_length(&lefts, &rights).map_err(|error| error.at(place))?;
+        let pairs = lefts.into_iter().zip(rights);
+        let parts = pairs.map(|(a, b)| self.compare_parsed(op, a, b, scope));
+        match op {
+            CompareOp::Eq => Ok(Expr::And(parts.collect::<Result<_>>()?)),
+            CompareOp::NotEq => Ok(Expr::Or(parts.collect::<Result<_>>()?)),
+            _ => {
+                let pairs = parts.map(|part| match part? {
+                    Expr::Compare(_, a, b) => Ok((*a, *b)),
+                    _ => Err(PgError::unsupported("the order of rows within rows")),
+                });
+                Ok(Expr::CompareRows(op, pairs.collect::<Result<_>>()?))
+            }
+        }
+    }
+
+    /// IS NOT DISTINCT FROM.
+    pub fn not_distinct(
+        &self,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        scope: &Scope<'_>,
+    ) -> Result<Expr> {
+        if let (Some(lefts), Some(rights)) = (written(left), written(right)) {
+            same_length(&lefts, &rights)?;
+            let pairs = lefts.into_iter().zip(rights);
+            let parts = pairs.map(|(a, b)| self.not_distinct(a, b, scope));
+            return Ok(Expr::And(parts.collect::<Result<_>>()?));
+        }
+        let (left, right) = (self.expr(left, scope)?, self.expr(right, scope)?);
+        match self.compare(CompareOp::Eq, left, right)? {
+            Expr::Compare(_, a, b) => Ok(Expr::NotDistinct(a, b)),
+            _ => Err(PgError::unsupported("IS DISTINCT FROM between these rows")),
+        }
+    }
+
+    /// A relation's alias as a value: its row, or what a function in FROM returned.
+    pub fn whole_row(&self, alias: &str, scope: &Scope<'_>) -> Result<Option<Typed>> {
+        let Some((depth, relation)) = scope.relation(alias) else { return Ok(None) };
+        scope.mark(depth);
+        if depth == 0 && scope.group.as_ref().is_some_and(|group| !group.inside.get()) {
+            return Err(PgError::unsupported("the whole row of a table in a grouped query"));
+        }
+        if !relation.lacks.is_empty() {
+            return Err(PgError::unsupported("the whole row of a system table"));
+        }
+        if relation.scalar {
+            let column = &relation.columns[0];
+            let expr = Expr::Column { depth, index: column.index };
+            return Ok(Some(Typed { typmod: column.typmod, ..Typed::new(expr, column.ty) }));
+        }
+        let columns = relation.columns.iter();
+        let fields = columns.map(|c| (c.ty, Expr::Column { depth, index: c.index })).collect();
+        let row = Expr::Record { names: Some(names(relation)), fields };
+        if !relation.optional {
+            return Ok(Some(Typed::new(row, Ty::RECORD)));
+        }
+        // A row that the join did not find is NULL, not a row of NULLs.
+        let never_null = never_null(relation).ok_or_else(|| {
+            PgError::unsupported(
+                "as a value, a row that an outer join may leave out, of a relation without a \
+                 column NOT NULL,",
+            )
+        })?;
+        let missing = Expr::IsNull(Box::new(Expr::Column { depth, index: never_null }));
+        let row = Expr::Case { whens: vec![(missing, Expr::NULL)], otherwise: Box::new(row) };
+        Ok(Some(Typed::new(row, Ty::RECORD)))
+    }
+}
+
+fn same_length(left: &[&ast::Expr], right: &[&ast::Expr]) -> Result<()> {
+    if left.len() == right.len() {
+        return Ok(());
+    }
+    Err(PgError::new("42601", "unequal number of entries in row expressions"))
+}
+
+/// A table's rows carry the names of its columns, whatever its alias calls them here.
+fn names(relation: &ScopeRelation) -> Names {
+    match &relation.table {
+        Some(table) => {
+            let columns = table.columns.iter().filter(|column| !column.dropped);
+            columns.map(|column| column.name.clone()).collect()
+        }
+        None => relation.columns.iter().map(|column| column.name.clone()).collect(),
+    }
+}
+
+/// A column that tells a row of a table from a row that is missing.
+fn never_null(relation: &ScopeRelation) -> Option<usize> {
+    let table = relation.table.as_ref()?;
+    let columns = table.columns.iter().filter(|column| !column.dropped);
+    let mut pairs = columns.zip(&relation.columns);
+    pairs.find(|(column, _)| column.not_null).map(|(_, place)| place.index)
+}
