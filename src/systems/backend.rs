@@ -36,8 +36,10 @@ impl System for Backend {
     fn hosts(&self, plan: &Plan) -> Vec<HostSpec> {
         let config = settings::config(plan);
         let start = move |env: SimEnv| -> HostFuture {
-            let serving = backend::serve(env, config.clone());
-            Box::pin(async move { serving.await.map_err(|error| error.to_string()) })
+            let config = config.clone();
+            Box::pin(async move {
+                backend::serve(env, config).await.map_err(|error| error.to_string())
+            })
         };
         let gateway = HostSpec { name: "gateway".to_owned(), start: Arc::new(start) };
         vec![database::host(plan), gateway]

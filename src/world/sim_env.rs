@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -263,21 +263,18 @@ impl SimEnv {
         if self.world.stall_ppm == 0 {
             return Box::pin(task);
         }
-        let env = self.clone();
-        Box::pin(async move {
-            let (mut task, mut waits) = (pin!(task), None);
-            std::future::poll_fn(|cx| {
-                if waits.is_none() {
-                    waits = env.stall();
-                }
-                if let Some(sleep) = &mut waits {
-                    ready!(Pin::new(sleep).poll(cx));
-                    waits = None;
-                }
-                task.as_mut().poll(cx)
-            })
-            .await;
-        })
+        // Boxed before it is wrapped: a block that takes it in would hold it twice.
+        let (env, mut task, mut waits) = (self.clone(), Box::pin(task), None);
+        Box::pin(std::future::poll_fn(move |cx| {
+            if waits.is_none() {
+                waits = env.stall();
+            }
+            if let Some(sleep) = &mut waits {
+                ready!(Pin::new(sleep).poll(cx));
+                waits = None;
+            }
+            task.as_mut().poll(cx)
+        }))
     }
 
     /// Whether the operating system gives the processor to others here, and for how long.
