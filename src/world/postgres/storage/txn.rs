@@ -61,7 +61,6 @@ pub struct Level {
     /// Its own id and those of savepoints released into it.
     pub xids: Vec<Xid>,
     undo_from: usize,
-    own_from: usize,
     notifies_from: usize,
 }
 
@@ -150,7 +149,6 @@ impl Db {
         let level = Level {
             name: name.to_owned(),
             undo_from: txn.undo.len(),
-            own_from: txn.own.len(),
             notifies_from: txn.notifies.len(),
             ..Level::default()
         };
@@ -192,7 +190,8 @@ impl Db {
         let gone: Vec<Level> = txn.levels.drain(target..).collect();
         let Some(first) = gone.first() else { return };
         let undo: Vec<Undo> = txn.undo.drain(first.undo_from..).collect();
-        txn.own.truncate(first.own_from);
+        // What the levels below began is theirs, though it may have been begun after these were.
+        txn.own.retain(|own| !gone.iter().any(|level| level.xids.contains(own)));
         txn.notifies.truncate(first.notifies_from);
         for xid in gone.iter().flat_map(|level| &level.xids) {
             self.xacts.end(*xid, Fate::Aborted);
