@@ -28,7 +28,7 @@ mod tuple;
 
 pub use eval::{Frame, eval, is_true};
 pub use foreign::{Deferred, run_deferred};
-pub use query::QueryRun;
+pub use query::{CteRun, QueryRun};
 
 use std::sync::Arc;
 
@@ -131,6 +131,7 @@ impl<'p> PlanRun<'p> {
 pub struct StatementRun<'p> {
     planned: &'p Planned,
     run: PlanRun<'p>,
+    after: CteRun<'p>,
     /// It has asked for its tables before.
     asked: bool,
     locked: bool,
@@ -164,6 +165,7 @@ impl<'p> StatementRun<'p> {
         StatementRun {
             planned,
             run: PlanRun::new(&planned.plan),
+            after: CteRun::default(),
             asked: false,
             locked: false,
             done: false,
@@ -225,6 +227,7 @@ impl<'p> StatementRun<'p> {
             cx.settled();
             self.done |= self.rows.len() >= self.most;
         }
+        self.after.finish(self.planned.plan.after(), &mut cx, None)?;
         foreign::run(&mut cx)?;
         let cid = cx.state.cid;
         let txn = cx.db.txn_mut(pid);

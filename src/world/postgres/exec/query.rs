@@ -61,7 +61,7 @@ fn repeat(cte: &Cte, rows: &mut Vec<Row>, cx: &mut Cx<'_>, outer: Option<&Frame<
         }
         rows.extend(fresh.iter().cloned());
         if rows.len() > 1_000_000 {
-            return Err(PgError::new("54000", "a recursive query gives too many rows").into());
+            return Err(PgError::unsupported("a recursive query of more than 1,000,000 rows").into());
         }
     }
     Ok(())

@@ -52,6 +52,8 @@ pub struct CteScope {
     pub columns: Vec<OutColumn>,
     /// It reads a row around it: so does whoever reads its rows.
     pub correlated: bool,
+    /// It writes and gives no rows.
+    pub silent: bool,
 }
 
 /// The output of a query, where one function may give a set.
@@ -79,6 +81,8 @@ pub struct Analyzer<'a> {
     pub slots: Cell<usize>,
     pub caches: Cell<usize>,
     pub ctes: RefCell<Vec<CteScope>>,
+    /// The WITH queries that were named, in the order of the analysis.
+    pub reads: RefCell<Vec<usize>>,
     /// Tables it names, in the order they are locked, and how.
     pub tables: RefCell<Vec<(Oid, Mode)>>,
     /// The definitions that it went by. For a role that may do everything the plan depends on
@@ -110,6 +114,7 @@ impl<'a> Analyzer<'a> {
             slots: 0.into(),
             caches: 0.into(),
             ctes: Vec::new().into(),
+            reads: Vec::new().into(),
             tables: Vec::new().into(),
             definitions: Vec::new().into(),
             guarding: Vec::new().into(),

@@ -3,9 +3,10 @@
 use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 
 use super::analyze::{Analyzer, Context, Typed, compared_type};
+use super::functions::{has_aggregate, is_volatile};
 use super::names::{data_type, ident};
 use super::plan::{CompareOp, Expr, SubKind};
-use super::scope::Scope;
+use super::scope::{Group, Scope};
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::types::{Datum, Numeric, Ty, from_text};
 
@@ -25,13 +26,23 @@ fn boxed(expr: Expr) -> Box<Expr> {
     Box::new(expr)
 }
 
+/// A text whose type was written is no literal that may become another type.
+fn said(expr: Expr, ty: Ty) -> Expr {
+    match expr {
+        Expr::Const(Datum::Text(_) | Datum::Null) if ty == Ty::TEXT => {
+            Expr::Cast { expr: boxed(expr), from: ty, to: ty, typmod: -1, explicit: true }
+        }
+        other => other,
+    }
+}
+
 /// The one part of a definition that may read no column.
 pub const DEFAULT: &str = "DEFAULT expression";
 
 impl Analyzer<'_> {
     pub fn expr(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
         if let Some(group) = scope.group.as_ref().filter(|group| !group.inside.get())
-            && let Some(at) = group.keys.iter().position(|(key, ..)| key == parsed)
+            && let Some(at) = self.grouped(group, parsed, scope)
         {
             let (_, _, ty, typmod) = &group.keys[at];
             let expr = Expr::Column { depth: 0, index: at };
@@ -46,7 +57,7 @@ impl Analyzer<'_> {
                 let (ty, typmod) = data_type(&typed.data_type)?;
                 let literal = self.value(&typed.value.value)?.at(typed.value.span);
                 let expr = self.coerce(literal, ty, typmod, Context::Explicit)?;
-                Ok(Typed { typmod, ..Typed::new(expr, ty) })
+                Ok(Typed { typmod, ..Typed::new(said(expr, ty), ty) })
             }
             ast::Expr::Interval(interval) => self.interval(interval, scope),
             ast::Expr::BinaryOp { left, op, right } => self.binary(left, op, right, scope),
@@ -65,7 +76,7 @@ impl Analyzer<'_> {
                     .map_err(|error| error.at(place.and_then(|place| self.position(place))))?;
                 let inner = self.expr(expr, scope)?;
                 let expr = self.coerce(inner, ty, typmod, Context::Explicit)?;
-                Ok(Typed { typmod, ..Typed::new(expr, ty) })
+                Ok(Typed { typmod, ..Typed::new(said(expr, ty), ty) })
             }
             ast::Expr::Function(function) => self.function(function, scope),
             ast::Expr::Case { operand, conditions, else_result, .. } => {
@@ -116,6 +127,9 @@ impl Analyzer<'_> {
             ast::Expr::IsNotDistinctFrom(a, b) => self.distinct(a, b, false, scope),
             ast::Expr::InList { expr, list, negated } => {
                 let mut any = Vec::with_capacity(list.len());
+                if list.len() > 1 && is_volatile(&self.expr(expr, scope)?.expr) {
+                    return Err(PgError::unsupported("IN of a volatile expression"));
+                }
                 for item in list {
                     any.push(self.compare_parsed(CompareOp::Eq, expr, item, scope)?);
                 }
@@ -198,6 +212,24 @@ impl Analyzer<'_> {
         }
     }
 
+    /// The key of the group that the expression is: the same text, or the same once analysed.
+    fn grouped(&self, group: &Group, parsed: &ast::Expr, scope: &Scope<'_>) -> Option<usize> {
+        let same = group.keys.iter().position(|(key, ..)| key == parsed);
+        let plain = matches!(
+            parsed,
+            ast::Expr::Identifier(_) | ast::Expr::CompoundIdentifier(_) | ast::Expr::Value(_)
+        );
+        let computed = |(_, key, ..): &(_, Expr, _, _)| !matches!(key, Expr::Column { .. });
+        if same.is_some() || plain || !group.keys.iter().any(computed) || has_aggregate(parsed) {
+            return same;
+        }
+        group.inside.set(true);
+        let typed = self.expr(parsed, scope);
+        group.inside.set(false);
+        let shown = format!("{:?}", typed.ok()?.expr);
+        group.keys.iter().position(|(_, key, ..)| format!("{key:?}") == shown)
+    }
+
     pub fn exprs(&self, parsed: &[ast::Expr], scope: &Scope<'_>) -> Result<Vec<Typed>> {
         parsed.iter().map(|expr| self.expr(expr, scope)).collect()
     }
@@ -245,24 +277,25 @@ impl Analyzer<'_> {
         };
         let (ty, typmod) = (found.column.ty, found.column.typmod);
         let mut index = found.column.index;
-        if found.depth == 0
-            && let Some(group) = scope.group.as_ref().filter(|group| !group.inside.get())
-        {
+        let home = scope.around(found.depth).unwrap_or(scope);
+        if let Some(group) = home.group.as_ref().filter(|group| !group.inside.get()) {
             let key = group.keys.iter().position(
                 |(_, key, ..)| matches!(key, Expr::Column { depth: 0, index: at } if *at == index),
             );
             index = key.ok_or_else(|| {
                 let shown =
-                    scope.relations.iter().find(|r| r.columns.iter().any(|c| c.index == index));
+                    home.relations.iter().find(|r| r.columns.iter().any(|c| c.index == index));
                 let relation = shown.map_or("", |relation| &*relation.alias);
-                PgError::new(
-                    "42803",
-                    format!(
+                let message = match found.depth {
+                    0 => format!(
                         "column \"{relation}.{wanted}\" must appear in the GROUP BY clause \
                          or be used in an aggregate function"
                     ),
-                )
-                .at(self.position(place))
+                    _ => format!(
+                        "subquery uses ungrouped column \"{relation}.{wanted}\" from outer query"
+                    ),
+                };
+                PgError::new("42803", message).at(self.position(place))
             })?;
         }
         let expr = Expr::Column { depth: found.depth, index };
@@ -389,6 +422,14 @@ impl Analyzer<'_> {
         {
             return number(&format!("-{text}"));
         }
+        // `-a ^ b` is the power of -a.
+        if let (UnaryOperator::Minus, ast::Expr::BinaryOp { left, op: power, right }) = (op, inner)
+            && matches!(power, BinaryOperator::PGExp)
+        {
+            let expr = left.clone();
+            let left = ast::Expr::UnaryOp { op: UnaryOperator::Minus, expr };
+            return self.binary(&left, power, right, scope);
+        }
         let typed = self.expr(inner, scope)?;
         match op {
             UnaryOperator::Not => {
@@ -408,23 +449,28 @@ impl Analyzer<'_> {
         scope: &Scope<'_>,
     ) -> Result<Typed> {
         let mut whens = Vec::with_capacity(conditions.len());
+        // The type is sought from ELSE on.
         let mut results = Vec::with_capacity(conditions.len() + 1);
+        results.push(match otherwise {
+            Some(otherwise) => self.expr(otherwise, scope)?,
+            None => Typed::new(Expr::NULL, Ty::UNKNOWN),
+        });
         for when in conditions {
             let condition = self.expr(&when.condition, scope)?;
             whens.push(match operand {
                 Some(operand) => {
-                    self.compare(CompareOp::Eq, self.expr(operand, scope)?, condition)?
+                    let operand = self.expr(operand, scope)?;
+                    if conditions.len() > 1 && is_volatile(&operand.expr) {
+                        return Err(PgError::unsupported("CASE of a volatile expression"));
+                    }
+                    self.compare(CompareOp::Eq, operand, condition)?
                 }
                 None => self.condition(condition, "CASE/WHEN")?,
             });
             results.push(self.expr(&when.result, scope)?);
         }
-        results.push(match otherwise {
-            Some(otherwise) => self.expr(otherwise, scope)?,
-            None => Typed::new(Expr::NULL, Ty::UNKNOWN),
-        });
         let (mut results, ty) = self.unify(results, "CASE")?;
-        let otherwise = boxed(results.pop().expect("ELSE was added"));
+        let otherwise = boxed(results.remove(0));
         let whens = whens.into_iter().zip(results).collect();
         Ok(Typed::new(Expr::Case { whens, otherwise }, ty))
     }

@@ -9,7 +9,8 @@ use sqlparser::ast;
 use super::analyze::{Analyzer, Typed};
 use super::functions::SET_FUNCTIONS;
 use super::names::{ident, object_name};
-use super::plan::{CompareOp, Expr, From, JoinKind, Lookup, OutColumn, Relation, Scan, Source};
+use super::placing::within;
+use super::plan::{CompareOp, Expr, From, JoinKind, OutColumn, Relation, Scan, Source};
 use super::query::{rename, split};
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
 use super::security::filter_scan;
@@ -46,59 +47,105 @@ impl Analyzer<'_> {
         relations: &mut Vec<Relation>,
         quals: &mut Vec<Arc<Expr>>,
     ) -> Result<From> {
-        let start = scope.relations.len();
-        let mut tree = self.factor(&table.relation, scope, relations, quals)?;
+        let (start, columns) = (scope.relations.len(), scope.order.len());
+        let around = scope.unseen.clone();
+        // Conditions of inner joins: they may be tested late, but not after an outer join that
+        // adds rows which do not fulfil them.
+        let mut inner = Vec::new();
+        let mut tree = self.factor(&table.relation, scope, relations, &mut inner)?;
         for part in &table.joins {
-            let left_end = scope.relations.len();
-            let right = self.factor(&part.relation, scope, relations, quals)?;
+            let sides = start..scope.relations.len();
             let (kind, constraint) = join_kind(&part.join_operator)?;
-            let mut on = Vec::new();
-            match constraint {
-                ast::JoinConstraint::None => {}
-                ast::JoinConstraint::On(condition) => {
-                    let condition = self.condition(self.expr(condition, scope)?, "JOIN/ON")?;
-                    split(condition, &mut on);
-                }
-                ast::JoinConstraint::Using(names) => {
-                    for name in names {
-                        on.push(self.using(&object_name(name)?, start..left_end, kind, scope)?);
-                    }
-                }
-                ast::JoinConstraint::Natural => {
-                    for name in common_names(&scope.relations, &(start..left_end)) {
-                        on.push(self.using(&name, start..left_end, kind, scope)?);
-                    }
-                }
+            if matches!(kind, JoinKind::Right | JoinKind::Full) {
+                scope.unseen = sides.clone();
             }
+            let mut beside = Vec::new();
+            let mut right = self.factor(&part.relation, scope, relations, &mut beside)?;
+            // What a condition may read begins with this join.
+            scope.unseen = 0..start;
+            let mut on = self.on(constraint, (&sides, columns), kind, scope)?;
+            scope.unseen = around.clone();
+            if matches!(kind, JoinKind::Right | JoinKind::Full) {
+                within(&mut tree, &mut inner, relations);
+            }
+            if matches!(kind, JoinKind::Left | JoinKind::Full) {
+                within(&mut right, &mut beside, relations);
+            }
+            inner.append(&mut beside);
             if kind == JoinKind::Inner {
-                quals.append(&mut on);
+                inner.append(&mut on);
+            }
+            if kind == JoinKind::Full && !on.is_empty() {
+                let first = scope.relations[sides.end].columns.first().map_or(0, |c| c.index);
+                can_be_full(&on, first)?;
             }
             for (at, relation) in scope.relations.iter_mut().enumerate().skip(start) {
                 relation.optional |= match kind {
                     JoinKind::Inner => false,
-                    JoinKind::Left => at >= left_end,
-                    JoinKind::Right => at < left_end,
+                    JoinKind::Left => at >= sides.end,
+                    JoinKind::Right => at < sides.end,
                     JoinKind::Full => true,
                 };
             }
             tree = join(kind, tree, right, on);
         }
+        quals.append(&mut inner);
         Ok(tree)
     }
 
+    /// The condition of a join of the relations `left` and those after them; `columns`: where the
+    /// columns of the join begin in the order of `*`.
+    fn on(
+        &self,
+        constraint: &ast::JoinConstraint,
+        (left, columns): (&Range<usize>, usize),
+        kind: JoinKind,
+        scope: &mut Scope<'_>,
+    ) -> Result<Vec<Arc<Expr>>> {
+        let mut on = Vec::new();
+        let names: Vec<Arc<str>> = match constraint {
+            ast::JoinConstraint::None => Vec::new(),
+            ast::JoinConstraint::On(condition) => {
+                let condition = self.condition(self.expr(condition, scope)?, "JOIN/ON")?;
+                split(condition, &mut on);
+                return Ok(on);
+            }
+            ast::JoinConstraint::Using(names) => {
+                names.iter().map(|name| object_name(name).map(Into::into)).collect::<Result<_>>()?
+            }
+            ast::JoinConstraint::Natural => common_names(&scope.relations, left),
+        };
+        for (at, name) in names.iter().enumerate() {
+            let (left_column, right_column, equal) = self.using(name, left.clone(), kind, scope)?;
+            scope.order.retain(|index| ![left_column, right_column].contains(index));
+            scope.order.insert(columns + at, left_column);
+            on.push(equal);
+        }
+        Ok(on)
+    }
+
+    /// A column of USING: its places left and right, and that they are equal.
     fn using(
         &self,
         name: &str,
         left: Range<usize>,
         kind: JoinKind,
         scope: &mut Scope<'_>,
-    ) -> Result<Arc<Expr>> {
+    ) -> Result<(usize, usize, Arc<Expr>)> {
         if kind == JoinKind::Full {
             return Err(PgError::unsupported("FULL JOIN with USING"));
         }
-        let find = |relations: &[ScopeRelation]| {
-            let mut columns = relations.iter().flat_map(|relation| &relation.columns);
-            columns.find(|c| *c.name == *name && !c.hidden).cloned()
+        let find = |relations: &[ScopeRelation], side: &str| {
+            let columns = relations.iter().flat_map(|relation| &relation.columns);
+            let mut named = columns.filter(|c| *c.name == *name && !c.hidden);
+            let found = named.next().cloned();
+            match named.next() {
+                None => Ok(found),
+                Some(_) => Err(PgError::new(
+                    "42702",
+                    format!("common column name \"{name}\" appears more than once in {side} table"),
+                )),
+            }
         };
         let missing = |side: &str| {
             PgError::new(
@@ -108,26 +155,33 @@ impl Analyzer<'_> {
                 ),
             )
         };
-        let on_left = find(&scope.relations[left.clone()]).ok_or_else(|| missing("left"))?;
-        let on_right = find(&scope.relations[left.end..]).ok_or_else(|| missing("right"))?;
+        let on_left = find(&scope.relations[left.clone()], "left")?.ok_or_else(|| missing("left"))?;
+        let on_right = find(&scope.relations[left.end..], "right")?.ok_or_else(|| missing("right"))?;
+        if on_left.ty != on_right.ty {
+            return Err(PgError::unsupported("USING with columns of different types"));
+        }
+        let place = |column: &ScopeColumn| column.merged.unwrap_or(column.index);
+        let (from_left, from_right) = (place(&on_left), place(&on_right));
         for relation in &mut scope.relations[left.end..] {
             for column in relation.columns.iter_mut().filter(|c| c.index == on_right.index) {
                 column.hidden = true;
             }
         }
-        let merged = if kind == JoinKind::Right { on_right.index } else { on_left.index };
+        let merged = if kind == JoinKind::Right { from_right } else { from_left };
         for relation in &mut scope.relations[left] {
             for column in relation.columns.iter_mut().filter(|c| c.index == on_left.index) {
                 column.merged = Some(merged);
             }
         }
-        let side = |c: ScopeColumn| Typed {
-            expr: Expr::Column { depth: 0, index: c.index },
+        let side = |c: &ScopeColumn, index: usize| Typed {
+            expr: Expr::Column { depth: 0, index },
             ty: c.ty,
             typmod: c.typmod,
             place: None,
         };
-        Ok(Arc::new(self.compare(CompareOp::Eq, side(on_left), side(on_right))?))
+        let (left, right) = (side(&on_left, from_left), side(&on_right, from_right));
+        let equal = self.compare(CompareOp::Eq, left, right)?;
+        Ok((on_left.index, on_right.index, Arc::new(equal)))
     }
 
     fn factor(
@@ -173,10 +227,10 @@ impl Analyzer<'_> {
                     self.query_beside(subquery, scope)?.0
                 };
                 let mut columns = query.columns.clone();
-                rename(&mut columns, alias.as_ref());
-                let alias = alias_of(alias.as_ref(), "");
+                let alias_name = alias_of(alias.as_ref(), "");
+                rename(&mut columns, alias.as_ref(), &alias_name)?;
                 let source = Source::Query { query: Arc::new(query), lateral };
-                Ok(add(source, &alias, columns, scope, relations))
+                add(source, &alias_name, columns, scope, relations)
             }
             ast::TableFactor::UNNEST { alias, array_exprs, with_ordinality, .. } => {
                 let [array] = array_exprs.as_slice() else {
@@ -209,20 +263,26 @@ impl Analyzer<'_> {
     ) -> Result<From> {
         let name_text = object_name(name)?;
         let known = self.ctes.borrow().iter().rev().find(|c| c.name == name_text).cloned();
-        if let Some(cte) = known {
+        if let Some(cte) = known.filter(|_| name.0.len() == 1) {
             if cte.correlated {
                 scope.mark(usize::MAX);
             }
+            if cte.silent {
+                let message =
+                    format!("WITH query \"{name_text}\" does not have a RETURNING clause");
+                return Err(PgError::new("0A000", message));
+            }
+            self.reads.borrow_mut().push(cte.slot);
             let mut columns = cte.columns;
             let alias_name = alias_of(alias, &name_text);
-            rename(&mut columns, alias);
-            return Ok(add(Source::Cte(cte.slot), &alias_name, columns, scope, relations));
+            rename(&mut columns, alias, &alias_name)?;
+            return add(Source::Cte(cte.slot), &alias_name, columns, scope, relations);
         }
         if let Some(system) = System::named(&name_text) {
             let mut columns = system.columns();
-            rename(&mut columns, alias);
-            let alias = alias_of(alias, &name_text);
-            return Ok(add(Source::System(system), &alias, columns, scope, relations));
+            let alias_name = alias_of(alias, &name_text);
+            rename(&mut columns, alias, &alias_name)?;
+            return add(Source::System(system), &alias_name, columns, scope, relations);
         }
         let position = name.0.last().and_then(|part| part.as_ident());
         let table = self
@@ -231,9 +291,10 @@ impl Analyzer<'_> {
         self.uses(table.oid, Mode::AccessShare);
         self.guard(&table, Privileges::SELECT)?;
         let mut columns = table_columns(&table);
-        rename(&mut columns, alias);
-        let alias = alias_of(alias, &name_text);
-        let mut from = add_table(table.clone(), &alias, columns, scope, relations);
+        let alias_name = alias_of(alias, &name_text);
+        rename(&mut columns, alias, &alias_name)?;
+        let alias = alias_name;
+        let mut from = add_table(table.clone(), &alias, columns, scope, relations)?;
         let at = relations.len() - 1;
         let command = ast::CreatePolicyCommand::Select;
         let filter = self.row_filter(&table, &alias, relations[at].offset, command)?;
@@ -280,9 +341,9 @@ impl Analyzer<'_> {
         if ordinality {
             columns.push(column("ordinality", Ty::INT8));
         }
-        rename(&mut columns, alias);
+        rename(&mut columns, alias, &alias_name)?;
         let source = Source::Function { function, args, types, ordinality };
-        Ok(add(source, &alias_name, columns, scope, relations))
+        add(source, &alias_name, columns, scope, relations)
     }
 }
 
@@ -294,153 +355,6 @@ fn common_names(relations: &[ScopeRelation], left: &Range<usize>) -> Vec<Arc<str
     };
     let right = names(&relations[left.end..]);
     names(&relations[left.clone()]).into_iter().filter(|name| right.contains(name)).collect()
-}
-
-/// Tests each condition as early as its columns are there, and finds rows by index.
-pub fn place(mut from: From, relations: &[Relation], quals: &[Arc<Expr>]) -> From {
-    if matches!(from, From::Nothing) {
-        if quals.is_empty() {
-            return from;
-        }
-        let (left, right) = (Box::new(From::Nothing), Box::new(From::Nothing));
-        let filter = quals.to_vec();
-        return From::Join { kind: JoinKind::Inner, left, right, on: Vec::new(), filter };
-    }
-    for qual in quals {
-        let needed = needed(qual, relations);
-        push(&mut from, qual, needed.as_deref());
-    }
-    choose_lookups(&mut from, relations);
-    from
-}
-
-/// The relations a condition reads; `None` if that cannot be told.
-fn needed(qual: &Expr, relations: &[Relation]) -> Option<Vec<usize>> {
-    let columns = qual.columns()?;
-    let of = |column: &usize| {
-        relations.iter().position(|r| (r.offset..r.offset + r.width).contains(column))
-    };
-    columns.iter().map(of).collect()
-}
-
-fn holds(from: &From, relation: usize) -> bool {
-    match from {
-        From::Nothing => false,
-        From::Scan(scan) => scan.relation == relation,
-        From::Join { left, right, .. } => holds(left, relation) || holds(right, relation),
-    }
-}
-
-/// Puts a condition at the lowest place where all it reads is known.
-fn push(from: &mut From, qual: &Arc<Expr>, needed: Option<&[usize]>) {
-    match from {
-        From::Nothing => {}
-        From::Scan(scan) => scan.filter.push(qual.clone()),
-        From::Join { kind, left, right, filter, .. } => {
-            let Some(needed) = needed else {
-                filter.push(qual.clone());
-                return;
-            };
-            let in_left = needed.iter().all(|relation| holds(left, *relation));
-            let in_right = needed.iter().any(|relation| holds(right, *relation));
-            match kind {
-                JoinKind::Inner | JoinKind::Left if in_left => push(left, qual, Some(needed)),
-                // The right side is read row by row beside the left one: its columns are there.
-                JoinKind::Inner if in_right && matches!(**right, From::Scan(_)) => {
-                    push(right, qual, Some(needed));
-                }
-                JoinKind::Inner if needed.iter().all(|relation| holds(right, *relation)) => {
-                    push(right, qual, Some(needed));
-                }
-                _ => filter.push(qual.clone()),
-            }
-        }
-    }
-}
-
-fn choose_lookups(from: &mut From, relations: &[Relation]) {
-    match from {
-        From::Nothing => {}
-        From::Scan(scan) => scan.lookup = lookup(scan, relations, &[]),
-        From::Join { left, right, on, kind, .. } => {
-            choose_lookups(left, relations);
-            choose_lookups(right, relations);
-            if let (From::Scan(scan), JoinKind::Left) = (&mut **right, *kind) {
-                scan.lookup = lookup(scan, relations, on);
-            }
-        }
-    }
-}
-
-/// The index with the longest prefix of columns that conditions fix.
-fn lookup(scan: &Scan, relations: &[Relation], on: &[Arc<Expr>]) -> Option<Lookup> {
-    let relation = &relations[scan.relation];
-    let Source::Table(table) = &relation.source else { return None };
-    let own = relation.offset..relation.offset + relation.width;
-    let fixed = |column: usize| {
-        scan.filter.iter().chain(on).find_map(|qual| fixed_by(qual, own.start + column, &own))
-    };
-    let mut best: Option<Lookup> = None;
-    for (index, definition) in table.indexes.iter().enumerate() {
-        if definition.dropped || definition.predicate.is_some() {
-            continue;
-        }
-        let Some(columns) = definition.columns() else { continue };
-        let prefix: Vec<Expr> = columns.iter().map_while(|column| fixed(*column)).collect();
-        let longest = best.as_ref().map_or(0, |best| best.prefix.len());
-        if prefix.len() > longest {
-            best = Some(Lookup { index, prefix, any: None });
-        }
-    }
-    best.or_else(|| any_lookup(scan, table, &own))
-}
-
-/// `column = ANY (array)` on the first column of an index.
-fn any_lookup(scan: &Scan, table: &Table, own: &Range<usize>) -> Option<Lookup> {
-    for (index, definition) in table.indexes.iter().enumerate() {
-        if definition.dropped || definition.predicate.is_some() {
-            continue;
-        }
-        let Some(first) = definition.columns().and_then(|columns| columns.first().copied()) else {
-            continue;
-        };
-        for qual in &scan.filter {
-            let Expr::Quantified(CompareOp::Eq, false, left, array) = &**qual else { continue };
-            let same =
-                matches!(**left, Expr::Column { depth: 0, index: at } if at == own.start + first);
-            if same && is_outside(array, own) {
-                return Some(Lookup { index, prefix: Vec::new(), any: Some((**array).clone()) });
-            }
-        }
-    }
-    None
-}
-
-/// The other side of `column = other`, if the other side does not read this relation.
-fn fixed_by(qual: &Expr, column: usize, own: &Range<usize>) -> Option<Expr> {
-    let Expr::Compare(CompareOp::Eq, left, right) = qual else { return None };
-    let is_column =
-        |expr: &Expr| matches!(expr, Expr::Column { depth: 0, index } if *index == column);
-    for (own_side, other) in [(left, right), (right, left)] {
-        if is_column(own_side) && is_outside(other, own) {
-            return Some((**other).clone());
-        }
-    }
-    None
-}
-
-/// Whether a value is there before the relation is read, the same for each of its rows.
-fn is_outside(expr: &Expr, own: &Range<usize>) -> bool {
-    let mut steady = true;
-    expr.walk(&mut |part| {
-        if matches!(
-            part,
-            Expr::Sub { .. } | Expr::Call { .. } | Expr::Routine { .. } | Expr::Counted(..)
-        ) {
-            steady = false;
-        }
-    });
-    steady && expr.columns().is_some_and(|columns| columns.iter().all(|c| *c < own.start))
 }
 
 fn join(kind: JoinKind, left: From, right: From, on: Vec<Arc<Expr>>) -> From {
@@ -480,14 +394,14 @@ pub fn add_table(
     columns: Vec<OutColumn>,
     scope: &mut Scope<'_>,
     relations: &mut Vec<Relation>,
-) -> From {
+) -> Result<From> {
     let dropped: Vec<bool> = table.columns.iter().map(|column| column.dropped).collect();
-    let from = add(Source::Table(table), alias, columns, scope, relations);
+    let from = add(Source::Table(table), alias, columns, scope, relations)?;
     if let Some(relation) = scope.relations.last_mut() {
         let mut gone = dropped.into_iter();
         relation.columns.retain(|_| !gone.next().unwrap_or(false));
     }
-    from
+    Ok(from)
 }
 
 /// Adds a relation to the query's row and its names.
@@ -497,7 +411,11 @@ pub fn add(
     columns: Vec<OutColumn>,
     scope: &mut Scope<'_>,
     relations: &mut Vec<Relation>,
-) -> From {
+) -> Result<From> {
+    if scope.relations.iter().any(|known| *known.alias == *alias) {
+        let message = format!("table name \"{alias}\" specified more than once");
+        return Err(PgError::new("42712", message));
+    }
     let offset = relations.last().map_or(0, |last| last.offset + last.width);
     let width = columns.len();
     let alias: Arc<str> = alias.into();
@@ -510,6 +428,7 @@ pub fn add(
         hidden: false,
         merged: None,
     };
+    scope.order.extend(offset..offset + width);
     let columns = columns.into_iter().enumerate().map(place).collect();
     let lacks = match &source {
         Source::System(system) => system.lacks(),
@@ -518,12 +437,32 @@ pub fn add(
     scope.relations.push(ScopeRelation {
         alias: alias.clone(),
         columns,
-        qualified_only: false,
         lacks,
         table: if let Source::Table(table) = &source { Some(table.clone()) } else { None },
         scalar: matches!(source, Source::Function { ordinality: false, .. }),
         optional: false,
     });
     relations.push(Relation { source, alias, offset, width });
-    From::Scan(Scan { relation: relations.len() - 1, filter: Vec::new(), lookup: None })
+    Ok(From::Scan(Scan { relation: relations.len() - 1, filter: Vec::new(), lookup: None }))
+}
+
+/// PostgreSQL finds the pairs of a FULL JOIN by sorting or hashing, for which a column of each side
+/// must be equal; `first`: where the columns of the right side begin.
+fn can_be_full(on: &[Arc<Expr>], first: usize) -> Result<()> {
+    let reads = |expr: &Expr, right: bool| {
+        let columns = expr.columns().filter(|columns| !columns.is_empty());
+        columns.is_some_and(|columns| columns.iter().all(|column| (*column >= first) == right))
+    };
+    let sides = |condition: &Arc<Expr>| match &**condition {
+        Expr::Compare(CompareOp::Eq, a, b) => {
+            reads(a, false) && reads(b, true) || reads(a, true) && reads(b, false)
+        }
+        Expr::Const(_) => true,
+        _ => false,
+    };
+    if on.iter().any(sides) {
+        return Ok(());
+    }
+    let message = "FULL JOIN is only supported with merge-joinable or hash-joinable join conditions";
+    Err(PgError::new("0A000", message))
 }

@@ -237,13 +237,27 @@ impl Analyzer<'_> {
     fn nullif(&self, args: Vec<Typed>) -> Result<Typed> {
         let [a, b] = <[Typed; 2]>::try_from(args)
             .map_err(|_| PgError::new("42601", "NULLIF takes two arguments"))?;
-        let a = self.settle(a)?;
+        if is_volatile(&a.expr) {
+            return Err(PgError::unsupported("NULLIF of a volatile expression"));
+        }
         let (ty, typmod) = (a.ty, a.typmod);
+        let integers = a.ty.is_integer() && b.ty.is_integer();
         let kept = a.expr.clone();
-        let same = self.compare(super::plan::CompareOp::Eq, a, b)?;
+        let same = self.compare(super::plan::CompareOp::Eq, a, b.clone())?;
+        let typed = Typed { typmod, ..Typed::new(kept, ty) };
+        // The type is that of the left side of the operator.
+        let (kept, ty) = match ty {
+            _ if integers => (typed.expr, ty),
+            Ty::VARCHAR => (typed.expr, Ty::TEXT),
+            _ => {
+                let (mut both, ty) = self.unify(vec![typed, b], "NULLIF")?;
+                let ty = if ty == Ty::UNKNOWN || ty == Ty::VARCHAR { Ty::TEXT } else { ty };
+                (both.swap_remove(0), ty)
+            }
+        };
         let whens = vec![(same, Expr::NULL)];
         let expr = Expr::Case { whens, otherwise: Box::new(kept) };
-        Ok(Typed { typmod, ..Typed::new(expr, ty) })
+        Ok(Typed { typmod: if integers { typmod } else { -1 }, ..Typed::new(expr, ty) })
     }
 
     fn aggregate(
@@ -254,6 +268,10 @@ impl Analyzer<'_> {
         scope: &Scope<'_>,
     ) -> Result<Typed> {
         let Some(group) = &scope.group else {
+            let parts = self.aggregate_parts(name, function, list, scope);
+            if parts.is_ok_and(|parts| only_outer(&parts)) {
+                return Err(PgError::unsupported("an aggregate of a query around"));
+            }
             return Err(PgError::new("42803", "aggregate functions are not allowed here"));
         };
         if group.inside.replace(true) {
@@ -264,6 +282,9 @@ impl Analyzer<'_> {
         let analyzed = self.aggregate_parts(name, function, list, scope);
         group.inside.set(false);
         let aggregate = analyzed?;
+        if only_outer(&aggregate) {
+            return Err(PgError::unsupported("an aggregate of a query around"));
+        }
         let ty = aggregate.ty;
         let mut aggregates = group.aggregates.borrow_mut();
         aggregates.push(aggregate);
@@ -308,6 +329,26 @@ impl Analyzer<'_> {
         let args = args.into_iter().map(|arg| arg.expr).collect();
         Ok(Aggregate { name, args, ty, arg_ty, distinct, filter, order })
     }
+}
+
+/// Whether an aggregate reads rows of the queries around only, and so is one of theirs.
+fn only_outer(aggregate: &Aggregate) -> bool {
+    let (mut own, mut outer) = (false, false);
+    for expr in aggregate.args.iter().chain(&aggregate.filter) {
+        expr.walk(&mut |part| match part {
+            Expr::Column { depth: 0, .. } | Expr::Sub { .. } => own = true,
+            Expr::Column { .. } => outer = true,
+            _ => {}
+        });
+    }
+    outer && !own
+}
+
+/// Whether to evaluate it twice may give two values.
+pub fn is_volatile(expr: &Expr) -> bool {
+    let mut volatile = false;
+    expr.walk(&mut |part| volatile |= matches!(part, Expr::Counted(..) | Expr::Routine { .. }));
+    volatile
 }
 
 fn wanted(function: &Function, at: usize) -> Ty {

@@ -110,7 +110,7 @@ impl Analyzer<'_> {
             Some(_) => return Err(PgError::unsupported("ON DUPLICATE KEY")),
         };
         let mut scope = Scope::default();
-        add_table(table.clone(), &alias, table_columns(&table), &mut scope, &mut Vec::new());
+        add_table(table.clone(), &alias, table_columns(&table), &mut scope, &mut Vec::new())?;
         let returning = self.returning(insert.returning.as_deref(), &scope)?;
         let mut checks = self.row_checks(&table, Command::Insert, false)?;
         let reads = returning.is_some()
@@ -122,6 +122,7 @@ impl Analyzer<'_> {
         Ok(Insert {
             checks,
             ctes: Vec::new(),
+            after: Vec::new(),
             table,
             source: Arc::new(source),
             values,

@@ -6,7 +6,8 @@ use sqlparser::tokenizer::Span;
 
 use super::analyze::{Analyzer, SetPlace, Typed, out_column};
 use super::names::{ident, object_name};
-use super::plan::{Expand, Expr, OutColumn};
+use super::functions::is_volatile;
+use super::plan::{Expand, Expr, OutColumn, SortKey};
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::Ty;
@@ -79,15 +80,17 @@ impl Analyzer<'_> {
     pub fn sort_expr(
         &self,
         key: &ast::Expr,
-        project: &[Expr],
-        columns: &[OutColumn],
+        (project, columns): (&[Expr], &[OutColumn]),
         over_output: bool,
         scope: &Scope<'_>,
     ) -> Result<Expr> {
-        let position = output_position(key, columns);
+        let position = output_position(key, Some(project), columns, "ORDER BY");
         let position = position.map_err(|error| error.at(self.position(key.span())))?;
         if let Some(index) = position {
             let output = Expr::Column { depth: 0, index };
+            if !over_output && is_volatile(&project[index]) {
+                return Err(PgError::unsupported("ORDER BY a volatile expression"));
+            }
             return Ok(if over_output { output } else { project[index].clone() });
         }
         if over_output {
@@ -106,48 +109,84 @@ impl Analyzer<'_> {
     }
 }
 
+impl Analyzer<'_> {
+    /// What DISTINCT ON compares.
+    pub fn distinct_on(
+        &self,
+        keys: &[ast::Expr],
+        project: &[Expr],
+        columns: &[OutColumn],
+        scope: &Scope<'_>,
+    ) -> Result<Vec<Expr>> {
+        let key = |key: &ast::Expr| {
+            let position = output_position(key, Some(project), columns, "SELECT DISTINCT ON");
+            match position.map_err(|error| error.at(self.position(key.span())))? {
+                Some(index) => Ok(project[index].clone()),
+                None => Ok(self.settle(self.expr(key, scope)?)?.expr),
+            }
+        };
+        keys.iter().map(key).collect()
+    }
+}
+
+/// DISTINCT ON keeps the first row of those in order: its keys come first in it.
+pub fn sorted_for(distinct_on: &[Expr], sort: &mut Vec<SortKey>) -> Result<()> {
+    let shown = |expr: &Expr| format!("{expr:?}");
+    let mut missing: Vec<&Expr> = distinct_on.iter().collect();
+    for key in &*sort {
+        if missing.is_empty() {
+            break;
+        }
+        let key = shown(&key.expr);
+        if !distinct_on.iter().any(|expr| shown(expr) == key) {
+            let message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions";
+            return Err(PgError::new("42P10", message));
+        }
+        missing.retain(|expr| shown(expr) != key);
+    }
+    let key = |expr: &Expr| SortKey { expr: expr.clone(), descending: false, nulls_first: false };
+    sort.extend(missing.into_iter().map(key));
+    Ok(())
+}
+
 fn star(
     alias: Option<&str>,
     scope: &Scope<'_>,
     exprs: &mut Vec<Expr>,
     columns: &mut Vec<OutColumn>,
 ) -> Result<()> {
-    let wanted = |relation: &&ScopeRelation| {
-        alias.map_or(!relation.qualified_only, |alias| *alias == *relation.alias)
-    };
+    let wanted = |relation: &&ScopeRelation| alias.is_none_or(|alias| *alias == *relation.alias);
     let found = scope.relations.iter().any(|relation| wanted(&relation));
     if let Some(view) = scope.relations.iter().filter(wanted).find(|r| !r.lacks.is_empty()) {
         return Err(PgError::unsupported(format_args!("the column {}", view.lacks[0])));
     }
-    // The columns of USING come first.
-    for merged in [true, false] {
-        let relations = scope.relations.iter().filter(wanted);
-        let all =
-            relations.flat_map(|relation| relation.columns.iter().map(move |c| (relation, c)));
-        let fits = |column: &ScopeColumn| match alias {
-            Some(_) => !merged,
-            None => !column.hidden && column.merged.is_some() == merged,
-        };
-        for (relation, column) in all.filter(|(_, column)| fits(column)) {
-            let own = column.merged.filter(|_| alias.is_none());
-            let mut index = own.unwrap_or(column.index);
-            if let Some(group) = &scope.group {
-                let own = |key: &Expr| key.is_column(index);
-                index = group.keys.iter().position(|(_, key, ..)| own(key)).ok_or_else(|| {
-                    PgError::new(
-                        "42803",
-                        format!(
-                            "column \"{}.{}\" must appear in the GROUP BY clause or be used in an \
+    let relations = scope.relations.iter().filter(wanted);
+    let mut all: Vec<(&ScopeRelation, &ScopeColumn)> =
+        relations.flat_map(|relation| relation.columns.iter().map(move |c| (relation, c))).collect();
+    if alias.is_none() {
+        let place = |index: usize| scope.order.iter().position(|at| *at == index);
+        all.retain(|(_, column)| !column.hidden);
+        all.sort_by_key(|(_, column)| place(column.index));
+    }
+    for (relation, column) in all {
+        let own = column.merged.filter(|_| alias.is_none());
+        let mut index = own.unwrap_or(column.index);
+        if let Some(group) = &scope.group {
+            let own = |key: &Expr| key.is_column(index);
+            index = group.keys.iter().position(|(_, key, ..)| own(key)).ok_or_else(|| {
+                PgError::new(
+                    "42803",
+                    format!(
+                        "column \"{}.{}\" must appear in the GROUP BY clause or be used in an \
                          aggregate function",
-                            relation.alias, column.name
-                        ),
-                    )
-                })?;
-            }
-            exprs.push(Expr::Column { depth: 0, index });
-            let (ty, typmod, origin) = (column.ty, column.typmod, column.origin);
-            columns.push(OutColumn { name: column.name.clone(), ty, typmod, origin });
+                        relation.alias, column.name
+                    ),
+                )
+            })?;
         }
+        exprs.push(Expr::Column { depth: 0, index });
+        let (ty, typmod, origin) = (column.ty, column.typmod, column.origin);
+        columns.push(OutColumn { name: column.name.clone(), ty, typmod, origin });
     }
     match (found, alias) {
         (true, _) => Ok(()),
@@ -183,10 +222,34 @@ pub fn literal_position(expr: &ast::Expr) -> Option<usize> {
     text.parse().ok()
 }
 
-/// `ORDER BY 2` and `ORDER BY name` mean an output column.
-pub fn output_position(key: &ast::Expr, columns: &[OutColumn]) -> Result<Option<usize>> {
+/// A constant that is no position means nothing in these clauses.
+pub fn constant(key: &ast::Expr, clause: &str) -> Result<()> {
+    let message = match key {
+        ast::Expr::Value(value) if matches!(value.value, ast::Value::Placeholder(_)) => {
+            return Ok(());
+        }
+        ast::Expr::Value(_) if literal_position(key).is_none() => {
+            return Err(PgError::new("42601", format!("non-integer constant in {clause}")));
+        }
+        ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => match literal_position(expr) {
+            Some(position) => format!("{clause} position -{position} is not in select list"),
+            None => return Ok(()),
+        },
+        _ => return Ok(()),
+    };
+    Err(PgError::new("42P10", message))
+}
+
+/// `ORDER BY 2` and `ORDER BY name` mean an output column; `project`: what the columns are.
+pub fn output_position(
+    key: &ast::Expr,
+    project: Option<&[Expr]>,
+    columns: &[OutColumn],
+    clause: &str,
+) -> Result<Option<usize>> {
+    constant(key, clause)?;
     if let Some(position) = literal_position(key) {
-        let message = format!("ORDER BY position {position} is not in select list");
+        let message = format!("{clause} position {position} is not in select list");
         return match position {
             1.. if position <= columns.len() => Ok(Some(position - 1)),
             _ => Err(PgError::new("42P10", message)),
@@ -194,7 +257,14 @@ pub fn output_position(key: &ast::Expr, columns: &[OutColumn]) -> Result<Option<
     }
     let ast::Expr::Identifier(name) = key else { return Ok(None) };
     let wanted = ident(name);
-    Ok(columns.iter().position(|column| *column.name == *wanted))
+    let shown = |index: usize| project.map(|project| format!("{:?}", project[index]));
+    let mut named = (0..columns.len()).filter(|index| *columns[*index].name == *wanted);
+    let first = named.next();
+    let same = |index: usize| project.is_some() && shown(index) == first.and_then(shown);
+    if named.any(|index| !same(index)) {
+        return Err(PgError::new("42702", format!("{clause} \"{wanted}\" is ambiguous")));
+    }
+    Ok(first)
 }
 
 /// What PostgreSQL calls an output column that has no alias.
@@ -215,7 +285,8 @@ pub fn output_name(expr: &ast::Expr) -> String {
         ast::Expr::Nested(inner) => output_name(inner),
         ast::Expr::Case { else_result: Some(other), .. } if !is_weak(other) => output_name(other),
         ast::Expr::Case { .. } => "case".to_owned(),
-        ast::Expr::Exists { .. } => "exists".to_owned(),
+        ast::Expr::Exists { negated: false, .. } => "exists".to_owned(),
+        ast::Expr::Collate { expr, .. } => output_name(expr),
         ast::Expr::Array(_) => "array".to_owned(),
         ast::Expr::Tuple(_) => "row".to_owned(),
         ast::Expr::Interval(_) => "interval".to_owned(),

@@ -345,6 +345,8 @@ pub struct Cte {
     /// Its place among the statement's results.
     pub slot: usize,
     pub plan: Arc<Plan>,
+    /// The WITH queries whose rows it reads.
+    pub reads: Vec<usize>,
     /// The part of a recursive one that is repeated, and whether duplicates stay.
     pub recursive: Option<(Arc<Query>, bool)>,
 }
@@ -352,6 +354,8 @@ pub struct Cte {
 #[derive(Clone, Debug)]
 pub struct Query {
     pub ctes: Vec<Cte>,
+    /// WITH queries that write and whose rows it does not read.
+    pub after: Vec<Cte>,
     pub body: Body,
     pub columns: Vec<OutColumn>,
     pub sort: Vec<SortKey>,
@@ -414,6 +418,7 @@ impl Conflict {
 #[derive(Clone, Debug)]
 pub struct Insert {
     pub ctes: Vec<Cte>,
+    pub after: Vec<Cte>,
     pub table: Arc<Table>,
     /// One row of its output makes one row of the table.
     pub source: Arc<Query>,
@@ -427,6 +432,7 @@ pub struct Insert {
 #[derive(Clone, Debug)]
 pub struct Update {
     pub ctes: Vec<Cte>,
+    pub after: Vec<Cte>,
     pub table: Arc<Table>,
     /// Relation 0 is the table.
     pub source: Select,
@@ -440,6 +446,7 @@ pub struct Update {
 #[derive(Clone, Debug)]
 pub struct Delete {
     pub ctes: Vec<Cte>,
+    pub after: Vec<Cte>,
     pub table: Arc<Table>,
     pub source: Select,
     pub returning: Option<(Vec<Expr>, Vec<OutColumn>)>,
@@ -465,10 +472,22 @@ impl Plan {
         returning.as_ref().map(|(_, columns)| columns.as_slice())
     }
 
+    /// The WITH queries that run after the statement itself.
+    pub fn after(&self) -> &[Cte] {
+        match self {
+            Plan::Query(query) => &query.after,
+            Plan::Insert(insert) => &insert.after,
+            Plan::Update(update) => &update.after,
+            Plan::Delete(delete) => &delete.after,
+        }
+    }
+
     /// Whether it or a WITH query of it writes rows.
     pub fn writes(&self) -> bool {
         match self {
-            Plan::Query(query) => query.ctes.iter().any(|cte| cte.plan.writes()),
+            Plan::Query(query) => {
+                query.ctes.iter().chain(&query.after).any(|cte| cte.plan.writes())
+            }
             Plan::Insert(_) | Plan::Update(_) | Plan::Delete(_) => true,
         }
     }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, Spanned as _};
 
-use super::analyze::{Analyzer, Context, CteScope, Typed, common_type, out_column};
-use super::from::place;
+use super::analyze::{Analyzer, Context, Typed, common_type, out_column};
+use super::ctes::in_order;
+use super::placing::place;
 use super::functions::{has_aggregate, sort_key};
 use super::names::ident;
-use super::output::{first_item, literal_position, no_such_order, order_by, output_position};
+use super::output::{
+    constant, first_item, literal_position, no_such_order, order_by, output_position, sorted_for,
+};
 use super::plan::{
-    Body, Cte, Expr, LockRows, OutColumn, Plan, Policy, Query, Relation, Select, SetOp, SortKey,
+    Body, Expr, LockRows, OutColumn, Policy, Query, Relation, Select, SetOp, SortKey,
     Source,
 };
 use super::scope::{Group, Scope};
@@ -51,94 +54,27 @@ impl Analyzer<'_> {
             Some(with) => self.with(with, scope)?,
             None => Vec::new(),
         };
+        let read = self.reads.borrow().len();
         let mut plan = match &*query.body {
             ast::SetExpr::Select(select) => self.select(select, query, scope)?,
+            _ if !query.locks.is_empty() => {
+                return Err(PgError::unsupported("FOR UPDATE of VALUES or of a set operation"));
+            }
             other => self.set_query(other, query, scope)?,
         };
         self.limits(query, &mut plan, scope)?;
         self.depth.set(self.depth.get() - 1);
         self.ctes.borrow_mut().truncate(visible);
-        plan.ctes = ctes;
+        let (before, after) = in_order(ctes, &self.reads.borrow()[read..]);
+        plan.ctes.splice(0..0, before);
+        plan.after.extend(after);
         Ok(plan)
-    }
-
-    pub fn with(&self, with: &ast::With, scope: &Scope<'_>) -> Result<Vec<Cte>> {
-        let mut ctes = Vec::new();
-        for (at, cte) in with.cte_tables.iter().enumerate() {
-            let name = ident(&cte.alias.name);
-            if with.cte_tables[..at].iter().any(|other| ident(&other.alias.name) == name) {
-                let message = format!("WITH query name \"{name}\" specified more than once");
-                let place = self.position(cte.alias.name.span);
-                return Err(PgError::new("42712", message).at(place));
-            }
-            let slot = self.new_slot();
-            if with.recursive
-                && let Some(planned) = self.recursive(cte, &name, slot, scope)?
-            {
-                ctes.push(planned);
-                continue;
-            }
-            let (plan, correlated) = self
-                .cte_plan(&cte.query, scope)
-                .map_err(|error| error.at(self.position(cte.alias.name.span)))?;
-            let mut columns = plan.columns().unwrap_or_default().to_vec();
-            rename(&mut columns, Some(&cte.alias));
-            self.ctes.borrow_mut().push(CteScope { name, slot, columns, correlated });
-            ctes.push(Cte { slot, plan: Arc::new(plan), recursive: None });
-        }
-        Ok(ctes)
-    }
-
-    fn cte_plan(&self, query: &ast::Query, scope: &Scope<'_>) -> Result<(Plan, bool)> {
-        match &*query.body {
-            ast::SetExpr::Insert(statement)
-            | ast::SetExpr::Update(statement)
-            | ast::SetExpr::Delete(statement) => {
-                if self.depth.get() > 1 {
-                    let message = "WITH clause containing a data-modifying statement must be at \
-                                   the top level";
-                    return Err(PgError::new("0A000", message));
-                }
-                Ok((self.statement(statement)?, false))
-            }
-            _ => {
-                let (query, correlated) = self.query_beside(query, scope)?;
-                Ok((Plan::Query(Arc::new(query)), correlated))
-            }
-        }
-    }
-
-    /// `WITH RECURSIVE x AS (a UNION [ALL] b)` where b names x.
-    fn recursive(
-        &self,
-        cte: &ast::Cte,
-        name: &str,
-        slot: usize,
-        scope: &Scope<'_>,
-    ) -> Result<Option<Cte>> {
-        let ast::SetExpr::SetOperation { op, set_quantifier, left, right } = &*cte.query.body
-        else {
-            return Ok(None);
-        };
-        if *op != ast::SetOperator::Union {
-            return Ok(None);
-        }
-        let base = self.beside(left, scope)?;
-        let mut columns = base.columns.clone();
-        rename(&mut columns, Some(&cte.alias));
-        let name = name.to_owned();
-        self.ctes.borrow_mut().push(CteScope { name, slot, columns, correlated: true });
-        let step = self.beside(right, scope)?;
-        let casts = self.casts(&step, &base.columns)?;
-        let all = *set_quantifier == ast::SetQuantifier::All;
-        let recursive = Some((Arc::new(step.casted(casts)), all));
-        Ok(Some(Cte { slot, plan: Arc::new(Plan::Query(Arc::new(base))), recursive }))
     }
 
     /// Literals and parameters in a select list take the type that is wanted of their column.
     pub fn retype(&self, query: &mut Query, wanted: &[Ty]) -> Result<()> {
         let Body::Select(select) = &mut query.body else { return Ok(()) };
-        if select.grouped || query.sort_output {
+        if query.sort_output {
             return Ok(());
         }
         for ((expr, column), ty) in
@@ -194,7 +130,7 @@ impl Analyzer<'_> {
     }
 
     /// A part of the query that has its own names.
-    fn beside(&self, body: &ast::SetExpr, scope: &Scope<'_>) -> Result<Query> {
+    pub fn beside(&self, body: &ast::SetExpr, scope: &Scope<'_>) -> Result<Query> {
         let mut own = Scope::within(scope.parent);
         let query = self.body(body, &mut own)?;
         scope.reads_like(&own);
@@ -282,7 +218,7 @@ impl Analyzer<'_> {
         }
         for key in keys {
             let place = self.position(key.expr.span());
-            let position = output_position(&key.expr, &plan.columns);
+            let position = output_position(&key.expr, None, &plan.columns, "ORDER BY");
             let index = position.map_err(|error| error.at(place))?.ok_or_else(|| {
                 match &key.expr {
                     ast::Expr::Identifier(name) => common::no_column(&ident(name)),
@@ -340,6 +276,9 @@ impl Analyzer<'_> {
         let mut quals = Vec::new();
         let from = self.from(&select.from, scope, &mut relations, &mut quals)?;
         if let Some(selection) = &select.selection {
+            if has_aggregate(selection) && scope.parent.is_some() {
+                return Err(PgError::unsupported("an aggregate in the WHERE of a subquery"));
+            }
             if has_aggregate(selection) {
                 let message = "aggregate functions are not allowed in WHERE";
                 return Err(PgError::new("42803", message));
@@ -359,15 +298,18 @@ impl Analyzer<'_> {
             None | Some(ast::Distinct::All) => (false, Vec::new()),
             Some(ast::Distinct::Distinct) => (true, Vec::new()),
             Some(ast::Distinct::On(keys)) => {
-                let keys = self.exprs(keys, scope)?;
-                (false, keys.into_iter().map(|typed| typed.expr).collect())
+                if grouped || expand.is_some() {
+                    return Err(PgError::unsupported("DISTINCT ON of groups or of a set"));
+                }
+                (false, self.distinct_on(keys, &project, &columns, scope)?)
             }
         };
         let over_output = distinct || expand.is_some();
         for key in order {
-            let expr = self.sort_expr(&key.expr, &project, &columns, over_output, scope)?;
+            let expr = self.sort_expr(&key.expr, (&project, &columns), over_output, scope)?;
             sort.borrow_mut().push(sort_key(expr, &key.options)?);
         }
+        sorted_for(&distinct_on, &mut sort.borrow_mut())?;
         let (keys, aggregates) = match scope.group.take() {
             Some(group) => {
                 let keys = group.keys.into_iter().map(|(_, expr, ..)| expr).collect();
@@ -422,44 +364,9 @@ impl Analyzer<'_> {
             let typed = self.settle(self.expr(&parsed, scope)?)?;
             group.keys.push((parsed, typed.expr, typed.ty, typed.typmod));
         }
-        self.dependent_keys(&mut group, scope);
+        dependent_keys(&mut group, scope);
         scope.group = Some(group);
         Ok(true)
-    }
-
-    /// Columns that a grouped primary key decides are keys too.
-    fn dependent_keys(&self, group: &mut Group, scope: &Scope<'_>) {
-        let is_key = |group: &Group, index: usize| {
-            let same =
-                |key: &Expr| matches!(key, Expr::Column { depth: 0, index: at } if *at == index);
-            group.keys.iter().any(|(_, key, ..)| same(key))
-        };
-        for relation in &scope.relations {
-            let origin = relation.columns.first().and_then(|column| column.origin);
-            let Some(table) = origin.and_then(|(oid, _)| self.db.catalog.tables.get(&oid)) else {
-                continue;
-            };
-            let Some(primary) =
-                table.primary().and_then(super::super::storage::catalog::Index::columns)
-            else {
-                continue;
-            };
-            let decided = primary.iter().all(|column| {
-                let wanted = &table.columns[*column].name;
-                let own = relation.columns.iter().find(|own| own.name == *wanted);
-                own.is_some_and(|own| is_key(group, own.index))
-            });
-            if !decided {
-                continue;
-            }
-            for column in &relation.columns {
-                if !is_key(group, column.index) {
-                    let expr = Expr::Column { depth: 0, index: column.index };
-                    let nowhere = ast::Expr::Tuple(Vec::new());
-                    group.keys.push((nowhere, expr, column.ty, column.typmod));
-                }
-            }
-        }
     }
 
     fn limits(&self, query: &ast::Query, plan: &mut Query, scope: &Scope<'_>) -> Result<()> {
@@ -479,6 +386,38 @@ impl Analyzer<'_> {
     }
 }
 
+/// Columns that a grouped primary key decides are keys too.
+fn dependent_keys(group: &mut Group, scope: &Scope<'_>) {
+    let is_key = |group: &Group, index: usize| {
+        let same =
+            |key: &Expr| matches!(key, Expr::Column { depth: 0, index: at } if *at == index);
+        group.keys.iter().any(|(_, key, ..)| same(key))
+    };
+    for relation in &scope.relations {
+        let Some(table) = &relation.table else { continue };
+        let Some(primary) =
+            table.primary().and_then(super::super::storage::catalog::Index::columns)
+        else {
+            continue;
+        };
+        let decided = primary.iter().all(|column| {
+            let wanted = &table.columns[*column].name;
+            let own = relation.columns.iter().find(|own| own.name == *wanted);
+            own.is_some_and(|own| is_key(group, own.index))
+        });
+        if !decided {
+            continue;
+        }
+        for column in &relation.columns {
+            if !is_key(group, column.index) {
+                let expr = Expr::Column { depth: 0, index: column.index };
+                let nowhere = ast::Expr::Tuple(Vec::new());
+                group.keys.push((nowhere, expr, column.ty, column.typmod));
+            }
+        }
+    }
+}
+
 /// `GROUP BY 1` and `GROUP BY alias` mean the output column.
 fn group_key(key: &ast::Expr, select: &ast::Select, scope: &Scope<'_>) -> Result<ast::Expr> {
     let output = |at: usize| match select.projection.get(at) {
@@ -487,6 +426,7 @@ fn group_key(key: &ast::Expr, select: &ast::Select, scope: &Scope<'_>) -> Result
         }
         _ => None,
     };
+    constant(key, "GROUP BY")?;
     if let Some(position) = literal_position(key) {
         let message = format!("GROUP BY position {position} is not in select list");
         let at = position.wrapping_sub(1);
@@ -516,6 +456,9 @@ fn locks(query: &ast::Query, plan: &Query, scope: &Scope<'_>) -> Result<Vec<Lock
             return Err(PgError::new("0A000", message));
         }
         let (strength, name) = lock_name(clause);
+        if select.expand.is_some() {
+            return Err(PgError::unsupported(format_args!("{name} with a set in the select list")));
+        }
         let policy = match clause.nonblock {
             None => Policy::Wait,
             Some(ast::NonBlock::Nowait) => Policy::Fail,
@@ -539,9 +482,20 @@ fn locks(query: &ast::Query, plan: &Query, scope: &Scope<'_>) -> Result<Vec<Lock
             }
         }
         for (relation, known) in select.relations.iter().enumerate() {
-            let wanted = of.is_empty() || of.iter().any(|alias| **alias == *known.alias);
-            if !wanted || !matches!(known.source, Source::Table(_)) {
+            let named = of.iter().any(|alias| **alias == *known.alias);
+            if !(of.is_empty() || named) {
                 continue;
+            }
+            if !matches!(known.source, Source::Table(_)) {
+                if named || matches!(known.source, Source::Query { .. }) {
+                    return Err(PgError::unsupported(format_args!("{name} of a subquery")));
+                }
+                continue;
+            }
+            if scope.relations[relation].optional {
+                let message =
+                    format!("{name} cannot be applied to the nullable side of an outer join");
+                return Err(PgError::new("0A000", message));
             }
             match locks.iter_mut().find(|lock| lock.relation == relation) {
                 Some(lock) => lock.strength = lock.strength.max(strength),
@@ -588,16 +542,30 @@ pub fn split(condition: Expr, parts: &mut Vec<Arc<Expr>>) {
     }
 }
 
-pub fn rename(columns: &mut [OutColumn], alias: Option<&ast::TableAlias>) {
-    let Some(alias) = alias else { return };
+/// Gives the columns the names that an alias lists; `called`: what the relation is called.
+pub fn rename(
+    columns: &mut [OutColumn],
+    alias: Option<&ast::TableAlias>,
+    called: &str,
+) -> Result<()> {
+    let Some(alias) = alias else { return Ok(()) };
+    let (there, given) = (columns.len(), alias.columns.len());
+    if given > there {
+        let message = format!(
+            "table \"{called}\" has {there} columns available but {given} columns specified"
+        );
+        return Err(PgError::new("42P10", message));
+    }
     for (column, name) in columns.iter_mut().zip(&alias.columns) {
         column.name = ident(&name.name).into();
     }
+    Ok(())
 }
 
 pub fn plain_query(body: Body, columns: Vec<OutColumn>) -> Query {
     Query {
         ctes: Vec::new(),
+        after: Vec::new(),
         body,
         columns,
         sort: Vec::new(),

@@ -99,7 +99,8 @@ impl Analyzer<'_> {
     pub fn whole_row(&self, alias: &str, scope: &Scope<'_>) -> Result<Option<Typed>> {
         let Some((depth, relation)) = scope.relation(alias) else { return Ok(None) };
         scope.mark(depth);
-        if depth == 0 && scope.group.as_ref().is_some_and(|group| !group.inside.get()) {
+        let home = scope.around(depth).unwrap_or(scope);
+        if home.group.as_ref().is_some_and(|group| !group.inside.get()) {
             return Err(PgError::unsupported("the whole row of a table in a grouped query"));
         }
         if !relation.lacks.is_empty() {

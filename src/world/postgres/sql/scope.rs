@@ -1,6 +1,7 @@
 //! What names mean at a place of a statement. Must never evaluate.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::sync::Arc;
 
 use sqlparser::ast;
@@ -31,8 +32,6 @@ pub struct ScopeColumn {
 pub struct ScopeRelation {
     pub alias: Arc<str>,
     pub columns: Vec<ScopeColumn>,
-    /// Only `excluded` and the like: not part of `*` and of bare names.
-    pub qualified_only: bool,
     /// Columns that PostgreSQL has there and that cannot be read: then neither can `*`.
     pub lacks: &'static [&'static str],
     /// The table it is.
@@ -56,6 +55,10 @@ pub struct Group {
 pub struct Scope<'p> {
     pub parent: Option<&'p Scope<'p>>,
     pub relations: Vec<ScopeRelation>,
+    /// The relations that what is analysed now may not read.
+    pub unseen: Range<usize>,
+    /// Places of columns in the order that `*` gives them.
+    pub order: Vec<usize>,
     pub group: Option<Group>,
     /// Something in this query reads a row around it.
     pub correlated: Cell<bool>,
@@ -85,6 +88,14 @@ impl<'p> Scope<'p> {
             depth += 1;
         }
         Err(match qualifier {
+            Some(qualifier) if self.hides(qualifier) => PgError::new(
+                "42P01",
+                format!("invalid reference to FROM-clause entry for table \"{qualifier}\""),
+            )
+            .hint(format!(
+                "There is an entry for table \"{qualifier}\", but it cannot be referenced from \
+                 this part of the query."
+            )),
             Some(qualifier) if !self.knows(qualifier) => PgError::new(
                 "42P01",
                 format!("missing FROM-clause entry for table \"{qualifier}\""),
@@ -98,11 +109,9 @@ impl<'p> Scope<'p> {
 
     fn find_here(&self, qualifier: Option<&str>, name: &str) -> Result<Option<ScopeColumn>> {
         let mut found: Option<ScopeColumn> = None;
-        for relation in &self.relations {
-            match qualifier {
-                Some(qualifier) if *qualifier != *relation.alias => continue,
-                None if relation.qualified_only => continue,
-                _ => {}
+        for relation in self.seen() {
+            if qualifier.is_some_and(|qualifier| *qualifier != *relation.alias) {
+                continue;
             }
             for column in &relation.columns {
                 if *column.name != *name || (qualifier.is_none() && column.hidden) {
@@ -132,6 +141,23 @@ impl<'p> Scope<'p> {
             || self.parent.is_some_and(|parent| parent.lacks(qualifier, name))
     }
 
+    fn seen(&self) -> impl Iterator<Item = &ScopeRelation> {
+        let all = self.relations.iter().enumerate();
+        all.filter(|(at, _)| !self.unseen.contains(at)).map(|(_, relation)| relation)
+    }
+
+    /// The query `depth` out.
+    pub fn around(&self, depth: usize) -> Option<&Scope<'p>> {
+        (0..depth).try_fold(self, |scope, _| scope.parent)
+    }
+
+    /// Whether there is a relation of this name, but not for what is analysed now.
+    fn hides(&self, alias: &str) -> bool {
+        let hidden = self.relations.get(self.unseen.clone()).unwrap_or_default();
+        hidden.iter().any(|relation| &*relation.alias == alias)
+            || self.parent.is_some_and(|parent| parent.hides(alias))
+    }
+
     fn knows(&self, alias: &str) -> bool {
         self.relations.iter().any(|relation| &*relation.alias == alias)
             || self.parent.is_some_and(|parent| parent.knows(alias))
@@ -139,7 +165,7 @@ impl<'p> Scope<'p> {
 
     /// The relation with this alias, here or around, and how far out.
     pub fn relation(&self, alias: &str) -> Option<(usize, &ScopeRelation)> {
-        let here = self.relations.iter().find(|relation| &*relation.alias == alias);
+        let here = self.seen().find(|relation| &*relation.alias == alias);
         if let Some(relation) = here {
             return Some((0, relation));
         }

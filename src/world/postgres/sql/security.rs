@@ -208,7 +208,6 @@ pub fn table_scope(table: &Table, alias: &str, offset: usize) -> Scope<'static> 
     let relation = ScopeRelation {
         alias: alias.into(),
         columns,
-        qualified_only: false,
         lacks: &[],
         table: None,
         scalar: false,

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use sqlparser::ast::{self, CreatePolicyCommand as Command, Spanned as _, Statement};
 
 use super::analyze::{Analyzer, Typed, check_times};
-use super::from::{add_table, place, table_columns};
+use super::ctes::in_order;
+use super::from::{add_table, table_columns};
 use super::names::{ident, object_name};
 use super::plan::{
-    Conflict, Cte, Delete, Expr, From, JoinKind, OutColumn, Plan, Relation, Select, Target, Update,
+    Conflict, Delete, Expr, From, JoinKind, OutColumn, Plan, Relation, Select, Target, Update,
 };
+use super::placing::place;
 use super::query::split;
 use super::routine::Names;
 use super::scope::Scope;
@@ -116,13 +118,17 @@ impl Analyzer<'_> {
                         Some(with) => self.with(with, &Scope::default())?,
                         None => Vec::new(),
                     };
+                    let read = self.reads.borrow().len();
                     let mut plan = self.statement(inner)?;
-                    match &mut plan {
-                        Plan::Query(_) => {}
-                        Plan::Insert(insert) => prepend(ctes, &mut insert.ctes),
-                        Plan::Update(update) => prepend(ctes, &mut update.ctes),
-                        Plan::Delete(delete) => prepend(ctes, &mut delete.ctes),
-                    }
+                    let (before, later) = in_order(ctes, &self.reads.borrow()[read..]);
+                    let (ctes, after) = match &mut plan {
+                        Plan::Query(_) => return Ok(plan),
+                        Plan::Insert(insert) => (&mut insert.ctes, &mut insert.after),
+                        Plan::Update(update) => (&mut update.ctes, &mut update.after),
+                        Plan::Delete(delete) => (&mut delete.ctes, &mut delete.after),
+                    };
+                    ctes.splice(0..0, before);
+                    *after = later;
                     Ok(plan)
                 }
                 _ => Ok(Plan::Query(Arc::new(self.query_within(query, None)?.0))),
@@ -200,9 +206,9 @@ impl Analyzer<'_> {
                 }
                 let mut scope = Scope::default();
                 let relations = &mut Vec::new();
-                add_table(table.clone(), alias, table_columns(table), &mut scope, relations);
-                add_table(table.clone(), "excluded", table_columns(table), &mut scope, relations);
-                scope.relations[1].qualified_only = true;
+                add_table(table.clone(), alias, table_columns(table), &mut scope, relations)?;
+                let columns = table_columns(table);
+                add_table(table.clone(), "excluded", columns, &mut scope, relations)?;
                 let targets = self.targets(&update.assignments, table, &scope)?;
                 let condition = match &update.selection {
                     Some(selection) => {
@@ -323,7 +329,7 @@ impl Analyzer<'_> {
         if reads_row {
             checks.extend(self.row_checks(&table, Command::Select, false)?);
         }
-        Ok(Update { ctes: Vec::new(), table, source, targets, checks, returning, strength })
+        Ok(Update { ctes: Vec::new(), after: Vec::new(), table, source, targets, checks, returning, strength })
     }
 
     fn delete(&self, delete: &ast::Delete) -> Result<Delete> {
@@ -349,7 +355,7 @@ impl Analyzer<'_> {
         let reads_row = returning.is_some() || source.quals.iter().any(|q| reads(q, width));
         let mut source = source;
         self.guard_target(&table, Command::Delete, reads_row, &mut source)?;
-        Ok(Delete { ctes: Vec::new(), table, source, returning })
+        Ok(Delete { ctes: Vec::new(), after: Vec::new(), table, source, returning })
     }
 
     /// The rows an UPDATE or DELETE touches: relation 0 is the table.
@@ -366,7 +372,7 @@ impl Analyzer<'_> {
         let alias = alias.map_or_else(|| text.clone(), |alias| ident(&alias.name));
         let mut relations: Vec<Relation> = Vec::new();
         let mut quals = Vec::new();
-        let own = add_table(table.clone(), &alias, table_columns(&table), scope, &mut relations);
+        let own = add_table(table.clone(), &alias, table_columns(&table), scope, &mut relations)?;
         let from = match self.from(others, scope, &mut relations, &mut quals)? {
             From::Nothing => own,
             right => From::Join {
@@ -419,11 +425,6 @@ impl Analyzer<'_> {
     pub fn table_expr(&self, parsed: &ast::Expr, table: &Table) -> Result<Typed> {
         self.expr(parsed, &table_scope(table, &table.name, 0))
     }
-}
-
-fn prepend(mut ctes: Vec<Cte>, to: &mut Vec<Cte>) {
-    ctes.append(to);
-    *to = ctes;
 }
 
 /// Refuses a value for a column that makes its own.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, Spanned as _};
 
 use super::analyze::{Analyzer, Context, Typed, common_type};
-use super::plan::{CompareOp, Expr, OutColumn, SubKind};
+use super::plan::{Body, CompareOp, Expr, OutColumn, Query, SubKind};
 use super::rows::written;
 use super::scope::Scope;
 use crate::world::postgres::error::{PgError, Result, common};
@@ -20,7 +20,10 @@ impl Analyzer<'_> {
             let place = self.position(query.span()).map(|place| place - 1);
             return Err(PgError::new("0A000", message).at(place));
         }
-        let (query, correlated) = self.query_within(query, Some(scope))?;
+        let (mut query, correlated) = self.query_within(query, Some(scope))?;
+        if kind == SubKind::Exists {
+            only_rows(&mut query);
+        }
         let ty = match kind {
             SubKind::Exists => Ty::BOOL,
             _ if query.columns.len() != 1 => {
@@ -85,4 +88,16 @@ impl Analyzer<'_> {
         let left = Some(Box::new(Expr::Record { names: None, fields: lefts }));
         Ok(Typed::new(Expr::Sub { query: Arc::new(query), kind, left, cache: None }, Ty::BOOL))
     }
+}
+
+/// EXISTS asks for rows and never for what is in them.
+fn only_rows(query: &mut Query) {
+    let Body::Select(select) = &mut query.body else { return };
+    let whole = select.grouped || select.distinct || !select.distinct_on.is_empty();
+    if whole || select.expand.is_some() || query.output.is_some() || query.sort_output {
+        return;
+    }
+    select.project.clear();
+    query.columns.clear();
+    query.sort.clear();
 }

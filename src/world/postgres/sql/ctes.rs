@@ -1,0 +1,168 @@
+//! WITH queries: their plans, and in which order they run. Must never run one that nobody reads and
+//! that writes nothing.
+
+use std::sync::Arc;
+
+use sqlparser::ast;
+
+use super::analyze::{Analyzer, CteScope};
+use super::names::ident;
+use super::plan::{Body, Cte, From, JoinKind, OutColumn, Plan, Query, Source};
+use super::query::rename;
+use super::scope::Scope;
+use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::types::Ty;
+
+impl Analyzer<'_> {
+    pub fn with(&self, with: &ast::With, scope: &Scope<'_>) -> Result<Vec<Cte>> {
+        let mut ctes = Vec::new();
+        for (at, cte) in with.cte_tables.iter().enumerate() {
+            let name = ident(&cte.alias.name);
+            if with.cte_tables[..at].iter().any(|other| ident(&other.alias.name) == name) {
+                let message = format!("WITH query name \"{name}\" specified more than once");
+                let place = self.position(cte.alias.name.span);
+                return Err(PgError::new("42712", message).at(place));
+            }
+            let slot = self.new_slot();
+            let read = self.reads.borrow().len();
+            if with.recursive
+                && let Some(planned) = self.recursive(cte, &name, slot, scope)?
+            {
+                ctes.push(planned);
+                continue;
+            }
+            let (plan, correlated) = self
+                .cte_plan(&cte.query, scope)
+                .map_err(|error| error.at(self.position(cte.alias.name.span)))?;
+            let mut columns = plan.columns().unwrap_or_default().to_vec();
+            rename_cte(&mut columns, &cte.alias)?;
+            let silent = plan.columns().is_none();
+            self.ctes.borrow_mut().push(CteScope { name, slot, columns, correlated, silent });
+            let reads = self.reads.borrow()[read..].to_vec();
+            ctes.push(Cte { slot, plan: Arc::new(plan), reads, recursive: None });
+        }
+        Ok(ctes)
+    }
+
+    fn cte_plan(&self, query: &ast::Query, scope: &Scope<'_>) -> Result<(Plan, bool)> {
+        match &*query.body {
+            ast::SetExpr::Insert(statement)
+            | ast::SetExpr::Update(statement)
+            | ast::SetExpr::Delete(statement) => {
+                if self.depth.get() > 1 {
+                    let message = "WITH clause containing a data-modifying statement must be at \
+                                   the top level";
+                    return Err(PgError::new("0A000", message));
+                }
+                Ok((self.statement(statement)?, false))
+            }
+            _ => {
+                let (query, correlated) = self.query_beside(query, scope)?;
+                Ok((Plan::Query(Arc::new(query)), correlated))
+            }
+        }
+    }
+
+    /// `WITH RECURSIVE x AS (a UNION [ALL] b)` where b names x.
+    fn recursive(
+        &self,
+        cte: &ast::Cte,
+        name: &str,
+        slot: usize,
+        scope: &Scope<'_>,
+    ) -> Result<Option<Cte>> {
+        let ast::SetExpr::SetOperation { op, set_quantifier, left, right } = &*cte.query.body
+        else {
+            return Ok(None);
+        };
+        if *op != ast::SetOperator::Union {
+            return Ok(None);
+        }
+        let read = self.reads.borrow().len();
+        let base = self.beside(left, scope)?;
+        let mut columns = base.columns.clone();
+        rename_cte(&mut columns, &cte.alias)?;
+        let name = name.to_owned();
+        let (correlated, silent) = (true, false);
+        self.ctes.borrow_mut().push(CteScope { name, slot, columns, correlated, silent });
+        let around = self.reads.borrow().len();
+        let mut step = self.beside(right, scope)?;
+        let named = self.reads.borrow()[around..].iter().filter(|at| **at == slot).count();
+        let plain = cte.query.order_by.is_none() && cte.query.limit_clause.is_none();
+        if named > 0 && !(named == 1 && plain && goes_on(&step, slot)) {
+            return Err(PgError::unsupported("a recursive query of this form"));
+        }
+        let types: Vec<Ty> = base.columns.iter().map(|column| column.ty).collect();
+        self.retype(&mut step, &types)?;
+        if let Some((at, (from, to))) =
+            base.columns.iter().zip(&step.columns).enumerate().find(|(_, (a, b))| a.ty != b.ty)
+        {
+            return Err(PgError::unsupported(format_args!(
+                "column {} of a recursive query, which begins as {} and goes on as {},",
+                at + 1,
+                from.ty.name(),
+                to.ty.name()
+            )));
+        }
+        let casts = self.casts(&step, &base.columns)?;
+        let all = *set_quantifier == ast::SetQuantifier::All;
+        let recursive = Some((Arc::new(step.casted(casts)), all));
+        let reads = self.reads.borrow()[read..].to_vec();
+        Ok(Some(Cte { slot, plan: Arc::new(Plan::Query(Arc::new(base))), reads, recursive }))
+    }
+}
+
+/// Whether the repeated part reads its own rows as PostgreSQL allows: plainly, in its FROM, on a
+/// side that no outer join may leave out.
+fn goes_on(step: &Query, slot: usize) -> bool {
+    fn reads(from: &From, relation: usize) -> bool {
+        match from {
+            From::Nothing => false,
+            From::Scan(scan) => scan.relation == relation,
+            From::Join { kind: JoinKind::Inner, left, right, .. } => {
+                reads(left, relation) || reads(right, relation)
+            }
+            From::Join { kind: JoinKind::Left, left, .. } => reads(left, relation),
+            From::Join { kind: JoinKind::Right, right, .. } => reads(right, relation),
+            From::Join { .. } => false,
+        }
+    }
+    let Body::Select(select) = &step.body else { return false };
+    let own = select.relations.iter().position(|r| matches!(r.source, Source::Cte(at) if at == slot));
+    let plain = !select.grouped && select.expand.is_none() && step.limit.is_none();
+    plain && step.sort.is_empty() && own.is_some_and(|own| reads(&select.from, own))
+}
+
+/// WITH queries in the order they run: those that are read, before the statement and each after
+/// those that it reads itself; then those that only write, after it and the last one first, as
+/// PostgreSQL does. One that only reads and is not read does not run.
+pub fn in_order(ctes: Vec<Cte>, read: &[usize]) -> (Vec<Cte>, Vec<Cte>) {
+    fn visit(slot: usize, left: &mut Vec<Cte>, into: &mut Vec<Cte>) {
+        let Some(at) = left.iter().position(|cte| cte.slot == slot) else { return };
+        let cte = left.remove(at);
+        for slot in &cte.reads {
+            visit(*slot, left, into);
+        }
+        into.push(cte);
+    }
+    let (mut left, mut before, mut after) = (ctes, Vec::new(), Vec::new());
+    for slot in read {
+        visit(*slot, &mut left, &mut before);
+    }
+    let writers = left.iter().rev().filter(|cte| cte.plan.writes()).map(|cte| cte.slot);
+    for slot in writers.collect::<Vec<_>>() {
+        visit(slot, &mut left, &mut after);
+    }
+    (before, after)
+}
+
+fn rename_cte(columns: &mut [OutColumn], alias: &ast::TableAlias) -> Result<()> {
+    let called = ident(&alias.name);
+    rename(columns, Some(alias), &called).map_err(|_| {
+        let (there, given) = (columns.len(), alias.columns.len());
+        let message = format!(
+            "WITH query \"{called}\" has {there} columns available but {given} columns specified"
+        );
+        PgError::new("42P10", message)
+    })
+}
