@@ -399,6 +399,18 @@ pub fn can_cast(from: Ty, to: Ty, context: Context) -> bool {
 }
 
 /// A plan's column, named and typed.
+/// Refuses to sort or to find equals by a type that has no such operators.
+pub fn can_compare(ty: Ty, order: bool) -> Result<()> {
+    if ty.base != Base::Json {
+        return Ok(());
+    }
+    let what = if order { "an ordering" } else { "an equality" };
+    let message = format!("could not identify {what} operator for type {}", ty.name());
+    let error = PgError::new("42883", message);
+    let hint = "Use an explicit ordering operator or modify the query.";
+    Err(if order { error.hint(hint) } else { error })
+}
+
 pub fn out_column(name: impl Into<Arc<str>>, typed: &Typed) -> OutColumn {
     OutColumn { name: name.into(), ty: typed.ty, typmod: typed.typmod, origin: None }
 }

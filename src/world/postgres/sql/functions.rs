@@ -213,6 +213,9 @@ impl Analyzer<'_> {
                 _ => return Err(PgError::unsupported("an argument of this form")),
             }
         }
+        if args.is_empty() && matches!(name.as_str(), "coalesce" | "greatest" | "least") {
+            return Err(PgError::new("42601", "syntax error at or near \")\""));
+        }
         match name.as_str() {
             "coalesce" => {
                 let (all, ty) = self.unify(args, "COALESCE")?;
@@ -269,7 +272,7 @@ impl Analyzer<'_> {
     ) -> Result<Typed> {
         let Some(group) = &scope.group else {
             let parts = self.aggregate_parts(name, function, list, scope);
-            if parts.is_ok_and(|parts| only_outer(&parts)) {
+            if parts.is_ok_and(|parts| only_outer(&parts, scope.parent.is_some())) {
                 return Err(PgError::unsupported("an aggregate of a query around"));
             }
             return Err(PgError::new("42803", "aggregate functions are not allowed here"));
@@ -282,7 +285,7 @@ impl Analyzer<'_> {
         let analyzed = self.aggregate_parts(name, function, list, scope);
         group.inside.set(false);
         let aggregate = analyzed?;
-        if only_outer(&aggregate) {
+        if only_outer(&aggregate, scope.parent.is_some()) {
             return Err(PgError::unsupported("an aggregate of a query around"));
         }
         let ty = aggregate.ty;
@@ -332,16 +335,17 @@ impl Analyzer<'_> {
 }
 
 /// Whether an aggregate reads rows of the queries around only, and so is one of theirs.
-fn only_outer(aggregate: &Aggregate) -> bool {
+fn only_outer(aggregate: &Aggregate, within: bool) -> bool {
     let (mut own, mut outer) = (false, false);
     for expr in aggregate.args.iter().chain(&aggregate.filter) {
         expr.walk(&mut |part| match part {
-            Expr::Column { depth: 0, .. } | Expr::Sub { .. } => own = true,
-            Expr::Column { .. } => outer = true,
+            Expr::Column { depth: 0, .. } => own = true,
+            // What a subquery reads is not looked at.
+            Expr::Column { .. } | Expr::Sub { .. } => outer = true,
             _ => {}
         });
     }
-    outer && !own
+    within && outer && !own
 }
 
 /// Whether to evaluate it twice may give two values.

@@ -9,6 +9,7 @@ mod expression;
 mod from;
 mod functions;
 mod insert;
+mod lexical;
 mod names;
 mod output;
 mod parse;

@@ -4,7 +4,7 @@
 use sqlparser::ast::{self, Spanned as _};
 use sqlparser::tokenizer::Span;
 
-use super::analyze::{Analyzer, SetPlace, Typed, out_column};
+use super::analyze::{Analyzer, SetPlace, Typed, can_compare, out_column};
 use super::names::{ident, object_name};
 use super::functions::is_volatile;
 use super::plan::{Expand, Expr, OutColumn, SortKey};
@@ -87,6 +87,8 @@ impl Analyzer<'_> {
         let position = output_position(key, Some(project), columns, "ORDER BY");
         let position = position.map_err(|error| error.at(self.position(key.span())))?;
         if let Some(index) = position {
+            can_compare(columns[index].ty, true)
+                .map_err(|error| error.at(self.position(key.span())))?;
             let output = Expr::Column { depth: 0, index };
             if !over_output && is_volatile(&project[index]) {
                 return Err(PgError::unsupported("ORDER BY a volatile expression"));
@@ -105,7 +107,9 @@ impl Analyzer<'_> {
             })?;
             return Ok(Expr::Column { depth: 0, index });
         }
-        Ok(self.settle(self.expr(key, scope)?)?.expr)
+        let typed = self.settle(self.expr(key, scope)?)?;
+        can_compare(typed.ty, true).map_err(|error| error.at(self.position(key.span())))?;
+        Ok(typed.expr)
     }
 }
 
@@ -317,6 +321,7 @@ fn is_weak(expr: &ast::Expr) -> bool {
         ast::Expr::Nested(inner) => is_weak(inner),
         ast::Expr::Cast { expr, .. } => is_weak(expr),
         ast::Expr::TypedString(_) | ast::Expr::Interval(_) => true,
+        ast::Expr::Subquery(_) => false,
         ast::Expr::Case { else_result, .. } => else_result.as_deref().is_none_or(is_weak),
         other => output_name(other) == "?column?",
     }

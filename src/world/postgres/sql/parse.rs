@@ -9,6 +9,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
+use super::lexical::scanned;
 use crate::world::postgres::error::{PgError, Result};
 
 /// A text and its statements.
@@ -73,7 +74,7 @@ fn tokenized(text: &str) -> Result<Vec<TokenWithSpan>> {
 
 pub fn parse(text: &str) -> Result<Parsed> {
     let dialect = PostgreSqlDialect {};
-    let tokens = tokenized(text)?;
+    let tokens = scanned(text, tokenized(text)?)?;
     let statements = Parser::new(&dialect)
         .with_tokens_with_locations(rewrite(tokens.clone()))
         .parse_statements()
@@ -440,7 +441,7 @@ fn syntax_error(text: &str, tokens: &[TokenWithSpan], error: &ParserError) -> Pg
     let message = match error {
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
         ParserError::RecursionLimitExceeded => {
-            return PgError::new("54001", "stack depth limit exceeded");
+            return PgError::unsupported("a statement nested this deep");
         }
     };
     let location = message.rfind("Line: ").and_then(|at| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, Spanned as _};
 
-use super::analyze::{Analyzer, Context, Typed, common_type, out_column};
+use super::analyze::{Analyzer, Context, Typed, can_compare, common_type, out_column};
 use super::ctes::in_order;
 use super::placing::place;
 use super::functions::{has_aggregate, sort_key};
@@ -131,6 +131,9 @@ impl Analyzer<'_> {
 
     /// A part of the query that has its own names.
     pub fn beside(&self, body: &ast::SetExpr, scope: &Scope<'_>) -> Result<Query> {
+        if matches!(body, ast::SetExpr::Query(query) if !query.locks.is_empty()) {
+            return Err(PgError::unsupported("FOR UPDATE in a set operation"));
+        }
         let mut own = Scope::within(scope.parent);
         let query = self.body(body, &mut own)?;
         scope.reads_like(&own);
@@ -165,6 +168,15 @@ impl Analyzer<'_> {
                 PgError::new("42804", format!("{name} types {a} and {b} cannot be matched"))
             })?;
             column.origin = None;
+            if column.typmod != other.typmod {
+                column.typmod = -1;
+            }
+            if quantifier != ast::SetQuantifier::All {
+                can_compare(column.ty, false)?;
+                if column.ty == Ty::BPCHAR && column.typmod == -1 {
+                    return Err(PgError::unsupported(format_args!("{name} of characters")));
+                }
+            }
         }
         let (casts_left, casts_right) =
             (self.casts(&left, &columns)?, self.casts(&right, &columns)?);
@@ -296,7 +308,12 @@ impl Analyzer<'_> {
         };
         let (distinct, distinct_on) = match &select.distinct {
             None | Some(ast::Distinct::All) => (false, Vec::new()),
-            Some(ast::Distinct::Distinct) => (true, Vec::new()),
+            Some(ast::Distinct::Distinct) => {
+                for column in &columns {
+                    can_compare(column.ty, false)?;
+                }
+                (true, Vec::new())
+            }
             Some(ast::Distinct::On(keys)) => {
                 if grouped || expand.is_some() {
                     return Err(PgError::unsupported("DISTINCT ON of groups or of a set"));
@@ -362,6 +379,7 @@ impl Analyzer<'_> {
         for key in keys {
             let parsed = group_key(key, select, scope)?;
             let typed = self.settle(self.expr(&parsed, scope)?)?;
+            can_compare(typed.ty, false).map_err(|error| error.at(self.position(key.span())))?;
             group.keys.push((parsed, typed.expr, typed.ty, typed.typmod));
         }
         dependent_keys(&mut group, scope);
@@ -375,12 +393,22 @@ impl Analyzer<'_> {
             return Err(PgError::new("42601", "LIMIT #,# syntax is not supported")
                 .hint("Use separate LIMIT and OFFSET clauses."));
         };
+        if plan.limit.is_some() || plan.offset.is_some() {
+            return Err(PgError::new("42601", "multiple LIMIT clauses not allowed"));
+        }
         let empty = Scope::within(scope.parent);
-        let count = |expr: &ast::Expr| {
-            self.coerce(self.expr(expr, &empty)?, Ty::INT8, -1, Context::Implicit)
+        let count = |expr: &ast::Expr, clause: &str| {
+            let typed = self.expr(expr, &empty)?;
+            if typed.ty != Ty::UNKNOWN && !typed.ty.is_integer() && typed.ty != Ty::NUMERIC {
+                let ty = typed.ty.name();
+                let message = format!("argument of {clause} must be type bigint, not type {ty}");
+                return Err(PgError::new("42804", message).at(self.position(expr.span())));
+            }
+            self.coerce(typed, Ty::INT8, -1, Context::Assignment)
         };
-        plan.limit = limit.as_ref().map(count).transpose()?;
-        plan.offset = offset.as_ref().map(|offset| count(&offset.value)).transpose()?;
+        plan.limit = limit.as_ref().map(|limit| count(limit, "LIMIT")).transpose()?;
+        let offset = offset.as_ref().map(|offset| count(&offset.value, "OFFSET"));
+        plan.offset = offset.transpose()?;
         scope.reads_like(&empty);
         Ok(())
     }
