@@ -61,7 +61,9 @@ fn repeat(cte: &Cte, rows: &mut Vec<Row>, cx: &mut Cx<'_>, outer: Option<&Frame<
         }
         rows.extend(fresh.iter().cloned());
         if rows.len() > 1_000_000 {
-            return Err(PgError::unsupported("a recursive query of more than 1,000,000 rows").into());
+            return Err(
+                PgError::unsupported("a recursive query of more than 1,000,000 rows").into()
+            );
         }
     }
     Ok(())

@@ -128,7 +128,8 @@ fn goes_on(step: &Query, slot: usize) -> bool {
         }
     }
     let Body::Select(select) = &step.body else { return false };
-    let own = select.relations.iter().position(|r| matches!(r.source, Source::Cte(at) if at == slot));
+    let own =
+        select.relations.iter().position(|r| matches!(r.source, Source::Cte(at) if at == slot));
     let plain = !select.grouped && select.expand.is_none() && step.limit.is_none();
     plain && step.sort.is_empty() && own.is_some_and(|own| reads(&select.from, own))
 }

@@ -155,8 +155,10 @@ impl Analyzer<'_> {
                 ),
             )
         };
-        let on_left = find(&scope.relations[left.clone()], "left")?.ok_or_else(|| missing("left"))?;
-        let on_right = find(&scope.relations[left.end..], "right")?.ok_or_else(|| missing("right"))?;
+        let on_left =
+            find(&scope.relations[left.clone()], "left")?.ok_or_else(|| missing("left"))?;
+        let on_right =
+            find(&scope.relations[left.end..], "right")?.ok_or_else(|| missing("right"))?;
         if on_left.ty != on_right.ty {
             return Err(PgError::unsupported("USING with columns of different types"));
         }
@@ -463,6 +465,7 @@ fn can_be_full(on: &[Arc<Expr>], first: usize) -> Result<()> {
     if on.iter().any(sides) {
         return Ok(());
     }
-    let message = "FULL JOIN is only supported with merge-joinable or hash-joinable join conditions";
+    let message =
+        "FULL JOIN is only supported with merge-joinable or hash-joinable join conditions";
     Err(PgError::new("0A000", message))
 }

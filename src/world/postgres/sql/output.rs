@@ -5,8 +5,8 @@ use sqlparser::ast::{self, Spanned as _};
 use sqlparser::tokenizer::Span;
 
 use super::analyze::{Analyzer, SetPlace, Typed, can_compare, out_column};
-use super::names::{ident, object_name};
 use super::functions::is_volatile;
+use super::names::{ident, object_name};
 use super::plan::{Expand, Expr, OutColumn, SortKey};
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
 use crate::world::postgres::error::{PgError, Result};
@@ -123,7 +123,7 @@ impl Analyzer<'_> {
         scope: &Scope<'_>,
     ) -> Result<Vec<Expr>> {
         let key = |key: &ast::Expr| {
-            let position = output_position(key, Some(project), columns, "SELECT DISTINCT ON");
+            let position = output_position(key, Some(project), columns, "DISTINCT ON");
             match position.map_err(|error| error.at(self.position(key.span())))? {
                 Some(index) => Ok(project[index].clone()),
                 None => Ok(self.settle(self.expr(key, scope)?)?.expr),
@@ -165,8 +165,9 @@ fn star(
         return Err(PgError::unsupported(format_args!("the column {}", view.lacks[0])));
     }
     let relations = scope.relations.iter().filter(wanted);
-    let mut all: Vec<(&ScopeRelation, &ScopeColumn)> =
-        relations.flat_map(|relation| relation.columns.iter().map(move |c| (relation, c))).collect();
+    let mut all: Vec<(&ScopeRelation, &ScopeColumn)> = relations
+        .flat_map(|relation| relation.columns.iter().map(move |c| (relation, c)))
+        .collect();
     if alias.is_none() {
         let place = |index: usize| scope.order.iter().position(|at| *at == index);
         all.retain(|(_, column)| !column.hidden);
@@ -235,10 +236,12 @@ pub fn constant(key: &ast::Expr, clause: &str) -> Result<()> {
         ast::Expr::Value(_) if literal_position(key).is_none() => {
             return Err(PgError::new("42601", format!("non-integer constant in {clause}")));
         }
-        ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => match literal_position(expr) {
-            Some(position) => format!("{clause} position -{position} is not in select list"),
-            None => return Ok(()),
-        },
+        ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => {
+            match literal_position(expr) {
+                Some(position) => format!("{clause} position -{position} is not in select list"),
+                None => return Ok(()),
+            }
+        }
         _ => return Ok(()),
     };
     Err(PgError::new("42P10", message))

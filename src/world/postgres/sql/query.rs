@@ -7,15 +7,14 @@ use sqlparser::ast::{self, Spanned as _};
 
 use super::analyze::{Analyzer, Context, Typed, can_compare, common_type, out_column};
 use super::ctes::in_order;
-use super::placing::place;
 use super::functions::{has_aggregate, sort_key};
 use super::names::ident;
 use super::output::{
     constant, first_item, literal_position, no_such_order, order_by, output_position, sorted_for,
 };
+use super::placing::place;
 use super::plan::{
-    Body, Expr, LockRows, OutColumn, Policy, Query, Relation, Select, SetOp, SortKey,
-    Source,
+    Body, Expr, LockRows, OutColumn, Policy, Query, Relation, Select, SetOp, SortKey, Source,
 };
 use super::scope::{Group, Scope};
 use super::security::filter_scan;
@@ -417,8 +416,7 @@ impl Analyzer<'_> {
 /// Columns that a grouped primary key decides are keys too.
 fn dependent_keys(group: &mut Group, scope: &Scope<'_>) {
     let is_key = |group: &Group, index: usize| {
-        let same =
-            |key: &Expr| matches!(key, Expr::Column { depth: 0, index: at } if *at == index);
+        let same = |key: &Expr| matches!(key, Expr::Column { depth: 0, index: at } if *at == index);
         group.keys.iter().any(|(_, key, ..)| same(key))
     };
     for relation in &scope.relations {

@@ -8,10 +8,10 @@ use super::analyze::{Analyzer, Typed, check_times};
 use super::ctes::in_order;
 use super::from::{add_table, table_columns};
 use super::names::{ident, object_name};
+use super::placing::place;
 use super::plan::{
     Conflict, Delete, Expr, From, JoinKind, OutColumn, Plan, Relation, Select, Target, Update,
 };
-use super::placing::place;
 use super::query::split;
 use super::routine::Names;
 use super::scope::Scope;
@@ -329,7 +329,16 @@ impl Analyzer<'_> {
         if reads_row {
             checks.extend(self.row_checks(&table, Command::Select, false)?);
         }
-        Ok(Update { ctes: Vec::new(), after: Vec::new(), table, source, targets, checks, returning, strength })
+        Ok(Update {
+            ctes: Vec::new(),
+            after: Vec::new(),
+            table,
+            source,
+            targets,
+            checks,
+            returning,
+            strength,
+        })
     }
 
     fn delete(&self, delete: &ast::Delete) -> Result<Delete> {
