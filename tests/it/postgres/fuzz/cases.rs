@@ -18,7 +18,8 @@ pub struct Case {
     unique: bool,
     /// What `c.k` does when its row of `t` goes or changes; no table `c` without.
     child: Option<&'static str>,
-    steps: Vec<(usize, String)>,
+    /// A session, and what it says before another one has its turn.
+    steps: Vec<(usize, Vec<String>)>,
 }
 
 impl fmt::Display for Case {
@@ -48,9 +49,12 @@ impl Case {
 
     /// The interleaving: session and statement.
     pub fn steps(&self) -> impl Iterator<Item = (usize, String)> + '_ {
-        let known = |(_, sql): &&(usize, String)| self.child.is_some() || !sql.contains(" c");
-        let place = |(session, sql): &(usize, String)| (session % self.sessions, sql.clone());
-        self.steps.iter().filter(known).map(place)
+        let known = |(_, sql): &(usize, String)| self.child.is_some() || !sql.contains(" c");
+        let turn = |(session, said): &(usize, Vec<String>)| {
+            let session = session % self.sessions;
+            said.iter().map(move |sql| (session, sql.clone())).collect::<Vec<_>>()
+        };
+        self.steps.iter().flat_map(turn).filter(known)
     }
 }
 
@@ -125,7 +129,37 @@ fn write() -> impl Strategy<Value = String> {
         1 => predicate().prop_map(|on| format!(
             "WITH gone AS (DELETE FROM t WHERE {on} RETURNING *) SELECT count(*) FROM gone"
         )),
+        1 => predicate().prop_map(|on| format!(
+            "UPDATE t SET v = v + (SELECT count(*) FROM c WHERE c.k = t.k) WHERE {on} RETURNING *"
+        )),
+        1 => predicate().prop_map(|on| format!(
+            "DELETE FROM t WHERE {on} AND (SELECT count(*) FROM c WHERE c.k = t.k) = 0 RETURNING *"
+        )),
+        1 => (assignment(), predicate(), 1..6).prop_map(|(set, on, k)| format!(
+            "WITH a AS (UPDATE t SET {set} WHERE {on} RETURNING *), \
+             b AS (INSERT INTO t VALUES ({k}, 7, NULL) ON CONFLICT DO NOTHING) \
+             SELECT count(*) FROM a"
+        )),
     ]
+}
+
+/// What a session does with savepoints, in one go: of the statements by themselves hardly a case
+/// has the right ones in the right order.
+fn savepoints() -> impl Strategy<Value = Vec<String>> {
+    let said = |sql: &str| Just(sql.to_owned());
+    let step = prop_oneof![
+        2 => said("SAVEPOINT s"),
+        1 => said("SAVEPOINT r"),
+        2 => said("ROLLBACK TO s"),
+        2 => said("RELEASE s"),
+        1 => said("ROLLBACK TO r"),
+        4 => write(),
+        2 => read(),
+    ];
+    vec(step, 2..7).prop_map(|mut steps| {
+        steps.insert(0, "SAVEPOINT s".to_owned());
+        steps
+    })
 }
 
 fn control() -> impl Strategy<Value = String> {
@@ -169,7 +203,15 @@ pub fn any() -> impl Strategy<Value = Case> {
         Some("ON DELETE SET NULL"),
         Some("ON UPDATE CASCADE"),
     ];
-    let steps = vec((0..4_usize, statement), 4..28);
+    let turn = prop_oneof![
+        9 => statement.prop_map(|sql| vec![sql]),
+        1 => savepoints(),
+        1 => savepoints().prop_map(|mut steps| {
+            steps.insert(0, "BEGIN".to_owned());
+            steps
+        }),
+    ];
+    let steps = vec((0..4_usize, turn), 4..24);
     (2..5_usize, 0..4_usize, any_bool(), prop::sample::select(actions), steps).prop_map(
         |(sessions, detector, unique, child, steps)| Case {
             sessions,
