@@ -132,8 +132,11 @@ fn compound(expr: &Expr, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
                 Some(left) => Some(eval(left, cx, frame)?),
                 None => None,
             };
-            let run = |cx: &mut Cx<'_>| subquery(query, *kind, left.as_ref(), cx, frame);
-            let datum = calls::within(cx, run)?;
+            if let SubKind::Quantified(op, all) = *kind {
+                let rows = set(query, *cache, cx, frame)?;
+                return Ok(among(op, all, left.as_ref(), &rows));
+            }
+            let datum = calls::within(cx, |cx: &mut Cx<'_>| subquery(query, *kind, cx, frame))?;
             if let Some(at) = cache {
                 cx.state.caches[*at] = Some(datum.clone());
             }
@@ -224,10 +227,53 @@ fn quantified<'a>(
     if unknown { Datum::Null } else { Datum::Bool(all) }
 }
 
+/// The rows that a value is compared with.
+fn set(
+    query: &Query,
+    cache: Option<usize>,
+    cx: &mut Cx<'_>,
+    frame: &Frame<'_>,
+) -> Step<Arc<Vec<Row>>> {
+    if let Some(known) = cache.and_then(|at| cx.state.sets.get(&at)) {
+        return Ok(known.clone());
+    }
+    let rows = calls::within(cx, |cx: &mut Cx<'_>| {
+        let mut run = QueryRun::new(query);
+        let mut rows: Vec<Row> = Vec::new();
+        while let Some(row) = run.next(cx, Some(frame))? {
+            rows.push(row);
+        }
+        Ok(Arc::new(rows))
+    })?;
+    if let Some(at) = cache {
+        cx.state.sets.insert(at, rows.clone());
+    }
+    Ok(rows)
+}
+
+/// `left op ANY (rows)` or ALL.
+fn among(op: CompareOp, all: bool, left: Option<&Datum>, rows: &[Row]) -> Datum {
+    match left {
+        Some(Datum::Record(record)) if record.fields.len() == 1 => {
+            let items = rows.iter().filter_map(|row| row.first());
+            quantified(op, all, &record.fields[0].1, items)
+        }
+        Some(Datum::Record(record)) => {
+            let equal = rows.iter().map(|row| rows_equal(&record.fields, row));
+            let found = equal.fold(Some(false), |found, row| match (found, row) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (None, _) | (_, None) => None,
+                _ => Some(false),
+            });
+            found.map_or(Datum::Null, |found| Datum::Bool(found != all))
+        }
+        _ => Datum::Null,
+    }
+}
+
 fn subquery(
     query: &Query,
     kind: SubKind,
-    left: Option<&Datum>,
     cx: &mut Cx<'_>,
     frame: &Frame<'_>,
 ) -> Step<Datum> {
@@ -255,21 +301,6 @@ fn subquery(
             let items = rows.iter().map(first).collect();
             Ok(Datum::Array(Arc::new(Array { items })))
         }
-        SubKind::Quantified(op, all) => match left {
-            Some(Datum::Record(record)) if record.fields.len() == 1 => {
-                let items: Vec<Datum> = rows.iter().map(first).collect();
-                Ok(quantified(op, all, &record.fields[0].1, items.iter()))
-            }
-            Some(Datum::Record(record)) => {
-                let equal = rows.iter().map(|row| rows_equal(&record.fields, row));
-                let found = equal.fold(Some(false), |found, row| match (found, row) {
-                    (Some(true), _) | (_, Some(true)) => Some(true),
-                    (None, _) | (_, None) => None,
-                    _ => Some(false),
-                });
-                Ok(found.map_or(Datum::Null, |found| Datum::Bool(found != all)))
-            }
-            _ => Ok(Datum::Null),
-        },
+        SubKind::Quantified(..) => Ok(Datum::Null),
     }
 }

@@ -30,6 +30,7 @@ pub use eval::{Frame, eval, is_true};
 pub use foreign::{Deferred, run_deferred};
 pub use query::{CteRun, QueryRun};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::error::Step;
@@ -53,6 +54,8 @@ pub struct State {
     pub ctes: Vec<Option<Arc<Vec<Row>>>>,
     /// Results of subqueries that do not depend on the row.
     pub caches: Vec<Option<Datum>>,
+    /// The rows of queries that do not depend on the row, by their place among the caches.
+    pub sets: BTreeMap<usize, Arc<Vec<Row>>>,
     /// Foreign keys to check when the statement is through.
     pub checks: Checks,
     /// What a definition is written as, for errors that point into it.

@@ -63,7 +63,7 @@ impl Analyzer<'_> {
             }
             None => vec![self.expr(left, scope)?],
         };
-        let (mut query, _) = self.query_within(query, Some(scope))?;
+        let (mut query, correlated) = self.query_within(query, Some(scope))?;
         if fields.len() != query.columns.len() {
             let few = if fields.len() < query.columns.len() { "many" } else { "few" };
             return Err(PgError::new("42601", format!("subquery has too {few} columns")));
@@ -86,7 +86,8 @@ impl Analyzer<'_> {
         query = query.casted(casts);
         let kind = SubKind::Quantified(op, all);
         let left = Some(Box::new(Expr::Record { names: None, fields: lefts }));
-        Ok(Typed::new(Expr::Sub { query: Arc::new(query), kind, left, cache: None }, Ty::BOOL))
+        let cache = (!correlated).then(|| self.new_cache());
+        Ok(Typed::new(Expr::Sub { query: Arc::new(query), kind, left, cache }, Ty::BOOL))
     }
 }
 
