@@ -28,9 +28,12 @@ impl Db {
         let holder = self.procs.values().find_map(|proc| {
             let txn = proc.txn.as_ref()?;
             let level = txn.levels.iter().position(|level| level.xids.contains(&xid))?;
-            Some((proc.pid, level))
+            // A savepoint that was released has no lock of its own any more: whoever waits for it
+            // waits for the transaction, even if it is rolled back before that ends.
+            let own = txn.levels[level].xid == Some(xid) || token.is_some();
+            Some(if own { (proc.pid, level, xid) } else { (proc.pid, 0, txn.levels[0].xid?) })
         });
-        let Some((holder, level)) = holder else { return Ok(()) };
+        let Some((holder, level, xid)) = holder else { return Ok(()) };
         let tag = token.map_or(Tag::Transaction(xid), |token| Tag::Speculation(xid, token));
         self.locks.give(holder, tag, Mode::Exclusive, Owner::Level(level));
         let owner = self.level(pid);

@@ -171,6 +171,12 @@ impl Db {
             let released = txn.levels.pop().expect("a level above the target");
             let above = txn.levels.last_mut().expect("level 0 is never released");
             above.xids.extend(released.xids);
+            if let Some(xid) = released.xid {
+                let mut woken = Vec::new();
+                let own = |_: Owner, tag: Tag| tag == Tag::Transaction(xid);
+                self.locks.release_where(pid, &mut woken, own);
+                self.wake(woken);
+            }
             self.locks.reown(pid, from);
         }
         Ok(())
