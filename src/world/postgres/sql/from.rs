@@ -287,6 +287,9 @@ impl Analyzer<'_> {
             return add(Source::System(system), &alias_name, columns, scope, relations);
         }
         let position = name.0.last().and_then(|part| part.as_ident());
+        if self.db.catalog.sequence(&name_text).is_some() {
+            return Err(PgError::unsupported("reading a sequence as a table"));
+        }
         let table = self
             .table(&name_text)
             .map_err(|error| error.at(position.and_then(|ident| self.position(ident.span))))?;

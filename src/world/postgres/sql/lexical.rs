@@ -14,7 +14,30 @@ const OPERATORS_MAX: usize = 400;
 pub fn scanned(text: &str, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
     check_names(text, &tokens)?;
     check_chains(&tokens)?;
-    joined(text, tokens)
+    Ok(without_only(joined(text, tokens)?))
+}
+
+/// No table has heirs: ONLY before its name says nothing.
+fn without_only(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let keyword = |token: &Token| match token {
+        Token::Word(word) if word.quote_style.is_none() => Some(word.keyword),
+        _ => None,
+    };
+    let mut before = None;
+    let mut says_nothing = |token: &TokenWithSpan| {
+        if matches!(token.token, Token::Whitespace(_)) {
+            return false;
+        }
+        let here = keyword(&token.token);
+        let names = matches!(
+            before.replace(here),
+            Some(Some(
+                Keyword::FROM | Keyword::JOIN | Keyword::UPDATE | Keyword::TABLE | Keyword::TRUNCATE
+            ))
+        );
+        here == Some(Keyword::ONLY) && names
+    };
+    tokens.into_iter().filter(|token| !says_nothing(token)).collect()
 }
 
 fn check_names(text: &str, tokens: &[TokenWithSpan]) -> Result<()> {
