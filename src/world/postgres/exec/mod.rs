@@ -22,6 +22,7 @@ mod retype;
 pub mod roles;
 pub mod routine;
 mod scan;
+mod sequence;
 pub mod setting;
 mod system;
 mod tuple;
@@ -29,6 +30,8 @@ mod tuple;
 pub use eval::{Frame, eval, is_true};
 pub use foreign::{Deferred, run_deferred};
 pub use query::QueryRun;
+pub use sequence::create_sequence;
+pub use system::index_by_oid;
 
 use std::sync::Arc;
 

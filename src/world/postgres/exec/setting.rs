@@ -5,6 +5,13 @@ use crate::world::postgres::storage::locks::Pid;
 use crate::world::postgres::storage::parameters::UTC;
 use crate::world::postgres::storage::{Db, Isolation, Undo};
 
+/// A name as PostgreSQL writes it: quoted if it must be.
+pub fn quoted(name: &str) -> String {
+    let small = |c: char| c.is_ascii_lowercase() || c == '_';
+    let plain = name.starts_with(small) && name.chars().all(|c| small(c) || c.is_ascii_digit());
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
 /// By name: name, default, and what kind of value it holds.
 const KNOWN: &[(&str, &str, Kind)] = &[
     ("application_name", "", Kind::Text),

@@ -9,7 +9,7 @@ use sqlparser::ast::{self, Statement};
 use super::transaction;
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::exec::{
-    Cx, State, alter, create_as, ddl, drops, roles, routine, setting,
+    Cx, State, alter, create_as, create_sequence, ddl, drops, roles, routine, setting,
 };
 use crate::world::postgres::sql::{OutColumn, ident, object_name};
 use crate::world::postgres::storage::locks::{Mode, Pid, Tag};
@@ -108,8 +108,8 @@ pub fn run(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
             ddl::create_index(cx, create)?;
             Ok(Answer::tag("CREATE INDEX"))
         }
-        Statement::CreateSequence { name, sequence_options, if_not_exists, .. } => {
-            ddl::create_sequence(cx, name, sequence_options, *if_not_exists)?;
+        Statement::CreateSequence { .. } => {
+            create_sequence(cx, statement)?;
             Ok(Answer::tag("CREATE SEQUENCE"))
         }
         Statement::CreateFunction(create) => {
@@ -314,7 +314,7 @@ fn set_parameter(cx: &mut Cx<'_>, set: &ast::Set) -> Result<()> {
             let name = variable.to_string();
             let texts = values.iter().map(value_text);
             let texts: Vec<String> = match name.to_lowercase().as_str() {
-                "search_path" => texts.map(quoted).collect(),
+                "search_path" => texts.map(|name| setting::quoted(&name)).collect(),
                 _ => texts.collect(),
             };
             let value = texts.join(", ");
@@ -363,13 +363,6 @@ fn set_parameter(cx: &mut Cx<'_>, set: &ast::Set) -> Result<()> {
         }
         other => Err(PgError::unsupported(format_args!("{other}"))),
     }
-}
-
-/// A name as PostgreSQL writes it: quoted if it must be.
-fn quoted(name: String) -> String {
-    let small = |c: char| c.is_ascii_lowercase() || c == '_';
-    let plain = name.starts_with(small) && name.chars().all(|c| small(c) || c.is_ascii_digit());
-    if plain { name } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
 fn value_text(expr: &ast::Expr) -> String {

@@ -62,6 +62,7 @@ pub struct Level {
     pub xids: Vec<Xid>,
     undo_from: usize,
     notifies_from: usize,
+    deferred_from: usize,
 }
 
 #[derive(Debug, Default)]
@@ -150,6 +151,7 @@ impl Db {
             name: name.to_owned(),
             undo_from: txn.undo.len(),
             notifies_from: txn.notifies.len(),
+            deferred_from: txn.deferred.len(),
             ..Level::default()
         };
         txn.levels.push(level);
@@ -193,6 +195,7 @@ impl Db {
         // What the levels below began is theirs, though it may have been begun after these were.
         txn.own.retain(|own| !gone.iter().any(|level| level.xids.contains(own)));
         txn.notifies.truncate(first.notifies_from);
+        txn.deferred.truncate(first.deferred_from);
         for xid in gone.iter().flat_map(|level| &level.xids) {
             self.xacts.end(*xid, Fate::Aborted);
         }
@@ -341,7 +344,6 @@ impl Db {
         proc.snapshot = None;
         if let Some(txn) = proc.txn.as_mut() {
             txn.failed = true;
-            txn.deferred.clear();
         }
         self.vacuum();
     }
