@@ -33,7 +33,20 @@ pub fn part<'a>(cx: &'a Cx<'_>, part: &'static str) -> Analyzer<'a> {
 }
 
 /// A column's type.
-fn column_type(cx: &Cx<'_>, parsed: &ast::DataType) -> Result<(Ty, i32)> {
+pub fn column_type(cx: &Cx<'_>, parsed: &ast::DataType) -> Result<(Ty, i32)> {
+    let precision = match parsed {
+        ast::DataType::Time(digits, _) | ast::DataType::Timestamp(digits, _) => {
+            digits.is_some_and(|digits| digits != 6)
+        }
+        ast::DataType::Interval { fields, precision } => fields.is_some() || precision.is_some(),
+        ast::DataType::Custom(name, modifiers) => {
+            !modifiers.is_empty() && name.to_string().eq_ignore_ascii_case("timestamptz")
+        }
+        _ => false,
+    };
+    if precision {
+        return Err(PgError::unsupported(format_args!("the type {parsed}")));
+    }
     data_type(parsed).map_err(|error| {
         let ast::DataType::Custom(name, _) = parsed else { return error };
         error.at(analyzer(cx).position(name.span()))
@@ -41,8 +54,10 @@ fn column_type(cx: &Cx<'_>, parsed: &ast::DataType) -> Result<(Ty, i32)> {
 }
 
 pub fn notice(cx: &mut Cx<'_>, code: &'static str, message: String) {
-    let notice = PgError::new(code, message).severity("NOTICE");
-    cx.db.proc_mut(cx.pid).notices.push(notice);
+    if cx.db.proc(cx.pid).hears("NOTICE") {
+        let notice = PgError::new(code, message).severity("NOTICE");
+        cx.db.proc_mut(cx.pid).notices.push(notice);
+    }
 }
 
 pub fn undo(cx: &mut Cx<'_>, undo: Undo) {
@@ -263,6 +278,10 @@ pub fn default_expr(cx: &Cx<'_>, expr: &ast::Expr, column: &Column) -> Result<Op
 }
 
 pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
+    if create.concurrently && cx.db.in_block(cx.pid) {
+        let message = "CREATE INDEX CONCURRENTLY cannot run inside a transaction block";
+        return Err(PgError::new("25001", message).into());
+    }
     let table = cx.db.table(&object_name(&create.table_name)?, cx.pid)?;
     roles::require_owner(cx, &table)?;
     cx.lock_table(table.oid, Mode::Share)?;

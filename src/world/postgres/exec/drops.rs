@@ -191,9 +191,11 @@ fn refuse_pointed(cx: &Cx<'_>, tables: &[Arc<Table>], dropped: &[Oid]) -> Result
 /// Sequences of a table that goes may number columns of one that stays.
 fn refuse_numbered(cx: &Cx<'_>, table: &Table, dropped: &[Oid]) -> Result<()> {
     let owned = cx.db.catalog.sequences.iter().filter(|(_, s)| s.owner == Some(table.oid));
-    for (oid, _) in owned {
+    for (oid, sequence) in owned {
         let stays = |other: &&Arc<Table>| !dropped.contains(&other.oid) && other.dropper.is_none();
-        let numbers = |other: &Arc<Table>| other.columns.iter().any(|c| is_numbered(c, *oid));
+        let numbers = |other: &Arc<Table>| {
+            other.columns.iter().any(|c| is_numbered(c, (*oid, &sequence.name)))
+        };
         if cx.db.catalog.tables.values().filter(stays).any(numbers) {
             let what = "DROP TABLE where another table uses a sequence of it";
             return Err(PgError::unsupported(what));
@@ -233,7 +235,9 @@ pub fn tell_cascade(cx: &mut Cx<'_>, pointing: &[(Arc<Table>, usize)]) {
         all => PgError::new("00000", format!("drop cascades to {} other objects", all.len()))
             .detail(all.join("\n")),
     };
-    cx.db.proc_mut(cx.pid).notices.push(told.severity("NOTICE"));
+    if cx.db.proc(cx.pid).hears("NOTICE") {
+        cx.db.proc_mut(cx.pid).notices.push(told.severity("NOTICE"));
+    }
 }
 
 fn drop_index(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
@@ -296,7 +300,7 @@ fn release_sequence(cx: &mut Cx<'_>, sequence: Oid, name: &str, cascade: bool) -
     let stays = |table: &&Arc<Table>| !table.dropper.is_some_and(|dropper| own.contains(&dropper));
     for table in cx.db.catalog.tables.values().filter(stays) {
         let columns = table.columns.iter().enumerate();
-        let found = columns.filter(|(_, column)| is_numbered(column, sequence));
+        let found = columns.filter(|(_, column)| is_numbered(column, (sequence, name)));
         numbered.extend(found.map(|(at, _)| (table.clone(), at)));
     }
     let Some((first, at)) = numbered.first().cloned() else { return Ok(()) };

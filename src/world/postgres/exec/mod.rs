@@ -24,6 +24,7 @@ pub mod routine;
 mod scan;
 mod sequence;
 pub mod setting;
+mod setting_names;
 mod system;
 mod tuple;
 

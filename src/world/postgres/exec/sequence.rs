@@ -209,11 +209,17 @@ pub fn restart_owned(cx: &mut Cx<'_>, table: Oid) {
 }
 
 /// Whether a column's default asks the sequence for numbers.
-pub fn is_numbered(column: &Column, sequence: Oid) -> bool {
+pub fn is_numbered(column: &Column, (sequence, name): (Oid, &str)) -> bool {
     let mut found = false;
     if let Some(default) = &column.default {
-        let own = Datum::Int(i64::from(sequence));
-        default.walk(&mut |expr| found |= matches!(expr, Expr::Const(datum) if *datum == own));
+        let own = [
+            Datum::Int(i64::from(sequence)),
+            Datum::text(name),
+            Datum::text(format!("public.{name}")),
+        ];
+        default.walk(&mut |expr| {
+            found |= matches!(expr, Expr::Const(datum) if own.contains(datum));
+        });
     }
     found && !column.dropped
 }
@@ -226,10 +232,11 @@ pub fn drop_owned(cx: &mut Cx<'_>, table: &Table, at: usize) -> Result<()> {
     let oids: Vec<Oid> =
         cx.db.catalog.sequences.iter().filter(owned).map(|(oid, _)| *oid).collect();
     for oid in oids {
+        let name = cx.db.catalog.sequences[&oid].name.clone();
         let numbers = |other: &Table| {
             let mut columns = other.columns.iter().enumerate();
             columns.any(|(own, column)| {
-                (other.oid, own) != (table.oid, at) && is_numbered(column, oid)
+                (other.oid, own) != (table.oid, at) && is_numbered(column, (oid, &name))
             })
         };
         if cx.db.catalog.tables.values().any(|other| numbers(other)) {

@@ -50,6 +50,8 @@ pub enum Undo {
     Routine(Oid, Option<Arc<Routine>>),
     /// A session parameter's value before; `true`: it was set for the transaction only.
     Parameter(String, Option<String>, bool),
+    /// What the session listened to.
+    Channels(Vec<String>),
 }
 
 /// The transaction itself (level 0) or a savepoint.
@@ -255,6 +257,7 @@ impl Db {
             }
             Undo::Routine(oid, before) => self.catalog.put_routine(oid, before),
             Undo::Parameter(name, before, _) => self.restore(pid, &name, before),
+            Undo::Channels(before) => self.proc_mut(pid).channels = before,
         }
     }
 
