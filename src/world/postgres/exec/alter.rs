@@ -6,11 +6,14 @@ use sqlparser::ast::TableConstraint::ForeignKey;
 use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation};
 
 use super::ddl::{self, build_index};
+use super::drops::refuse_targeted;
+use super::foreign::refuse_pending;
 use super::retype::retype;
+use super::sequence::drop_owned;
 use super::{Cx, Frame, eval, foreign, keys, roles};
-use crate::world::postgres::error::{PgError, Step, common};
-use crate::world::postgres::sql::{ident, object_name};
-use crate::world::postgres::storage::catalog::{Check, Table};
+use crate::world::postgres::error::{PgError, Result, Step, common};
+use crate::world::postgres::sql::{Analyzer, Expr, ident, object_name, table_scope};
+use crate::world::postgres::storage::catalog::{Check, Column, Index, Table};
 use crate::world::postgres::storage::locks::Mode;
 use crate::world::postgres::types::{Datum, Row};
 
@@ -30,11 +33,51 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
     for operation in &parsed.operations {
         lock_target(cx, &table, operation)?;
     }
-    for operation in &parsed.operations {
+    refuse_pending(cx, &table, "ALTER TABLE")?;
+    refuse_twice(&parsed.operations)?;
+    let mut operations: Vec<&AlterTableOperation> = parsed.operations.iter().collect();
+    operations.sort_by_key(|operation| turn(operation));
+    for operation in operations {
         let table = cx.db.table_by_oid(oid)?;
         let mut changed = (*table).clone();
         apply(cx, &table, &mut changed, operation)?;
         ddl::alter(cx, &table, changed);
+    }
+    Ok(())
+}
+
+/// When its turn comes among the operations of one statement.
+fn turn(operation: &AlterTableOperation) -> usize {
+    use AlterColumnOperation::{DropDefault, DropNotNull, SetDataType, SetDefault, SetNotNull};
+    match operation {
+        AlterTableOperation::DropColumn { .. } | AlterTableOperation::DropConstraint { .. } => 0,
+        AlterTableOperation::AlterColumn { op: DropDefault | DropNotNull, .. } => 0,
+        AlterTableOperation::AlterColumn { op: SetDataType { .. }, .. } => 1,
+        AlterTableOperation::AddColumn { .. } => 2,
+        AlterTableOperation::AlterColumn { op: SetNotNull, .. } => 3,
+        AlterTableOperation::AddConstraint { constraint, .. } => match constraint {
+            ast::TableConstraint::PrimaryKey(_) | ast::TableConstraint::Unique(_) => 4,
+            _ => 5,
+        },
+        AlterTableOperation::AlterColumn { op: SetDefault { .. }, .. } => 5,
+        _ => 6,
+    }
+}
+
+/// PostgreSQL gives a column one other type at a time.
+fn refuse_twice(operations: &[AlterTableOperation]) -> Result<()> {
+    let mut seen = Vec::new();
+    for operation in operations {
+        let AlterTableOperation::AlterColumn { column_name, op } = operation else { continue };
+        if !matches!(op, AlterColumnOperation::SetDataType { .. }) {
+            continue;
+        }
+        let name = ident(column_name);
+        if seen.contains(&name) {
+            let message = format!("cannot alter type of column \"{name}\" twice");
+            return Err(PgError::new("0A000", message));
+        }
+        seen.push(name);
     }
     Ok(())
 }
@@ -97,20 +140,34 @@ fn apply(
 ) -> Step<()> {
     match operation {
         AlterTableOperation::AddColumn { column_def, if_not_exists, .. } => {
-            if *if_not_exists && table.column(&ident(&column_def.name)).is_some() {
+            let name = ident(&column_def.name);
+            if *if_not_exists && table.column(&name).is_some() {
+                let relation = &table.name;
+                let message = format!(
+                    "column \"{name}\" of relation \"{relation}\" already exists, skipping"
+                );
+                ddl::notice(cx, "42701", message);
                 return Ok(());
             }
-            ddl::add_column(cx, changed, column_def)?;
+            ddl::add_column(cx, changed, column_def).map_err(PgError::unplaced)?;
             keys::column_constraints(cx, changed, column_def)?;
             fill_column(cx, table, changed)?;
             build_new(cx, table, changed)
         }
-        AlterTableOperation::DropColumn { column_names, if_exists, .. } => {
+        AlterTableOperation::DropColumn { column_names, if_exists, drop_behavior, .. } => {
+            let cascade = *drop_behavior == Some(ast::DropBehavior::Cascade);
             for name in column_names {
                 let name = ident(name);
                 match table.column(&name) {
-                    Some(at) => drop_column(changed, at),
-                    None if *if_exists => {}
+                    Some(at) => {
+                        refuse_needed(cx, table, at, cascade)?;
+                        drop_owned(cx, table, at)?;
+                        drop_column(changed, at);
+                    }
+                    None if *if_exists => {
+                        let message = no_column(table, &name).fields().message.clone();
+                        ddl::notice(cx, "00000", format!("{message}, skipping"));
+                    }
                     None => return Err(no_column(table, &name).into()),
                 }
             }
@@ -124,19 +181,35 @@ fn apply(
             build_new(cx, table, changed)
         }
         AlterTableOperation::ValidateConstraint { name } => validate(cx, table, &ident(name)),
-        AlterTableOperation::DropConstraint { name, if_exists, .. } => {
-            drop_constraint(cx, changed, &ident(name), *if_exists)
+        AlterTableOperation::DropConstraint { name, if_exists, drop_behavior } => {
+            let cascade = *drop_behavior == Some(ast::DropBehavior::Cascade);
+            drop_constraint(cx, changed, &ident(name), *if_exists, cascade)
         }
         AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
             let old = ident(old_column_name);
             let at = table.column(&old).ok_or_else(|| common::no_column(&old))?;
-            changed.columns[at].name = ident(new_column_name).into();
+            let new = ident(new_column_name);
+            ddl::refuse_column_name(&new)?;
+            if table.column(&new).is_some() {
+                let relation = &table.name;
+                let message = format!("column \"{new}\" of relation \"{relation}\" already exists");
+                return Err(PgError::new("42701", message).into());
+            }
+            refuse_mentioned(cx, &old)?;
+            changed.columns[at].name = new.into();
             Ok(())
         }
         AlterTableOperation::RenameTable { table_name } => {
             let (ast::RenameTableNameKind::To(name) | ast::RenameTableNameKind::As(name)) =
                 table_name;
-            changed.name = object_name(name)?.into();
+            let name = object_name(name)?;
+            ddl::checked_name(&name)?;
+            if cx.db.catalog.is_taken(&name, cx.db.own(cx.pid)) {
+                let message = format!("relation \"{name}\" already exists");
+                return Err(PgError::new("42P07", message).into());
+            }
+            refuse_mentioned(cx, &table.name)?;
+            changed.name = name.into();
             Ok(())
         }
         AlterTableOperation::AlterColumn { column_name, op } => {
@@ -244,17 +317,85 @@ fn drop_column(changed: &mut Table, at: usize) {
     let name = format!("........pg.dropped.{}........", at + 1);
     let column = &mut changed.columns[at];
     (column.dropped, column.not_null, column.default) = (true, false, None);
+    (column.identity, column.generated) = (None, None);
     column.name = name.into();
     for index in &mut changed.indexes {
-        if index.columns().is_some_and(|columns| columns.contains(&at)) {
-            index.dropped = true;
-        }
+        index.dropped |= index.reads(at);
     }
     changed.checks.retain(|check| !check.expr.columns().unwrap_or_default().contains(&at));
     changed.foreign_keys.retain(|key| !key.columns.contains(&at));
 }
 
-fn drop_constraint(cx: &mut Cx<'_>, changed: &mut Table, name: &str, if_exists: bool) -> Step<()> {
+/// Policies keep their names as they were written.
+fn refuse_mentioned(cx: &Cx<'_>, name: &str) -> Result<()> {
+    let mentions = |expr: &Option<Arc<ast::Expr>>| {
+        expr.as_ref().is_some_and(|expr| expr.to_string().to_lowercase().contains(name))
+    };
+    let mut policies =
+        cx.db.catalog.tables.values().flat_map(|table| table.security.policies.iter());
+    if policies.any(|policy| mentions(&policy.using) || mentions(&policy.with_check)) {
+        return Err(PgError::unsupported("RENAME of what a policy may name"));
+    }
+    Ok(())
+}
+
+/// 2BP01 if something else needs the column.
+fn refuse_needed(cx: &Cx<'_>, table: &Table, at: usize, cascade: bool) -> Result<()> {
+    let (name, relation) = (&table.columns[at].name, &table.name);
+    let mut why = Vec::new();
+    for (other, column) in table.columns.iter().enumerate() {
+        let reads = |expr: &Arc<Expr>| expr.columns().is_none_or(|all| all.contains(&at));
+        if other != at && !column.dropped && column.generated.as_ref().is_some_and(reads) {
+            why.push(format!("column {} of table {relation}", column.name));
+        }
+    }
+    for policy in &table.security.policies {
+        let analyzer = Analyzer::new(cx.db, cx.pid, "", &[]);
+        for expr in policy.using.iter().chain(&policy.with_check) {
+            let typed = analyzer.expr(expr, &table_scope(table, relation, 0));
+            let read = typed.ok().and_then(|typed| typed.expr.columns());
+            let Some(read) = read else {
+                return Err(PgError::unsupported("DROP COLUMN of a table with such a policy"));
+            };
+            let line = format!("policy {} on table {relation}", policy.name);
+            if read.contains(&at) && !why.contains(&line) {
+                why.push(line);
+            }
+        }
+    }
+    for (child, key) in cx.db.catalog.referrers(table.oid) {
+        let key = &child.foreign_keys[key];
+        let goes = child.oid == table.oid && key.columns.contains(&at);
+        if key.target_columns.contains(&at) && !goes {
+            why.push(format!("constraint {} on table {}", key.name, child.name));
+        }
+    }
+    let what = match why.as_slice() {
+        [] => return Ok(()),
+        [only] if !cascade => only,
+        _ => return Err(PgError::unsupported("DROP COLUMN of what others depend on")),
+    };
+    let message =
+        format!("cannot drop column {name} of table {relation} because other objects depend on it");
+    let detail = format!("{what} depends on column {name} of table {relation}");
+    let hint = "Use DROP ... CASCADE to drop the dependent objects too.";
+    Err(PgError::new("2BP01", message).detail(detail).hint(hint))
+}
+
+fn drop_constraint(
+    cx: &mut Cx<'_>,
+    changed: &mut Table,
+    name: &str,
+    if_exists: bool,
+    cascade: bool,
+) -> Step<()> {
+    let is_key = |index: &Index| index.constraint && !index.dropped && *index.name == *name;
+    if let Some(at) = changed.indexes.iter().position(is_key) {
+        let what = format!("constraint {name} on table {}", changed.name);
+        refuse_targeted(cx, changed, at, &what).map_err(|error| {
+            if cascade { PgError::unsupported("DROP CONSTRAINT CASCADE") } else { error }
+        })?;
+    }
     let before = (changed.checks.len(), changed.foreign_keys.len());
     changed.checks.retain(|check| *check.name != *name);
     changed.foreign_keys.retain(|key| *key.name != *name);
@@ -276,19 +417,40 @@ fn drop_constraint(cx: &mut Cx<'_>, changed: &mut Table, name: &str, if_exists: 
     Err(PgError::new("42704", message).into())
 }
 
+/// Identity, generated and key columns keep what they are.
+fn refuse_kind(table: &Table, at: usize, op: &AlterColumnOperation) -> Result<()> {
+    let (column, relation) = (&table.columns[at], &table.name);
+    let name = &column.name;
+    let drops = *op == AlterColumnOperation::DropDefault;
+    let defaults = drops || matches!(op, AlterColumnOperation::SetDefault { .. });
+    let frees = *op == AlterColumnOperation::DropNotNull;
+    let key = |index: &Index| {
+        index.primary && !index.dropped && index.columns().is_some_and(|all| all.contains(&at))
+    };
+    if frees && column.identity.is_none() && table.indexes.iter().any(key) {
+        let message = format!("column \"{name}\" is in a primary key");
+        return Err(PgError::new("42P16", message));
+    }
+    let (kind, way) = match column {
+        Column { identity: Some(_), .. } if defaults || frees => ("an identity", "IDENTITY"),
+        Column { generated: Some(_), .. } if defaults => ("a generated", "EXPRESSION"),
+        _ => return Ok(()),
+    };
+    let message = format!("column \"{name}\" of relation \"{relation}\" is {kind} column");
+    let error = PgError::new("42601", message);
+    if !drops {
+        return Err(error);
+    }
+    Err(error.hint(format!("Use ALTER TABLE ... ALTER COLUMN ... DROP {way} instead.")))
+}
+
 fn alter_column(
     cx: &mut Cx<'_>,
     changed: &mut Table,
     at: usize,
     op: &AlterColumnOperation,
 ) -> Step<()> {
-    let column = &changed.columns[at];
-    let sets = matches!(op, AlterColumnOperation::SetDefault { .. });
-    if column.generated.is_some() && (sets || *op == AlterColumnOperation::DropDefault) {
-        let (name, relation) = (&column.name, &changed.name);
-        let message = format!("column \"{name}\" of relation \"{relation}\" is a generated column");
-        return Err(PgError::new("42601", message).into());
-    }
+    refuse_kind(changed, at, op)?;
     match op {
         AlterColumnOperation::SetNotNull => {
             changed.columns[at].not_null = true;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::late::{enter, has_late, is_late, late_key};
+use super::setting::quoted;
 use super::{Cx, Frame, eval, is_true};
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::sql::{Conflict, RowCheck};
 use crate::world::postgres::storage::catalog::{Index, IndexPart, Table};
 use crate::world::postgres::storage::heap::Tid;
-use crate::world::postgres::types::{Datum, Row, to_text};
+use crate::world::postgres::types::{Datum, Row, Ty, to_text};
 
 /// `(1, null)` as errors show a row.
 fn row_text(table: &Table, row: &[Datum]) -> String {
@@ -182,17 +183,18 @@ pub fn key_text(table: &Table, columns: &[usize], values: &[Datum]) -> String {
     format!("({})=({})", names.join(", "), texts.collect::<Vec<String>>().join(", "))
 }
 
+fn shown(datum: &Datum, ty: Ty) -> String {
+    if datum.is_null() { "null".to_owned() } else { to_text(datum, ty) }
+}
+
 /// As [`key_text`], for an index that may be on expressions.
 fn index_key_text(table: &Table, index: &Index, values: &[Datum]) -> String {
-    if let Some(columns) = index.columns() {
-        return key_text(table, &columns, values);
-    }
     let part = |(part, datum): (&IndexPart, &Datum)| match part {
         IndexPart::Column(at) => {
             let column = &table.columns[*at];
-            (column.name.to_string(), to_text(datum, column.ty))
+            (quoted(&column.name), shown(datum, column.ty))
         }
-        IndexPart::Expression(_, ty, text) => (text.to_string(), to_text(datum, *ty)),
+        IndexPart::Expression(_, ty, text) => (text.to_string(), shown(datum, *ty)),
     };
     let parts: Vec<(String, String)> = index.parts.iter().zip(values).map(part).collect();
     let join = |texts: Vec<&str>| texts.join(", ");

@@ -6,22 +6,21 @@ use std::sync::Arc;
 use sqlparser::ast::{self, ColumnOption, Spanned as _};
 
 use super::constraint::{index_key, unique_violation};
-use super::keys::{column_constraints, free_name, table_constraint};
+use super::keys::{column_constraints, made_name, table_constraint};
 use super::routine::require_immutable;
+use super::sequence::own_sequence;
 use super::{Cx, State, roles};
 use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::sql::{
-    Analyzer, Context, DEFAULT, Expr, data_type, ident, is_serial, object_name,
+    Analyzer, DEFAULT, Expr, data_type, ident, is_serial, object_name,
 };
-use crate::world::postgres::storage::catalog::{
-    Column, Identity, Index, IndexPart, Sequence, Table,
-};
+use crate::world::postgres::storage::catalog::{Column, Identity, Index, IndexPart, Table};
 use crate::world::postgres::storage::heap::{Heap, Tid};
 use crate::world::postgres::storage::locks::{Mode, Pid};
-use crate::world::postgres::storage::roles::{Acl, Security};
+use crate::world::postgres::storage::roles::Security;
 use crate::world::postgres::storage::xact::Fate;
 use crate::world::postgres::storage::{Db, Undo};
-use crate::world::postgres::types::{Row, Ty};
+use crate::world::postgres::types::{Datum, Row, Ty};
 
 /// An analysis outside any query, for defaults and checks.
 pub fn analyzer<'a>(cx: &'a Cx<'_>) -> Analyzer<'a> {
@@ -34,7 +33,20 @@ pub fn part<'a>(cx: &'a Cx<'_>, part: &'static str) -> Analyzer<'a> {
 }
 
 /// A column's type.
-fn column_type(cx: &Cx<'_>, parsed: &ast::DataType) -> Result<(Ty, i32)> {
+pub fn column_type(cx: &Cx<'_>, parsed: &ast::DataType) -> Result<(Ty, i32)> {
+    let precision = match parsed {
+        ast::DataType::Time(digits, _) | ast::DataType::Timestamp(digits, _) => {
+            digits.is_some_and(|digits| digits != 6)
+        }
+        ast::DataType::Interval { fields, precision } => fields.is_some() || precision.is_some(),
+        ast::DataType::Custom(name, modifiers) => {
+            !modifiers.is_empty() && name.to_string().eq_ignore_ascii_case("timestamptz")
+        }
+        _ => false,
+    };
+    if precision {
+        return Err(PgError::unsupported(format_args!("the type {parsed}")));
+    }
     data_type(parsed).map_err(|error| {
         let ast::DataType::Custom(name, _) = parsed else { return error };
         error.at(analyzer(cx).position(name.span()))
@@ -42,8 +54,10 @@ fn column_type(cx: &Cx<'_>, parsed: &ast::DataType) -> Result<(Ty, i32)> {
 }
 
 pub fn notice(cx: &mut Cx<'_>, code: &'static str, message: String) {
-    let notice = PgError::new(code, message).severity("NOTICE");
-    cx.db.proc_mut(cx.pid).notices.push(notice);
+    if cx.db.proc(cx.pid).hears("NOTICE") {
+        let notice = PgError::new(code, message).severity("NOTICE");
+        cx.db.proc_mut(cx.pid).notices.push(notice);
+    }
 }
 
 pub fn undo(cx: &mut Cx<'_>, undo: Undo) {
@@ -54,6 +68,7 @@ pub fn undo(cx: &mut Cx<'_>, undo: Undo) {
 pub fn fresh_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<Option<Table>> {
     let name = object_name(&create.name)?;
     refuse_rare(create)?;
+    checked_name(&name)?;
     if cx.db.catalog.is_taken(&name, cx.db.own(cx.pid)) {
         if create.if_not_exists {
             notice(cx, "42P07", format!("relation \"{name}\" already exists, skipping"));
@@ -76,6 +91,24 @@ pub fn fresh_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<Option<Ta
     }))
 }
 
+/// PostgreSQL cuts longer names.
+pub fn checked_name(name: &str) -> Result<()> {
+    if name.len() < 64 {
+        return Ok(());
+    }
+    Err(PgError::unsupported("a name of more than 63 bytes"))
+}
+
+/// A name that no column may have, or that is too long.
+pub fn refuse_column_name(name: &str) -> Result<()> {
+    checked_name(name)?;
+    if !["ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"].contains(&name) {
+        return Ok(());
+    }
+    let message = format!("column name \"{name}\" conflicts with a system column name");
+    Err(PgError::new("42701", message))
+}
+
 /// A column of which only its type is known.
 pub fn plain_column(name: &str, ty: Ty, typmod: i32) -> Column {
     Column {
@@ -91,8 +124,9 @@ pub fn plain_column(name: &str, ty: Ty, typmod: i32) -> Column {
 }
 
 /// Puts a new table in force.
-pub fn put_table(cx: &mut Cx<'_>, table: Table) -> Step<()> {
+pub fn put_table(cx: &mut Cx<'_>, mut table: Table) -> Step<()> {
     let oid = table.oid;
+    table.checks.sort_by(|a, b| a.name.cmp(&b.name));
     cx.lock_table(oid, Mode::AccessExclusive)?;
     cx.db.catalog.put(Arc::new(table));
     cx.db.heaps.insert(oid, Heap::default());
@@ -143,7 +177,9 @@ pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDe
         let message = format!("column \"{name}\" of relation \"{relation}\" already exists");
         return Err(PgError::new("42701", message));
     }
+    refuse_column_name(&name)?;
     let (ty, typmod) = column_type(cx, &definition.data_type)?;
+    refuse_conflicts(table, definition)?;
     let mut column = plain_column(&name, ty, typmod);
     if is_serial(&definition.data_type) {
         column.default = Some(own_sequence(cx, table, &name, ty, &[])?);
@@ -176,52 +212,76 @@ pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDe
     Ok(())
 }
 
+/// 42601 if the options of a column contradict each other.
+fn refuse_conflicts(table: &Table, definition: &ast::ColumnDef) -> Result<()> {
+    let (name, relation) = (ident(&definition.name), &table.name);
+    let wrong = |what: &str| {
+        let message = format!("{what} for column \"{name}\" of table \"{relation}\"");
+        Err(PgError::new("42601", message))
+    };
+    let serial = is_serial(&definition.data_type);
+    let (mut nullable, mut required) = (false, serial);
+    let (mut default, mut identity) = (serial, false);
+    for option in &definition.options {
+        match &option.option {
+            ColumnOption::Null if required => {
+                return wrong("conflicting NULL/NOT NULL declarations");
+            }
+            ColumnOption::Null => nullable = true,
+            ColumnOption::NotNull if nullable => {
+                return wrong("conflicting NULL/NOT NULL declarations");
+            }
+            ColumnOption::NotNull => required = true,
+            ColumnOption::Default(_) if default => {
+                return wrong("multiple default values specified");
+            }
+            ColumnOption::Default(_) if identity => {
+                return wrong("both default and identity specified");
+            }
+            ColumnOption::Default(_) => default = true,
+            ColumnOption::Generated { generation_expr: None, .. } => {
+                if identity {
+                    return wrong("multiple identity specifications");
+                }
+                if default {
+                    return wrong("both default and identity specified");
+                }
+                if nullable {
+                    return wrong("conflicting NULL/NOT NULL declarations");
+                }
+                (identity, required) = (true, true);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 pub fn default_expr(cx: &Cx<'_>, expr: &ast::Expr, column: &Column) -> Result<Option<Arc<Expr>>> {
     let analyzer = part(cx, DEFAULT);
     let typed = analyzer.expr(expr, &crate::world::postgres::sql::Scope::default())?;
-    let expr = analyzer.assign(typed, column.ty, column.typmod, &column.name)?;
+    // Whether the value is too long shows when it is stored.
+    let (ty, typmod) = (column.ty, column.typmod);
+    let expr = analyzer.assign(typed, ty, -1, &column.name).map_err(|error| {
+        if error.code() != "42804" {
+            return error;
+        }
+        let message = error.fields().message.replace("but expression", "but default expression");
+        PgError::new("42804", message).hint("You will need to rewrite or cast the expression.")
+    })?;
+    let expr = if typmod < 0 || matches!(expr, Expr::Const(Datum::Null)) {
+        expr
+    } else {
+        Expr::Cast { expr: Box::new(expr), from: ty, to: ty, typmod, explicit: false }
+    };
     Ok(Some(Arc::new(expr)))
 }
 
-/// `table_column_seq`, which goes with the table.
-fn own_sequence(
-    cx: &mut Cx<'_>,
-    table: &Table,
-    column: &str,
-    ty: Ty,
-    options: &[ast::SequenceOptions],
-) -> Result<Arc<Expr>> {
-    let oid = cx.db.catalog.new_oid();
-    let max = match ty {
-        Ty::INT2 => i64::from(i16::MAX),
-        Ty::INT4 => i64::from(i32::MAX),
-        _ => i64::MAX,
-    };
-    let mut sequence = Sequence {
-        name: format!("{}_{column}_seq", table.name).into(),
-        next: 1,
-        increment: 1,
-        min: 1,
-        max,
-        cycle: false,
-        called: false,
-        owner: Some(table.oid),
-        role: table.security.owner.clone(),
-        acl: Acl::default(),
-    };
-    apply_options(&mut sequence, options)?;
-    cx.db.catalog.sequences.insert(oid, sequence);
-    undo(cx, Undo::CreateSequence(oid));
-    let analyzer = analyzer(cx);
-    let oid = crate::world::postgres::sql::Typed::new(
-        Expr::Const(crate::world::postgres::types::Datum::Int(i64::from(oid))),
-        Ty::REGCLASS,
-    );
-    let next = analyzer.call("nextval", vec![oid])?;
-    Ok(Arc::new(analyzer.coerce(next, ty, -1, Context::Assignment)?))
-}
-
 pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
+    if create.concurrently && cx.db.in_block(cx.pid) {
+        let message = "CREATE INDEX CONCURRENTLY cannot run inside a transaction block";
+        return Err(PgError::new("25001", message).into());
+    }
     let table = cx.db.table(&object_name(&create.table_name)?, cx.pid)?;
     roles::require_owner(cx, &table)?;
     cx.lock_table(table.oid, Mode::Share)?;
@@ -239,7 +299,7 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
             expr => {
                 let analyzer = part(cx, "index expression");
                 let typed = analyzer.settle(analyzer.table_expr(expr, &table)?)?;
-                require_immutable(cx, &typed.expr, "index expression")?;
+                require_immutable(cx, &typed.expr, expr, "index expression")?;
                 let text = expr.to_string().into();
                 parts.push(IndexPart::Expression(Arc::new(typed.expr), typed.ty, text));
                 words.push(match expr {
@@ -249,10 +309,16 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
             }
         }
     }
+    let mut includes = Vec::with_capacity(create.include.len());
+    for name in &create.include {
+        let name = ident(name);
+        includes.push(table.column(&name).ok_or_else(|| common::no_column(&name))?);
+    }
     let name = match &create.name {
         Some(name) => object_name(name)?,
-        None => free_name(cx, &table, format!("{}_{}_idx", table.name, words.join("_"))),
+        None => made_name(cx, &table, Some(&words.join("_")), "idx"),
     };
+    checked_name(&name)?;
     if cx.db.catalog.is_taken(&name, cx.db.own(cx.pid)) {
         if create.if_not_exists {
             notice(cx, "42P07", format!("relation \"{name}\" already exists, skipping"));
@@ -266,7 +332,7 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
             let analyzer = part(cx, "index predicate");
             let typed = analyzer.table_expr(predicate, &table)?;
             let condition = analyzer.condition(typed, "WHERE")?;
-            require_immutable(cx, &condition, "index predicate")?;
+            require_immutable(cx, &condition, predicate, "index predicate")?;
             Some(Arc::new(condition))
         }
     };
@@ -279,6 +345,7 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
         constraint: false,
         nulls_distinct: create.nulls_distinct != Some(false),
         predicate,
+        includes,
         dropped: false,
     });
     build_index(cx, &changed, changed.indexes.len() - 1)?;
@@ -287,7 +354,9 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
 }
 
 /// Puts a changed definition in force.
-pub fn alter(cx: &mut Cx<'_>, before: &Arc<Table>, after: Table) {
+pub fn alter(cx: &mut Cx<'_>, before: &Arc<Table>, mut after: Table) {
+    // They are tested in the order of their names.
+    after.checks.sort_by(|a, b| a.name.cmp(&b.name));
     undo(cx, Undo::AlterTable(before.clone()));
     cx.db.catalog.put(Arc::new(after));
 }
@@ -310,8 +379,7 @@ pub fn build_index(cx: &mut Cx<'_>, table: &Table, at: usize) -> Step<()> {
     for (tid, row, live) in rows {
         let key = index_key(cx, index, &row)?;
         if let (true, true, Some(key)) = (index.unique, live, &key) {
-            let counts =
-                !index.nulls_distinct || !key.iter().any(super::super::types::Datum::is_null);
+            let counts = !index.nulls_distinct || !key.iter().any(Datum::is_null);
             if counts && !seen.insert(key.clone()) {
                 let violation = unique_violation(table, index, key).fields().detail.clone();
                 let message = format!("could not create unique index \"{}\"", index.name);
@@ -325,71 +393,6 @@ pub fn build_index(cx: &mut Cx<'_>, table: &Table, at: usize) -> Step<()> {
     }
     cx.db.heap_mut(table.oid).reindex(at, keys);
     Ok(())
-}
-
-pub fn create_sequence(
-    cx: &mut Cx<'_>,
-    name: &ast::ObjectName,
-    options: &[ast::SequenceOptions],
-    if_not_exists: bool,
-) -> Step<()> {
-    let name = object_name(name)?;
-    if cx.db.catalog.is_taken(&name, cx.db.own(cx.pid)) {
-        if if_not_exists {
-            notice(cx, "42P07", format!("relation \"{name}\" already exists, skipping"));
-            return Ok(());
-        }
-        return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")).into());
-    }
-    let mut sequence = Sequence {
-        name: name.into(),
-        next: 1,
-        increment: 1,
-        min: 1,
-        max: i64::MAX,
-        cycle: false,
-        called: false,
-        owner: None,
-        role: cx.db.proc(cx.pid).role().into(),
-        acl: Acl::default(),
-    };
-    apply_options(&mut sequence, options)?;
-    let oid = cx.db.catalog.new_oid();
-    cx.db.catalog.sequences.insert(oid, sequence);
-    undo(cx, Undo::CreateSequence(oid));
-    Ok(())
-}
-
-/// What is not said follows from what is: a sequence begins at its lower bound, or if it descends
-/// at its upper one.
-fn apply_options(sequence: &mut Sequence, options: &[ast::SequenceOptions]) -> Result<()> {
-    let (mut start, mut low, mut high) = (None, None, None);
-    for option in options {
-        match option {
-            ast::SequenceOptions::IncrementBy(by, _) => sequence.increment = number(by)?,
-            ast::SequenceOptions::MinValue(Some(min)) => low = Some(number(min)?),
-            ast::SequenceOptions::MaxValue(Some(max)) => high = Some(number(max)?),
-            ast::SequenceOptions::StartWith(at, _) => start = Some(number(at)?),
-            // The parser's flag is true for NO CYCLE.
-            ast::SequenceOptions::Cycle(no) => sequence.cycle = !*no,
-            ast::SequenceOptions::MinValue(None)
-            | ast::SequenceOptions::MaxValue(None)
-            | ast::SequenceOptions::Cache(_) => {}
-        }
-    }
-    if sequence.increment == 0 {
-        return Err(PgError::new("22023", "INCREMENT must not be zero"));
-    }
-    let down = sequence.increment < 0;
-    let (lowest, highest) = if down { (-sequence.max - 1, -1) } else { (1, sequence.max) };
-    (sequence.min, sequence.max) = (low.unwrap_or(lowest), high.unwrap_or(highest));
-    sequence.next = start.unwrap_or(if down { sequence.max } else { sequence.min });
-    Ok(())
-}
-
-fn number(expr: &ast::Expr) -> Result<i64> {
-    let text = expr.to_string();
-    text.parse().map_err(|_| PgError::new("22023", format!("invalid number: {text}")))
 }
 
 /// A state for steps that belong to no plan.

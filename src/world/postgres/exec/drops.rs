@@ -5,15 +5,16 @@ use std::sync::Arc;
 use sqlparser::ast::{self};
 
 use super::ddl::{alter, notice, undo};
+use super::foreign::refuse_pending;
+use super::sequence::{is_numbered, restart_owned};
 use super::{Cx, roles};
 use crate::world::postgres::error::{PgError, Result, Step};
-use crate::world::postgres::sql::{Analyzer, Expr, object_name};
+use crate::world::postgres::sql::{Analyzer, object_name};
 use crate::world::postgres::storage::Undo;
-use crate::world::postgres::storage::catalog::{Column, Table};
+use crate::world::postgres::storage::catalog::{Index, Table};
 use crate::world::postgres::storage::heap::Heap;
 use crate::world::postgres::storage::locks::{Mode, Oid};
 use crate::world::postgres::storage::roles::Privileges;
-use crate::world::postgres::types::Datum;
 
 pub fn truncate(cx: &mut Cx<'_>, truncate: &ast::Truncate) -> Step<()> {
     let mut oids: Vec<Oid> = Vec::new();
@@ -22,33 +23,58 @@ pub fn truncate(cx: &mut Cx<'_>, truncate: &ast::Truncate) -> Step<()> {
         Analyzer::new(cx.db, cx.pid, "", &[]).guard(&table, Privileges::TRUNCATE)?;
         oids.push(table.oid);
     }
+    let named = oids.len();
     let cascade = truncate.cascade == Some(ast::CascadeOption::Cascade);
-    let mut at = 0;
-    while at < oids.len() {
-        let own = cx.db.table_by_oid(oids[at])?.name.clone();
-        for (child, _) in cx.db.catalog.referrers(oids[at]) {
-            if oids.contains(&child.oid) {
-                continue;
-            }
-            if !cascade {
-                let message = "cannot truncate a table referenced in a foreign key constraint";
-                let detail = format!("Table \"{}\" references \"{own}\".", child.name);
-                return Err(PgError::new("0A000", message).detail(detail).into());
-            }
-            oids.push(child.oid);
+    loop {
+        let all = oids.iter().flat_map(|oid| cx.db.catalog.referrers(*oid));
+        let mut more: Vec<Oid> = all.map(|(child, _)| child.oid).collect();
+        more.retain(|oid| !oids.contains(oid));
+        more.sort_unstable();
+        more.dedup();
+        if more.is_empty() {
+            break;
         }
-        at += 1;
+        if !cascade {
+            return Err(truncate_refused(cx, &oids).into());
+        }
+        oids.extend(more);
     }
     for oid in &oids {
         cx.lock_table(*oid, Mode::AccessExclusive)?;
+    }
+    for oid in &oids[named..] {
+        let table = cx.db.table_by_oid(*oid)?;
+        notice(cx, "00000", format!("truncate cascades to table \"{}\"", table.name));
+        Analyzer::new(cx.db, cx.pid, "", &[]).guard(&table, Privileges::TRUNCATE)?;
+    }
+    for oid in &oids {
+        let table = cx.db.table_by_oid(*oid)?;
+        refuse_pending(cx, &table, "TRUNCATE")?;
     }
     for oid in oids {
         cx.db.xid(cx.pid);
         if let Some(heap) = cx.db.heaps.insert(oid, Heap::default()) {
             undo(cx, Undo::Truncate(oid, heap));
         }
+        if truncate.identity == Some(ast::TruncateIdentityOption::Restart) {
+            restart_owned(cx, oid);
+        }
     }
     Ok(())
+}
+
+/// The first of the tables that another one points at.
+fn truncate_refused(cx: &Cx<'_>, oids: &[Oid]) -> PgError {
+    let message = "cannot truncate a table referenced in a foreign key constraint";
+    let error = PgError::new("0A000", message);
+    let pointed = |oid: &Oid| {
+        let all = cx.db.catalog.referrers(*oid);
+        let (child, _) = all.into_iter().find(|(child, _)| !oids.contains(&child.oid))?;
+        Some((child.name.clone(), cx.db.catalog.tables.get(oid)?.name.clone()))
+    };
+    let Some((child, own)) = oids.iter().find_map(pointed) else { return error };
+    let hint = format!("Truncate table \"{child}\" at the same time, or use TRUNCATE ... CASCADE.");
+    error.detail(format!("Table \"{child}\" references \"{own}\".")).hint(hint)
 }
 
 pub fn drop_objects(
@@ -100,13 +126,31 @@ fn drop_tables(
         }
     }
     let dropped: Vec<Oid> = tables.iter().map(|table| table.oid).collect();
+    if !cascade {
+        refuse_pointed(cx, &tables, &dropped)?;
+    }
     for table in &tables {
-        drop_table(cx, table, &dropped, cascade)?;
+        drop_table(cx, table, &dropped)?;
     }
     Ok(())
 }
 
 fn absent(cx: &mut Cx<'_>, kind: &str, name: &str, if_exists: bool) -> Step<()> {
+    let other = if cx.db.table(name, cx.pid).is_ok() {
+        Some("TABLE")
+    } else if cx.db.catalog.index(name).is_some() {
+        Some("INDEX")
+    } else {
+        cx.db.catalog.sequence(name).map(|_| "SEQUENCE")
+    };
+    if let Some(other) = other {
+        let article = if kind == "index" { "an" } else { "a" };
+        let message = format!("\"{name}\" is not {article} {kind}");
+        let thing = other.to_lowercase();
+        let article = if other == "INDEX" { "an" } else { "a" };
+        let hint = format!("Use DROP {other} to remove {article} {thing}.");
+        return Err(PgError::new("42809", message).hint(hint).into());
+    }
     let message = format!("{kind} \"{name}\" does not exist");
     if if_exists {
         notice(cx, "00000", format!("{message}, skipping"));
@@ -115,23 +159,57 @@ fn absent(cx: &mut Cx<'_>, kind: &str, name: &str, if_exists: bool) -> Step<()> 
     Err(PgError::new(if kind == "index" { "42704" } else { "42P01" }, message).into())
 }
 
-fn drop_table(cx: &mut Cx<'_>, table: &Arc<Table>, dropped: &[Oid], cascade: bool) -> Step<()> {
-    let name = &table.name;
+/// 2BP01 if foreign keys of tables that stay point at those that go.
+fn refuse_pointed(cx: &Cx<'_>, tables: &[Arc<Table>], dropped: &[Oid]) -> Result<()> {
+    let mut lines = Vec::new();
+    for table in tables {
+        let name = &table.name;
+        for (child, key) in cx.db.catalog.referrers(table.oid) {
+            if !dropped.contains(&child.oid) {
+                let constraint = &child.foreign_keys[key].name;
+                let own = &child.name;
+                lines.push(format!(
+                    "constraint {constraint} on table {own} depends on table {name}"
+                ));
+            }
+        }
+    }
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let message = match tables {
+        [only] => {
+            let name = &only.name;
+            format!("cannot drop table {name} because other objects depend on it")
+        }
+        _ => "cannot drop desired object(s) because other objects depend on them".to_owned(),
+    };
+    let hint = "Use DROP ... CASCADE to drop the dependent objects too.";
+    Err(PgError::new("2BP01", message).detail(lines.join("\n")).hint(hint))
+}
+
+/// Sequences of a table that goes may number columns of one that stays.
+fn refuse_numbered(cx: &Cx<'_>, table: &Table, dropped: &[Oid]) -> Result<()> {
+    let owned = cx.db.catalog.sequences.iter().filter(|(_, s)| s.owner == Some(table.oid));
+    for (oid, sequence) in owned {
+        let stays = |other: &&Arc<Table>| !dropped.contains(&other.oid) && other.dropper.is_none();
+        let numbers = |other: &Arc<Table>| {
+            other.columns.iter().any(|c| is_numbered(c, (*oid, &sequence.name)))
+        };
+        if cx.db.catalog.tables.values().filter(stays).any(numbers) {
+            let what = "DROP TABLE where another table uses a sequence of it";
+            return Err(PgError::unsupported(what));
+        }
+    }
+    Ok(())
+}
+
+fn drop_table(cx: &mut Cx<'_>, table: &Arc<Table>, dropped: &[Oid]) -> Step<()> {
+    refuse_pending(cx, table, "DROP TABLE")?;
+    refuse_numbered(cx, table, dropped)?;
     let mut pointing = cx.db.catalog.referrers(table.oid);
     pointing.retain(|(child, _)| !dropped.contains(&child.oid));
-    if !cascade && !pointing.is_empty() {
-        let message = format!("cannot drop table {name} because other objects depend on it");
-        let line = |(child, key): &(Arc<Table>, usize)| {
-            let constraint = &child.foreign_keys[*key].name;
-            format!("constraint {constraint} on table {} depends on table {name}", child.name)
-        };
-        let lines: Vec<String> = pointing.iter().map(line).collect();
-        let hint = "Use DROP ... CASCADE to drop the dependent objects too.";
-        return Err(PgError::new("2BP01", message).detail(lines.join("\n")).hint(hint).into());
-    }
-    if cascade {
-        tell_cascade(cx, &pointing);
-    }
+    tell_cascade(cx, &pointing);
     for (child, _) in pointing {
         let current = cx.db.table_by_oid(child.oid)?;
         let mut changed = (*current).clone();
@@ -145,7 +223,7 @@ fn drop_table(cx: &mut Cx<'_>, table: &Arc<Table>, dropped: &[Oid], cascade: boo
 }
 
 /// PostgreSQL says what else goes.
-fn tell_cascade(cx: &mut Cx<'_>, pointing: &[(Arc<Table>, usize)]) {
+pub fn tell_cascade(cx: &mut Cx<'_>, pointing: &[(Arc<Table>, usize)]) {
     let line = |(child, key): &(Arc<Table>, usize)| {
         let constraint = &child.foreign_keys[*key].name;
         format!("drop cascades to constraint {constraint} on table {}", child.name)
@@ -157,7 +235,9 @@ fn tell_cascade(cx: &mut Cx<'_>, pointing: &[(Arc<Table>, usize)]) {
         all => PgError::new("00000", format!("drop cascades to {} other objects", all.len()))
             .detail(all.join("\n")),
     };
-    cx.db.proc_mut(cx.pid).notices.push(told.severity("NOTICE"));
+    if cx.db.proc(cx.pid).hears("NOTICE") {
+        cx.db.proc_mut(cx.pid).notices.push(told.severity("NOTICE"));
+    }
 }
 
 fn drop_index(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
@@ -169,50 +249,89 @@ fn drop_index(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
         return absent(cx, "index", name, if_exists);
     };
     let table = cx.db.table_by_oid(oid)?;
+    roles::require_owner(cx, &table)
+        .map_err(|_| PgError::new("42501", format!("must be owner of index {name}")))?;
+    if table.indexes[at].constraint {
+        let what = format!("constraint {name} on table {}", table.name);
+        let message = format!("cannot drop index {name} because {what} requires it");
+        let hint = format!("You can drop {what} instead.");
+        return Err(PgError::new("2BP01", message).hint(hint).into());
+    }
+    refuse_targeted(cx, &table, at, &format!("index {name}"))?;
     let mut changed = (*table).clone();
     changed.indexes[at].dropped = true;
     alter(cx, &table, changed);
     Ok(())
 }
 
-/// Frees the column that a sequence numbers from it, or says why the sequence stays.
-fn release_sequence(
-    cx: &mut Cx<'_>,
-    owner: Oid,
-    sequence: Oid,
-    name: &str,
-    cascade: bool,
-) -> Step<()> {
-    let table = cx.db.table_by_oid(owner)?;
-    let numbered = |column: &Column| {
-        let mut found = false;
-        if let Some(default) = &column.default {
-            let own = Datum::Int(i64::from(sequence));
-            default.walk(&mut |expr| found |= matches!(expr, Expr::Const(datum) if *datum == own));
-        }
-        found
+/// 2BP01 if a foreign key points at the columns of a unique index that goes.
+pub fn refuse_targeted(cx: &Cx<'_>, table: &Table, at: usize, what: &str) -> Result<()> {
+    let sorted = |columns: &[usize]| {
+        let mut columns = columns.to_vec();
+        columns.sort_unstable();
+        columns
     };
-    let Some(at) = table.columns.iter().position(numbered) else { return Ok(()) };
-    let (column, relation) = (&table.columns[at].name, &table.name);
-    if table.columns[at].identity.is_some() {
+    let Some(own) = table.indexes[at].columns().map(|own| sorted(&own)) else { return Ok(()) };
+    let mut keys = cx.db.catalog.referrers(table.oid);
+    keys.retain(|(child, key)| sorted(&child.foreign_keys[*key].target_columns) == own);
+    if !table.indexes[at].unique || table.indexes[at].predicate.is_some() || keys.is_empty() {
+        return Ok(());
+    }
+    let twin = |index: &&Index| {
+        !index.dropped && index.unique && index.columns().is_some_and(|all| sorted(&all) == own)
+    };
+    let [(child, key)] = keys.as_slice() else {
+        return Err(PgError::unsupported("dropping a key that several foreign keys point at"));
+    };
+    if table.indexes.iter().filter(twin).count() > 1 {
+        return Err(PgError::unsupported("dropping one of several keys of the same columns"));
+    }
+    let (name, constraint) = (&table.indexes[at].name, &child.foreign_keys[*key].name);
+    let detail = format!("constraint {constraint} on table {} depends on index {name}", child.name);
+    let message = format!("cannot drop {what} because other objects depend on it");
+    let hint = "Use DROP ... CASCADE to drop the dependent objects too.";
+    Err(PgError::new("2BP01", message).detail(detail).hint(hint))
+}
+
+/// Frees the columns that a sequence numbers from it, or says why the sequence stays.
+fn release_sequence(cx: &mut Cx<'_>, sequence: Oid, name: &str, cascade: bool) -> Step<()> {
+    let mut numbered = Vec::new();
+    let own = cx.db.own(cx.pid);
+    let stays = |table: &&Arc<Table>| !table.dropper.is_some_and(|dropper| own.contains(&dropper));
+    for table in cx.db.catalog.tables.values().filter(stays) {
+        let columns = table.columns.iter().enumerate();
+        let found = columns.filter(|(_, column)| is_numbered(column, (sequence, name)));
+        numbered.extend(found.map(|(at, _)| (table.clone(), at)));
+    }
+    let Some((first, at)) = numbered.first().cloned() else { return Ok(()) };
+    let (column, relation) = (&first.columns[at].name, &first.name);
+    if first.columns[at].identity.is_some() {
         let message = format!(
             "cannot drop sequence {name} because column {column} of table {relation} requires it"
         );
         let hint = format!("You can drop column {column} of table {relation} instead.");
         return Err(PgError::new("2BP01", message).hint(hint).into());
     }
-    let what = format!("default value for column {column} of table {relation}");
+    let what = |(table, at): &(Arc<Table>, usize)| {
+        format!("default value for column {} of table {}", table.columns[*at].name, table.name)
+    };
     if !cascade {
         let message = format!("cannot drop sequence {name} because other objects depend on it");
         let hint = "Use DROP ... CASCADE to drop the dependent objects too.";
-        let detail = format!("{what} depends on sequence {name}");
+        let lines = numbered.iter().map(|one| format!("{} depends on sequence {name}", what(one)));
+        let detail = lines.collect::<Vec<String>>().join("\n");
         return Err(PgError::new("2BP01", message).detail(detail).hint(hint).into());
     }
-    cx.lock_table(owner, Mode::AccessExclusive)?;
-    notice(cx, "00000", format!("drop cascades to {what}"));
-    let mut changed = (*table).clone();
+    if numbered.len() > 1 {
+        return Err(
+            PgError::unsupported("DROP SEQUENCE CASCADE of several columns' numbers").into()
+        );
+    }
+    cx.lock_table(first.oid, Mode::AccessExclusive)?;
+    notice(cx, "00000", format!("drop cascades to {}", what(&numbered[0])));
+    let mut changed = (*first).clone();
     changed.columns[at].default = None;
-    alter(cx, &table, changed);
+    alter(cx, &first, changed);
     Ok(())
 }
 
@@ -220,10 +339,12 @@ fn drop_sequence(cx: &mut Cx<'_>, name: &str, if_exists: bool, cascade: bool) ->
     let Some(oid) = cx.db.catalog.sequence(name) else {
         return absent(cx, "sequence", name, if_exists);
     };
-    let owner = cx.db.catalog.sequences.get(&oid).and_then(|sequence| sequence.owner);
-    if let Some(owner) = owner {
-        release_sequence(cx, owner, oid, name, cascade)?;
+    let role = cx.db.proc(cx.pid).role();
+    let owner = cx.db.catalog.sequences.get(&oid).map(|sequence| sequence.role.clone());
+    if owner.is_some_and(|owner| !cx.db.catalog.roles.owns(role, &owner)) {
+        return Err(PgError::new("42501", format!("must be owner of sequence {name}")).into());
     }
+    release_sequence(cx, oid, name, cascade)?;
     if let Some(sequence) = cx.db.catalog.sequences.remove(&oid) {
         undo(cx, Undo::DropSequence(oid, sequence));
     }

@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Cx;
+use super::cast::cast;
 use super::constraint::{generate, key_text};
 use super::modify::{Change, erase, replace};
 use super::tuple::{Locked, Settled, check_repeatable, lock_row, serialization, settle};
-use crate::world::postgres::error::{PgError, Step};
+use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::{Expr, Policy};
 use crate::world::postgres::storage::catalog::{Action, ForeignKey, Table};
 use crate::world::postgres::storage::heap::{Strength, Tid};
@@ -99,12 +100,40 @@ impl Deferred {
             Deferred::Parent { child, key, .. } => &child.foreign_keys[*key],
         }
     }
+
+    /// Whether it waits for the commit: what an action does is done at once.
+    fn waits(&self) -> bool {
+        let foreign = self.foreign_key();
+        let action = match self {
+            Deferred::Child { .. } => Action::Nothing,
+            Deferred::Parent { new: Some(_), .. } => foreign.on_update,
+            Deferred::Parent { new: None, .. } => foreign.on_delete,
+        };
+        foreign.deferred && action == Action::Nothing
+    }
+
+    /// The table whose row it is about.
+    fn table(&self) -> Oid {
+        match self {
+            Deferred::Child { table, .. } | Deferred::Parent { table, .. } => table.oid,
+        }
+    }
+}
+
+/// 55006 if checks of the table's rows wait for the commit.
+pub fn refuse_pending(cx: &Cx<'_>, table: &Table, command: &str) -> Result<()> {
+    if !cx.db.txn(cx.pid).deferred.iter().any(|check| check.table() == table.oid) {
+        return Ok(());
+    }
+    let name = &table.name;
+    let message = format!("cannot {command} \"{name}\" because it has pending trigger events");
+    Err(PgError::new("55006", message))
 }
 
 /// Works the queue off at the end of a statement.
 pub fn run(cx: &mut Cx<'_>) -> Step<()> {
     while let Some(check) = cx.state.checks.queue.front().cloned() {
-        if check.foreign_key().deferred && cx.db.txn(cx.pid).block {
+        if check.waits() {
             cx.db.txn_mut(cx.pid).deferred.push(check);
         } else {
             one(cx, &check)?;
@@ -266,9 +295,28 @@ fn check_parent(
         if cx.is_repeatable() {
             check_shown(cx, &current, tid)?;
         }
-        carry_on(cx, &current, foreign, action, tid, new)?;
+        carry_on(cx, table, &current, foreign, action, tid, new)?;
+    }
+    if action == Action::SetDefault {
+        return check_default(cx, table, &current, foreign, &wanted);
     }
     Ok(())
+}
+
+/// The default may be the very key that is gone.
+fn check_default(
+    cx: &mut Cx<'_>,
+    table: &Arc<Table>,
+    child: &Arc<Table>,
+    foreign: &ForeignKey,
+    wanted: &[Datum],
+) -> Step<()> {
+    cx.state.cid += 1;
+    let left = visible_by(cx, child, &foreign.columns, wanted);
+    if left.is_empty() || is_replaced(cx, table, &foreign.target_columns, wanted)? {
+        return Ok(());
+    }
+    Err(still_referenced(table, child, foreign, wanted).into())
 }
 
 /// REPEATABLE READ does not write rows that its snapshot does not show; to find them is enough to
@@ -319,6 +367,7 @@ fn still_referenced(
 /// CASCADE, SET NULL, SET DEFAULT on one row.
 fn carry_on(
     cx: &mut Cx<'_>,
+    parent: &Table,
     child: &Arc<Table>,
     foreign: &ForeignKey,
     action: Action,
@@ -333,7 +382,9 @@ fn carry_on(
         check_repeatable(cx, child, settled)?;
         match settled {
             Settled::Free => {}
-            Settled::Updated(newer) => return carry_on(cx, child, foreign, action, newer, new),
+            Settled::Updated(newer) => {
+                return carry_on(cx, parent, child, foreign, action, newer, new);
+            }
             _ => return Ok(()),
         }
         if erases {
@@ -349,7 +400,10 @@ fn carry_on(
         let mut after = row.to_vec();
         for (own, target) in foreign.columns.iter().zip(&foreign.target_columns) {
             after[*own] = match (action, new) {
-                (Action::Cascade, Some(new)) => new[*target].clone(),
+                (Action::Cascade, Some(new)) => {
+                    let (from, to) = (parent.columns[*target].ty, &child.columns[*own]);
+                    cast(cx, new[*target].clone(), from, to.ty, to.typmod, false)?
+                }
                 (Action::SetDefault, _) => default_value(cx, child, *own)?,
                 _ => Datum::Null,
             };

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use sqlparser::ast::{self, ColumnOption, TableConstraint};
 
 use super::Cx;
-use super::ddl::part;
+use super::ddl::{checked_name, part};
+use super::routine::require_steady;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::sql::{ident, object_name};
 use crate::world::postgres::storage::catalog::{
-    Action, Check, ForeignKey, Index, IndexPart, Table,
+    Action, Check, Column, ForeignKey, Index, IndexPart, Table,
 };
+use crate::world::postgres::types::Ty;
 
 pub fn column_constraints(
     cx: &mut Cx<'_>,
@@ -21,11 +23,13 @@ pub fn column_constraints(
     for option in &definition.options {
         let name = option.name.as_ref().map(ident);
         match &option.option {
-            ColumnOption::PrimaryKey(_) => {
+            ColumnOption::PrimaryKey(key) => {
+                refuse_deferrable(key.characteristics.as_ref())?;
                 let columns = columns_of(table, column)?;
                 add_key(cx, table, name, &columns, true, true)?;
             }
             ColumnOption::Unique(unique) => {
+                refuse_deferrable(unique.characteristics.as_ref())?;
                 let columns = columns_of(table, column)?;
                 let distinct = unique.nulls_distinct != ast::NullsDistinctOption::NotDistinct;
                 add_key(cx, table, name, &columns, false, distinct)?;
@@ -47,7 +51,7 @@ pub fn column_constraints(
 }
 
 /// `GENERATED ALWAYS AS (expr) STORED`.
-fn generate(cx: &Cx<'_>, table: &mut Table, name: &ast::Ident, expr: &ast::Expr) -> Result<()> {
+fn generate(cx: &Cx<'_>, table: &mut Table, name: &ast::Ident, parsed: &ast::Expr) -> Result<()> {
     let name = ident(name);
     let at = table.column(&name).expect("the column is there already");
     if table.columns[at].default.is_some() {
@@ -59,7 +63,7 @@ fn generate(cx: &Cx<'_>, table: &mut Table, name: &ast::Ident, expr: &ast::Expr)
         return Err(PgError::new("42601", message));
     }
     let analyzer = part(cx, "column generation expression");
-    let typed = analyzer.table_expr(expr, table)?;
+    let typed = analyzer.table_expr(parsed, table)?;
     let column = &table.columns[at];
     let expr = analyzer.assign(typed, column.ty, column.typmod, &name)?;
     let Some(read) = expr.columns() else {
@@ -77,6 +81,7 @@ fn generate(cx: &Cx<'_>, table: &mut Table, name: &ast::Ident, expr: &ast::Expr)
         };
         return Err(PgError::new("42P17", message).detail(detail));
     }
+    require_steady(cx, &expr, parsed, "generation expression is not immutable")?;
     table.columns[at].generated = Some(Arc::new(expr));
     Ok(())
 }
@@ -88,16 +93,24 @@ pub fn table_constraint(
 ) -> Result<()> {
     match constraint {
         TableConstraint::PrimaryKey(key) => {
+            refuse_deferrable(key.characteristics.as_ref())?;
             let columns = index_columns(table, &key.columns)?;
             for column in &columns {
                 table.columns[*column].not_null = true;
             }
-            add_key(cx, table, key.name.as_ref().map(ident), &columns, true, true)
+            let includes = columns_of(table, &key.include)?;
+            add_key(cx, table, key.name.as_ref().map(ident), &columns, true, true)?;
+            carry(table, includes);
+            Ok(())
         }
         TableConstraint::Unique(key) => {
+            refuse_deferrable(key.characteristics.as_ref())?;
             let columns = index_columns(table, &key.columns)?;
+            let includes = columns_of(table, &key.include)?;
             let distinct = key.nulls_distinct != ast::NullsDistinctOption::NotDistinct;
-            add_key(cx, table, key.name.as_ref().map(ident), &columns, false, distinct)
+            add_key(cx, table, key.name.as_ref().map(ident), &columns, false, distinct)?;
+            carry(table, includes);
+            Ok(())
         }
         TableConstraint::Check(check) => {
             add_check(cx, table, check.name.as_ref().map(ident), &check.expr, None)
@@ -107,6 +120,20 @@ pub fn table_constraint(
         }
         other => Err(PgError::unsupported(format_args!("the constraint {other}"))),
     }
+}
+
+/// The last index carries these columns along.
+fn carry(table: &mut Table, includes: Vec<usize>) {
+    if let Some(index) = table.indexes.last_mut() {
+        index.includes = includes;
+    }
+}
+
+fn refuse_deferrable(characteristics: Option<&ast::ConstraintCharacteristics>) -> Result<()> {
+    let asked = characteristics.is_some_and(|all| {
+        all.deferrable == Some(true) || all.initially == Some(ast::DeferrableInitial::Deferred)
+    });
+    if asked { Err(PgError::unsupported("a key that is DEFERRABLE")) } else { Ok(()) }
 }
 
 fn columns_of(table: &Table, names: &[ast::Ident]) -> Result<Vec<usize>> {
@@ -127,19 +154,65 @@ fn index_columns(table: &Table, columns: &[ast::IndexColumn]) -> Result<Vec<usiz
     columns_of(table, &columns.iter().map(name).collect::<Result<Vec<ast::Ident>>>()?)
 }
 
-/// A name that is free, made from `wanted` with a number if need be.
-pub fn free_name(cx: &Cx<'_>, table: &Table, wanted: String) -> String {
+/// `first_second_label`, cut to what a name may be: the longer part first.
+fn joined(first: &str, second: Option<&str>, label: &str) -> String {
+    let room = 62 - label.len() - usize::from(second.is_some());
+    let (mut a, mut b) = (first.len(), second.map_or(0, str::len));
+    while a + b > room {
+        if a > b { a -= 1 } else { b -= 1 }
+    }
+    let cut = |text: &str, most: usize| text[..text.floor_char_boundary(most)].to_owned();
+    match second {
+        Some(second) => format!("{}_{}_{label}", cut(first, a), cut(second, b)),
+        None => format!("{}_{label}", cut(first, a)),
+    }
+}
+
+/// A free name for what belongs to a table.
+pub fn made_name(cx: &Cx<'_>, table: &Table, second: Option<&str>, label: &str) -> String {
     let taken = |name: &str| {
         cx.db.catalog.is_taken(name, cx.db.own(cx.pid))
             || table.indexes.iter().any(|index| !index.dropped && *index.name == *name)
             || table.checks.iter().any(|check| *check.name == *name)
             || table.foreign_keys.iter().any(|key| *key.name == *name)
     };
+    let wanted = joined(&table.name, second, label);
     if !taken(&wanted) {
         return wanted;
     }
-    let numbered = (1..u32::MAX).map(|number| format!("{wanted}{number}"));
+    let numbered = (1..u32::MAX).map(|n| joined(&table.name, second, &format!("{label}{n}")));
     numbered.into_iter().find(|name| !taken(name)).unwrap_or(wanted)
+}
+
+/// 42710 or 42P07 if a constraint's name is taken.
+fn require_free(cx: &Cx<'_>, table: &Table, name: &str, kind: Kind) -> Result<()> {
+    checked_name(name)?;
+    let relation = &table.name;
+    let is_check = table.checks.iter().any(|check| *check.name == *name);
+    let indexes = table.indexes.iter().filter(|index| !index.dropped && *index.name == *name);
+    let is_key = indexes.clone().any(|index| index.constraint);
+    let exists = kind == Kind::Index
+        && (indexes.count() > 0
+            || **relation == *name
+            || cx.db.catalog.is_taken(name, cx.db.own(cx.pid)));
+    if exists {
+        return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")));
+    }
+    if kind == Kind::Check && is_check && !cx.db.catalog.tables.contains_key(&table.oid) {
+        return Err(PgError::new("42710", format!("check constraint \"{name}\" already exists")));
+    }
+    if is_check || is_key || table.foreign_keys.iter().any(|key| *key.name == *name) {
+        let message = format!("constraint \"{name}\" for relation \"{relation}\" already exists");
+        return Err(PgError::new("42710", message));
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Check,
+    Index,
+    ForeignKey,
 }
 
 fn names_of(table: &Table, columns: &[usize]) -> String {
@@ -158,13 +231,14 @@ fn add_key(
         let message = format!("multiple primary keys for table \"{}\" are not allowed", table.name);
         return Err(PgError::new("42P16", message));
     }
+    if let Some(name) = &name {
+        require_free(cx, table, name, Kind::Index)?;
+    }
     let name = name.unwrap_or_else(|| {
-        let wanted = if primary {
-            format!("{}_pkey", table.name)
-        } else {
-            format!("{}_{}_key", table.name, names_of(table, columns))
-        };
-        free_name(cx, table, wanted)
+        if primary {
+            return made_name(cx, table, None, "pkey");
+        }
+        made_name(cx, table, Some(&names_of(table, columns)), "key")
     });
     table.indexes.push(Index {
         name: name.into(),
@@ -174,6 +248,7 @@ fn add_key(
         constraint: true,
         nulls_distinct,
         predicate: None,
+        includes: Vec::new(),
         dropped: false,
     });
     Ok(())
@@ -189,17 +264,16 @@ fn add_check(
     let analyzer = part(cx, "check constraint");
     let typed = analyzer.table_expr(expr, table)?;
     let condition = analyzer.condition(typed, "CHECK")?;
+    if let Some(name) = &name {
+        require_free(cx, table, name, Kind::Check)?;
+    }
     let name = name.unwrap_or_else(|| {
         let read = condition.columns().unwrap_or_default();
         let of = column.map(|column| ident(&column[0])).or_else(|| match read.as_slice() {
             [only] => Some(table.columns[*only].name.to_string()),
             _ => None,
         });
-        let wanted = match of {
-            Some(column) => format!("{}_{column}_check", table.name),
-            None => format!("{}_check", table.name),
-        };
-        free_name(cx, table, wanted)
+        made_name(cx, table, of.as_deref(), "check")
     });
     table.checks.push(Check { name: name.into(), expr: Arc::new(condition) });
     Ok(())
@@ -228,23 +302,23 @@ fn add_foreign_key(
     } else {
         cx.db.table(&target_name, cx.pid)?
     };
-    let columns = columns_of(table, columns).map_err(|error| {
+    if !matches!(key.match_kind, None | Some(ast::ConstraintReferenceMatchKind::Simple)) {
+        return Err(PgError::unsupported("a foreign key that is MATCH FULL or MATCH PARTIAL"));
+    }
+    let pointing = |error: PgError| {
         let message =
             error.fields().message.replace("named in key", "referenced in foreign key constraint");
         PgError::new("42703", message)
-    })?;
+    };
+    let columns = columns_of(table, columns).map_err(pointing)?;
     let target_columns = if key.referred_columns.is_empty() {
         target.primary().and_then(Index::columns).ok_or_else(|| {
             let message = format!("there is no primary key for referenced table \"{target_name}\"");
             PgError::new("42704", message)
         })?
     } else {
-        columns_of(&target, &key.referred_columns)?
+        columns_of(&target, &key.referred_columns).map_err(pointing)?
     };
-    if columns.len() != target_columns.len() {
-        let message = "number of referencing and referenced columns for foreign key disagree";
-        return Err(PgError::new("42830", message));
-    }
     let mut sorted = target_columns.clone();
     sorted.sort_unstable();
     let unique = target.indexes.iter().any(|index| {
@@ -259,10 +333,22 @@ fn add_foreign_key(
         );
         return Err(PgError::new("42830", message));
     }
-    let name = name.unwrap_or_else(|| {
-        let wanted = format!("{}_{}_fkey", table.name, names_of(table, &columns));
-        free_name(cx, table, wanted)
-    });
+    if columns.len() != target_columns.len() {
+        let message = "number of referencing and referenced columns for foreign key disagree";
+        return Err(PgError::new("42830", message));
+    }
+    if let Some(name) = &name {
+        require_free(cx, table, name, Kind::ForeignKey)?;
+    }
+    let name =
+        name.unwrap_or_else(|| made_name(cx, table, Some(&names_of(table, &columns)), "fkey"));
+    for (own, theirs) in columns.iter().zip(&target_columns) {
+        comparable(&name, &table.columns[*own], &target.columns[*theirs])?;
+    }
+    let (on_delete, on_update) = (action(key.on_delete), action(key.on_update));
+    if columns.iter().any(|at| table.columns[*at].generated.is_some()) {
+        refuse_generated(on_delete, on_update)?;
+    }
     let deferred = key.characteristics.as_ref().is_some_and(|characteristics| {
         characteristics.initially == Some(ast::DeferrableInitial::Deferred)
     });
@@ -271,9 +357,45 @@ fn add_foreign_key(
         columns,
         target: target.oid,
         target_columns,
-        on_delete: action(key.on_delete),
-        on_update: action(key.on_update),
+        on_delete,
+        on_update,
         deferred,
     });
     Ok(())
+}
+
+/// A generated column takes no value from an action.
+fn refuse_generated(on_delete: Action, on_update: Action) -> Result<()> {
+    let sets = |action: Action| matches!(action, Action::SetNull | Action::SetDefault);
+    let event = match (on_update, on_delete) {
+        (update, _) if sets(update) || update == Action::Cascade => "UPDATE",
+        (_, delete) if sets(delete) => "DELETE",
+        _ => return Ok(()),
+    };
+    let message =
+        format!("invalid ON {event} action for foreign key constraint containing generated column");
+    Err(PgError::new("42601", message))
+}
+
+/// Whether values of both columns can be looked for as they are.
+fn comparable(name: &str, own: &Column, theirs: &Column) -> Result<()> {
+    let whole = |ty: Ty| [Ty::INT2, Ty::INT4, Ty::INT8].contains(&ty);
+    let text = |ty: Ty| [Ty::TEXT, Ty::VARCHAR].contains(&ty);
+    let (a, b) = (own.ty, theirs.ty);
+    if a == b || (whole(a) && whole(b)) || (text(a) && text(b)) {
+        return Ok(());
+    }
+    let plain = [Ty::INT2, Ty::INT4, Ty::INT8, Ty::BOOL, Ty::DATE, Ty::UUID, Ty::NUMERIC];
+    if (text(a) && plain.contains(&b)) || (text(b) && plain.contains(&a)) {
+        let message = format!("foreign key constraint \"{name}\" cannot be implemented");
+        let detail = format!(
+            "Key columns \"{}\" and \"{}\" are of incompatible types: {} and {}.",
+            own.name,
+            theirs.name,
+            a.name(),
+            b.name()
+        );
+        return Err(PgError::new("42804", message).detail(detail));
+    }
+    Err(PgError::unsupported(format_args!("a foreign key from {} to {}", a.name(), b.name())))
 }

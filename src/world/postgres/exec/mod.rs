@@ -22,13 +22,17 @@ mod retype;
 pub mod roles;
 pub mod routine;
 mod scan;
+mod sequence;
 pub mod setting;
+mod setting_names;
 mod system;
 mod tuple;
 
 pub use eval::{Frame, eval, is_true};
 pub use foreign::{Deferred, run_deferred};
 pub use query::{CteRun, QueryRun};
+pub use sequence::create_sequence;
+pub use system::index_by_oid;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,10 +2,10 @@
 
 use sqlparser::ast;
 
-use super::ddl::{analyzer, build_index, undo};
+use super::ddl::{analyzer, build_index, column_type, undo};
 use super::{Cx, Frame, eval};
 use crate::world::postgres::error::{PgError, Step};
-use crate::world::postgres::sql::{Context, Expr, Typed, data_type};
+use crate::world::postgres::sql::{Context, Expr, Typed};
 use crate::world::postgres::storage::Undo;
 use crate::world::postgres::storage::catalog::{IndexPart, Table};
 use crate::world::postgres::storage::heap::Tid;
@@ -23,7 +23,7 @@ pub fn retype(
         let what = "ALTER COLUMN TYPE of a column that a constraint, expression or policy reads";
         return Err(PgError::unsupported(what).into());
     }
-    let (ty, typmod) = data_type(parsed)?;
+    let (ty, typmod) = column_type(cx, parsed).map_err(PgError::unplaced)?;
     let column = changed.columns[at].clone();
     let name = &column.name;
     let analyzer = analyzer(cx);

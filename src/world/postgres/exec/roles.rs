@@ -53,6 +53,12 @@ fn no_role(name: &str) -> PgError {
 }
 
 pub fn create_role(cx: &mut Cx<'_>, create: &ast::CreateRole) -> Step<()> {
+    if create.if_not_exists {
+        let text = cx.state.text.to_lowercase();
+        let word = text.find(" not ").and_then(|at| cx.state.text.get(at + 1..at + 4));
+        let message = format!("syntax error at or near \"{}\"", word.unwrap_or("not"));
+        return Err(PgError::new("42601", message).into());
+    }
     require_superuser(cx, "create")?;
     let set = |flag: Option<bool>| flag == Some(true);
     let groups = create.in_role.iter().chain(&create.in_group).map(|name| ident(name).into());
@@ -86,6 +92,13 @@ pub fn drop_role(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
         }
         return Err(no_role(name).into());
     }
+    for (who, current) in
+        [("current", cx.db.proc(cx.pid).role()), ("session", &cx.db.proc(cx.pid).user)]
+    {
+        if current == name {
+            return Err(PgError::new("55006", format!("{who} user cannot be dropped")).into());
+        }
+    }
     let mut why = Vec::new();
     let own = cx.db.own(cx.pid);
     let stays = |table: &&Arc<Table>| !table.dropper.is_some_and(|dropper| own.contains(&dropper));
@@ -101,6 +114,11 @@ pub fn drop_role(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
         let policies = security.policies.iter().filter(own);
         why.extend(policies.map(|p| format!("target of policy {} on table {relation}", p.name)));
     }
+    let tables = why.len();
+    why.extend(beyond_tables(cx, name));
+    if tables > 0 && why.len() > tables || why.len() > tables + 1 {
+        return Err(PgError::unsupported("DROP ROLE of a role that much depends on").into());
+    }
     if !why.is_empty() {
         let message =
             format!("role \"{name}\" cannot be dropped because some objects depend on it");
@@ -111,6 +129,26 @@ pub fn drop_role(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
         roles.known.values_mut().for_each(|role| role.member_of.retain(|one| **one != *name));
     });
     Ok(())
+}
+
+/// What else than a table depends on a role.
+fn beyond_tables(cx: &Cx<'_>, name: &str) -> Vec<String> {
+    let mut why = Vec::new();
+    for sequence in cx.db.catalog.sequences.values() {
+        if *sequence.role == *name && sequence.owner.is_none() {
+            why.push(format!("owner of sequence {}", sequence.name));
+        }
+        if sequence.acl.names(name) {
+            why.push(format!("privileges for sequence {}", sequence.name));
+        }
+    }
+    for routine in cx.db.catalog.routines.values().filter(|routine| *routine.owner == *name) {
+        why.push(format!("owner of function {}", routine.signature().replace(", ", ",")));
+    }
+    if cx.db.catalog.roles.schema.names(name) {
+        why.push("privileges for schema public".to_owned());
+    }
+    why
 }
 
 /// GRANT, or REVOKE if `revoke`.

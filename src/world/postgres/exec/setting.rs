@@ -1,20 +1,29 @@
 //! Session parameters: SET, SHOW and what they may hold. Must never act on a parameter.
 
+use super::setting_names::{ABSENT, RESERVED};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::locks::Pid;
 use crate::world::postgres::storage::parameters::UTC;
 use crate::world::postgres::storage::{Db, Isolation, Undo};
 
+/// A name as PostgreSQL writes it: quoted if it must be.
+pub fn quoted(name: &str) -> String {
+    let small = |c: char| c.is_ascii_lowercase() || c == '_';
+    let plain = name.starts_with(small) && name.chars().all(|c| small(c) || c.is_ascii_digit());
+    let plain = plain && RESERVED.binary_search(&name).is_err();
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
 /// By name: name, default, and what kind of value it holds.
 const KNOWN: &[(&str, &str, Kind)] = &[
     ("application_name", "", Kind::Text),
     ("bytea_output", "hex", Kind::Text),
-    ("check_function_bodies", "on", Kind::Flag),
+    ("check_function_bodies", "on", Kind::Only),
     ("client_encoding", "UTF8", Kind::Text),
-    ("client_min_messages", "notice", Kind::Text),
+    ("client_min_messages", "notice", Kind::Word(LEVELS)),
     ("datestyle", "ISO, MDY", Kind::Text),
     ("deadlock_timeout", "1000", Kind::Millis),
-    ("default_statistics_target", "100", Kind::Text),
+    ("default_statistics_target", "100", Kind::Whole(1, 10_000)),
     ("default_transaction_deferrable", "off", Kind::Flag),
     ("default_transaction_isolation", "read committed", Kind::Isolation),
     ("default_transaction_read_only", "off", Kind::Flag),
@@ -38,44 +47,45 @@ const KNOWN: &[(&str, &str, Kind)] = &[
     ("enable_seqscan", "on", Kind::Flag),
     ("enable_sort", "on", Kind::Flag),
     ("enable_tidscan", "on", Kind::Flag),
-    ("extra_float_digits", "1", Kind::Text),
+    ("extra_float_digits", "1", Kind::Whole(-15, 3)),
     ("force_parallel_mode", "off", Kind::Text),
     ("geqo", "on", Kind::Flag),
     ("idle_in_transaction_session_timeout", "0", Kind::Millis),
     ("idle_session_timeout", "0", Kind::Millis),
-    ("in_hot_standby", "off", Kind::Text),
-    ("integer_datetimes", "on", Kind::Text),
+    ("in_hot_standby", "off", Kind::Never("")),
+    ("integer_datetimes", "on", Kind::Never("")),
     ("intervalstyle", "postgres", Kind::Text),
-    ("is_superuser", "on", Kind::Text),
+    ("is_superuser", "on", Kind::Never("")),
     ("jit", "off", Kind::Flag),
     ("lock_timeout", "0", Kind::Millis),
-    ("log_min_duration_statement", "-1", Kind::Text),
-    ("log_statement", "none", Kind::Text),
-    ("maintenance_work_mem", "64MB", Kind::Text),
-    ("max_connections", "100", Kind::Text),
-    ("max_parallel_workers_per_gather", "2", Kind::Text),
-    ("min_parallel_index_scan_size", "512kB", Kind::Text),
-    ("min_parallel_table_scan_size", "8MB", Kind::Text),
+    ("log_min_duration_statement", "-1", Kind::Whole(-1, 2_147_483_647)),
+    ("log_statement", "none", Kind::Word(LOGGED)),
+    ("maintenance_work_mem", "64MB", Kind::Memory(1_024, 1)),
+    ("max_connections", "100", Kind::Never(" without restarting the server")),
+    ("max_parallel_workers_per_gather", "2", Kind::Whole(0, 1_024)),
+    ("min_parallel_index_scan_size", "512kB", Kind::Memory(0, 8)),
+    ("min_parallel_table_scan_size", "8MB", Kind::Memory(0, 8)),
     ("parallel_leader_participation", "on", Kind::Flag),
-    ("parallel_setup_cost", "1000", Kind::Text),
-    ("parallel_tuple_cost", "0.1", Kind::Text),
-    ("plan_cache_mode", "auto", Kind::Text),
-    ("random_page_cost", "4", Kind::Text),
+    ("parallel_setup_cost", "1000", Kind::Real),
+    ("parallel_tuple_cost", "0.1", Kind::Real),
+    ("plan_cache_mode", "auto", Kind::Word(PLANS)),
+    ("random_page_cost", "4", Kind::Real),
     ("role", "none", Kind::Text),
-    ("row_security", "on", Kind::Flag),
+    ("row_security", "on", Kind::Only),
     ("search_path", "\"$user\", public", Kind::Text),
-    ("seq_page_cost", "1", Kind::Text),
-    ("server_encoding", "UTF8", Kind::Text),
-    ("server_version", "15.18", Kind::Text),
-    ("server_version_num", "150018", Kind::Text),
+    ("seq_page_cost", "1", Kind::Real),
+    ("server_encoding", "UTF8", Kind::Never("")),
+    ("server_version", "15.18", Kind::Never("")),
+    ("server_version_num", "150018", Kind::Never("")),
     ("session_authorization", "postgres", Kind::Text),
-    ("standard_conforming_strings", "on", Kind::Flag),
+    ("standard_conforming_strings", "on", Kind::Only),
     ("statement_timeout", "0", Kind::Millis),
-    ("synchronous_commit", "on", Kind::Text),
+    ("synchronous_commit", "on", Kind::Word(SYNCHRONOUS)),
     ("timezone", "UTC", Kind::Text),
+    ("transaction_deferrable", "off", Kind::Only),
     ("transaction_isolation", "", Kind::Isolation),
-    ("transaction_read_only", "", Kind::Text),
-    ("work_mem", "4MB", Kind::Text),
+    ("transaction_read_only", "", Kind::Flag),
+    ("work_mem", "4MB", Kind::Memory(64, 1)),
 ];
 
 /// What the server tells a client of on its own when it changes.
@@ -102,7 +112,28 @@ enum Kind {
     Isolation,
     /// `on` or `off`.
     Flag,
+    /// The same, but only what it is by default is here.
+    Only,
+    /// One of these.
+    Word(&'static [&'static str]),
+    /// From one number to another.
+    Whole(i64, i64),
+    Real,
+    /// No less than so many units of so many kB.
+    Memory(i64, i64),
+    /// It cannot be changed, and why.
+    Never(&'static str),
 }
+
+const LEVELS: &[&str] =
+    &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
+const LOGGED: &[&str] = &["none", "ddl", "mod", "all"];
+const PLANS: &[&str] = &["auto", "force_generic_plan", "force_custom_plan"];
+const SYNCHRONOUS: &[&str] = &["local", "remote_write", "remote_apply", "on", "off"];
+const ISOLATIONS: &[&str] =
+    &["serializable", "repeatable read", "read committed", "read uncommitted"];
+/// What a search for a name finds here.
+const PATHS: &[&str] = &["\"$user\", public", "public", "pg_catalog, public", "public, pg_catalog"];
 
 /// Words of `DateStyle`, and what is kept of them: how dates are written, in which order read.
 const STYLES: &[(&str, &str)] =
@@ -142,6 +173,10 @@ fn known(name: &str) -> Option<(&'static str, Kind)> {
 }
 
 fn unrecognized(name: &str) -> PgError {
+    let lower = name.to_lowercase();
+    if ABSENT.contains(&lower.as_str()) || lower == "all" {
+        return PgError::unsupported(format_args!("the parameter {name}"));
+    }
     PgError::new("42704", format!("unrecognized configuration parameter \"{name}\""))
 }
 
@@ -198,25 +233,101 @@ fn with_unit(millis: &str) -> String {
     }
 }
 
-fn parse_millis(name: &str, value: &str) -> Result<String> {
+fn outside(name: &str, value: impl std::fmt::Display, (low, high): (i64, i64)) -> PgError {
+    let range = format!("the valid range for parameter \"{name}\" ({low} .. {high})");
+    PgError::new("22023", format!("{value} is outside {range}"))
+}
+
+/// A number and the unit behind it.
+fn split_unit(value: &str) -> (Option<f64>, &str) {
     let trimmed = value.trim();
     let digits = trimmed.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
-    let unit = trimmed[digits.len()..].trim();
-    let number: i64 = digits.trim().parse().map_err(|_| invalid(name, value))?;
+    let number = digits.trim().parse().ok().filter(|number: &f64| number.is_finite());
+    (number, trimmed[digits.len()..].trim())
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "what does not fit is out of range")]
+fn parse_millis(name: &str, value: &str) -> Result<String> {
+    let (number, unit) = split_unit(value);
+    let number = number.ok_or_else(|| invalid(name, value))?;
     let factor = match unit {
-        "" | "ms" => 1,
-        "s" => 1_000,
-        "min" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err(invalid(name, value)),
+        "us" => 0.001,
+        "" | "ms" => 1.0,
+        "s" => 1_000.0,
+        "min" => 60_000.0,
+        "h" => 3_600_000.0,
+        "d" => 86_400_000.0,
+        _ => {
+            let hint = "Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".";
+            return Err(invalid(name, value).hint(hint));
+        }
     };
-    let millis = number.saturating_mul(factor);
-    if i32::try_from(millis).is_ok_and(|millis| millis >= 0) {
-        return Ok(millis.to_string());
+    let millis = (number * factor).round_ties_even() as i64;
+    let range = (0, i64::from(i32::MAX));
+    if millis < range.0 || millis > range.1 {
+        return Err(outside(name, format!("{millis} ms"), range));
     }
-    let range = format!("the valid range for parameter \"{name}\" (0 .. {})", i32::MAX);
-    Err(PgError::new("22023", format!("{millis} ms is outside {range}")))
+    Ok(millis.to_string())
+}
+
+/// Memory as it is shown: with the greatest unit that divides it.
+#[allow(clippy::cast_possible_truncation, reason = "what does not fit is out of range")]
+fn memory(name: &str, value: &str, least: i64, unit_kb: i64) -> Result<String> {
+    let (number, unit) = split_unit(value);
+    let number = number.filter(|n| n.fract() == 0.0).ok_or_else(|| invalid(name, value))?;
+    let number = number as i64;
+    let kb = number.saturating_mul(match unit {
+        "" => unit_kb,
+        "kB" => 1,
+        "MB" => 1 << 10,
+        "GB" => 1 << 20,
+        "TB" => 1 << 30,
+        _ => return Err(PgError::unsupported(format_args!("memory of {value}"))),
+    });
+    if unit_kb > 1 && (kb < 0 || kb % unit_kb != 0) {
+        return Err(PgError::unsupported(format_args!("{name} of {value}")));
+    }
+    let most = i64::from(i32::MAX) / if unit_kb > 1 { 3 } else { 1 };
+    if kb / unit_kb < least || kb / unit_kb > most {
+        return Err(outside(name, format!("{kb} kB"), (least, most)));
+    }
+    Ok(match kb {
+        0 => "0".to_owned(),
+        kb if kb % (1 << 30) == 0 => format!("{}TB", kb >> 30),
+        kb if kb % (1 << 20) == 0 => format!("{}GB", kb >> 20),
+        kb if kb % (1 << 10) == 0 => format!("{}MB", kb >> 10),
+        kb => format!("{kb}kB"),
+    })
+}
+
+fn word(name: &str, value: &str, words: &[&str]) -> Result<String> {
+    let lower = value.to_lowercase();
+    if words.contains(&lower.as_str()) {
+        return Ok(lower);
+    }
+    match (name, lower.as_str()) {
+        ("client_min_messages", "debug") => Ok("debug2".to_owned()),
+        ("client_min_messages", "info") => Err(PgError::unsupported("the level info")),
+        ("synchronous_commit", _) if flag(name, value).is_ok() => Ok(flag(name, value)?.to_owned()),
+        _ => {
+            let hint = format!("Available values: {}.", words.join(", "));
+            Err(invalid(name, value).hint(hint))
+        }
+    }
+}
+
+fn whole(name: &str, value: &str, low: i64, high: i64) -> Result<String> {
+    let number: i64 = value.trim().parse().map_err(|_| match value.trim().parse::<f64>() {
+        Ok(_) => PgError::unsupported(format_args!("{name} of {value}")),
+        Err(_) => invalid(name, value),
+    })?;
+    if number < low || number > high {
+        return Err(outside(name, number, (low, high)));
+    }
+    if name == "extra_float_digits" && number < 1 {
+        return Err(PgError::unsupported(format_args!("{name} of {number}")));
+    }
+    Ok(number.to_string())
 }
 
 /// A boolean as PostgreSQL reads it: any unique beginning of its words.
@@ -262,9 +373,36 @@ pub fn checked(name: &str, value: &str) -> Result<String> {
         ("force_parallel_mode", _) if flag(name, value)? == "on" => {
             return Err(PgError::unsupported("a parallel query"));
         }
+        ("search_path", _) if !PATHS.contains(&value) => {
+            return Err(PgError::unsupported(format_args!("the search path {value}")));
+        }
         (_, Kind::Text) => value.to_owned(),
+        (_, Kind::Word(words)) => word(name, value, words)?,
+        (_, Kind::Whole(low, high)) => whole(name, value, low, high)?,
+        (_, Kind::Memory(least, unit)) => memory(name, value, least, unit)?,
+        (_, Kind::Real) => {
+            let number: f64 = value.trim().parse().map_err(|_| invalid(name, value))?;
+            if !(0.0..1e9).contains(&number) {
+                return Err(PgError::unsupported(format_args!("{name} of {value}")));
+            }
+            number.to_string()
+        }
+        (_, Kind::Never(why)) => {
+            let message = format!("parameter \"{name}\" cannot be changed{why}");
+            return Err(PgError::new("55P02", message));
+        }
+        (_, Kind::Only) => {
+            let flag = flag(name, value)?;
+            if known(name).is_none_or(|(default, _)| default != flag) {
+                return Err(PgError::unsupported(format_args!("{name} {flag}")));
+            }
+            flag.to_owned()
+        }
         (_, Kind::Millis) => parse_millis(name, value)?,
-        (_, Kind::Isolation) => isolation(value)?.name().to_owned(),
+        (_, Kind::Isolation) => {
+            word(name, value, ISOLATIONS)?;
+            isolation(value)?.name().to_owned()
+        }
         (_, Kind::Flag) => flag(name, value)?.to_owned(),
     })
 }
@@ -310,9 +448,15 @@ pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) 
         }
         Some(value) => checked(&lower, value)?,
     };
-    if lower == "transaction_isolation" {
-        db.txn_mut(pid).isolation = isolation(&value)?;
-        return Ok(());
+    match lower.as_str() {
+        "transaction_isolation" if value.is_empty() => return Ok(()),
+        "transaction_isolation" => return set_isolation(db, pid, isolation(&value)?),
+        "transaction_read_only" if value.is_empty() => return Ok(()),
+        "transaction_read_only" => return set_read_only(db, pid, value == "on"),
+        "session_authorization" if value != db.proc(pid).user => {
+            return Err(PgError::unsupported("SET SESSION AUTHORIZATION"));
+        }
+        _ => {}
     }
     if lower == "role" && value != "none" {
         check_role(db, pid, &value)?;
@@ -321,6 +465,32 @@ pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) 
     if let Some(txn) = db.proc_mut(pid).txn.as_mut() {
         txn.undo.push(Undo::Parameter(lower, before, local));
     }
+    Ok(())
+}
+
+/// The isolation of the transaction, before it has seen anything.
+pub fn set_isolation(db: &mut Db, pid: Pid, wanted: Isolation) -> Result<()> {
+    let txn = db.txn_mut(pid);
+    if wanted != txn.isolation && (txn.queried || txn.levels.len() > 1) {
+        let when = if txn.queried {
+            "be called before any query"
+        } else {
+            "not be called in a subtransaction"
+        };
+        let message = format!("SET TRANSACTION ISOLATION LEVEL must {when}");
+        return Err(PgError::new("25001", message));
+    }
+    txn.isolation = wanted;
+    Ok(())
+}
+
+pub fn set_read_only(db: &mut Db, pid: Pid, read_only: bool) -> Result<()> {
+    let txn = db.txn_mut(pid);
+    if txn.read_only && !read_only && txn.queried {
+        let message = "transaction read-write mode must be set before any query";
+        return Err(PgError::new("25001", message));
+    }
+    txn.read_only = read_only;
     Ok(())
 }
 
@@ -368,9 +538,6 @@ fn check(name: &str, value: &str) -> Result<()> {
         "bytea_output" if upper != "HEX" => {
             Err(PgError::unsupported(format_args!("the bytea output {value}")))
         }
-        "server_version" | "server_encoding" | "integer_datetimes" | "is_superuser" => {
-            Err(PgError::new("55P02", format!("parameter \"{name}\" cannot be changed")))
-        }
         _ => Ok(()),
     }
 }
@@ -382,5 +549,6 @@ mod tests {
     #[test]
     fn parameters_stand_in_the_order_of_their_names() {
         assert!(KNOWN.is_sorted_by_key(|(name, ..)| name));
+        assert!(RESERVED.is_sorted());
     }
 }

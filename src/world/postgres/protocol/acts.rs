@@ -56,10 +56,14 @@ impl<E: Env> Invocation<'_, E> {
             };
             error.context(line)
         })?;
-        let many = gave.rows.len() > 1;
-        if many {
-            let message = "query returned more than one row";
-            return Err(PgError::new("42601", message).context(line));
+        let wrong = match (gave.columns.len(), gave.rows.len()) {
+            (1, 0 | 1) => None,
+            (1, _) => Some(("21000", "query returned more than one row".to_owned())),
+            (columns, _) => Some(("42601", format!("query returned {columns} columns"))),
+        };
+        if let Some((code, message)) = wrong {
+            let query = format!("query: {}", fragment.text);
+            return Err(PgError::new(code, message).context(&query).context(line));
         }
         let ty = gave.columns.first().copied().unwrap_or(Ty::TEXT);
         let datum = gave.rows.first().and_then(|row| row.first()).cloned();
@@ -297,7 +301,7 @@ impl<E: Env> Invocation<'_, E> {
                 PgError::new("0Z002", message).context(line)
             }));
         }
-        let mut message = raise.condition.clone().unwrap_or_default();
+        let mut message = None;
         if let Some(format) = &raise.format {
             let mut args = Vec::with_capacity(raise.args.len());
             for arg in &raise.args {
@@ -305,16 +309,32 @@ impl<E: Env> Invocation<'_, E> {
                 let null = datum.is_null();
                 args.push(if null { "<NULL>".to_owned() } else { to_text(&datum, ty) });
             }
-            message = filled(format, args);
+            message = Some(filled(format, args));
         }
-        let mut code = raise.code.clone();
-        let mut options = Vec::new();
+        let (mut code, mut condition) = (raise.code.clone(), raise.condition.clone());
+        let mut options: Vec<(&str, String)> = Vec::new();
         for (option, value) in &raise.options {
             let (datum, ty) = self.value(value, line).await?;
+            if datum.is_null() {
+                let message = "RAISE statement option cannot be null";
+                return Err(PgError::new("22004", message).context(line));
+            }
             let text = to_text(&datum, ty);
+            let given = match option.as_str() {
+                "errcode" => code.is_some(),
+                "message" => message.is_some(),
+                other => options.iter().any(|(known, _)| *known == other),
+            };
+            if given {
+                let message = format!("RAISE option already specified: {}", option.to_uppercase());
+                return Err(PgError::new("42601", message).context(line));
+            }
             match option.as_str() {
-                "errcode" => code = Some(sqlstate(&text)?),
-                "message" => message = text,
+                "errcode" => {
+                    code = Some(sqlstate(&text).map_err(|error| error.context(line))?);
+                    condition = Some(text);
+                }
+                "message" => message = Some(text),
                 _ => options.push((option.as_str(), text)),
             }
         }
@@ -324,9 +344,7 @@ impl<E: Env> Invocation<'_, E> {
             _ => "00000",
         };
         let code = code.unwrap_or_else(|| usual.to_owned());
-        if message.is_empty() {
-            message.clone_from(&code);
-        }
+        let message = message.or(condition).unwrap_or_else(|| code.clone());
         let mut error = PgError::new(code, message);
         for (option, text) in options {
             error = match option {

@@ -182,6 +182,11 @@ impl<E: Env> Runner<E> {
         Err(PgError::new("0A000", "cached plan must not change result type"))
     }
 
+    /// 25P02 if the transaction has failed and the statement does not end it.
+    pub fn check_failed(&self, statement: &Statement) -> Result<()> {
+        self.with(|inner| self.refuse_failed(inner, statement))
+    }
+
     fn refuse_failed(&self, inner: &Inner, statement: &Statement) -> Result<()> {
         let failed = inner.db.proc(self.pid).txn.as_ref().is_some_and(|txn| txn.failed);
         if failed && !transaction::ends_failure(statement) {

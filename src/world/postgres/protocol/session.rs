@@ -17,7 +17,7 @@ use super::connection::Connection;
 use super::frame::{Front, Startup, decode, decode_startup};
 use super::run::{Prepared, Runner};
 use super::transaction::is_boundary;
-use super::utility::Answer;
+use super::utility::{Answer, is_utility};
 use crate::env::Env;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::setting;
@@ -380,6 +380,12 @@ impl<E: Env> Session<E> {
             self.connection.out.empty(b'I');
         }
         let mut told = false;
+        let (pid, several) = (self.runner.pid, statements.len() > 1);
+        self.runner.store.with(|inner| {
+            if let Some(proc) = inner.db.procs.get_mut(&pid) {
+                proc.several = several;
+            }
+        });
         for (at, statement) in statements.iter().enumerate() {
             let last = at + 1 == statements.len();
             let prepared = Prepared {
@@ -412,8 +418,17 @@ impl<E: Env> Session<E> {
     /// Runs a statement, of either protocol; those about prepared statements are the session's.
     async fn statement(&mut self, prepared: &Prepared, params: &[Datum]) -> Result<Answer> {
         let Some(statement) = &prepared.statement else { return Ok(Answer::default()) };
+        if matches!(
+            **statement,
+            Statement::Prepare { .. } | Statement::Execute { .. } | Statement::Deallocate { .. }
+        ) {
+            self.runner.check_failed(statement)?;
+        }
         match &**statement {
             Statement::Prepare { name, data_types, statement } => {
+                if is_utility(statement) {
+                    return Err(unpreparable(&prepared.text, statement));
+                }
                 let name = crate::world::postgres::sql::ident(name);
                 let types = data_types
                     .iter()
@@ -432,6 +447,10 @@ impl<E: Env> Session<E> {
             Statement::Execute { name: Some(name), parameters, .. } => {
                 let name = crate::world::postgres::sql::object_name(name)?;
                 let (run, text) = (self.prepared(&name)?, &prepared.text);
+                if parameters.iter().any(queries) {
+                    let message = "cannot use subquery in EXECUTE parameter";
+                    return Err(PgError::new("0A000", message));
+                }
                 self.runner.same_result(&run)?;
                 let params = argument_values(&self.runner, &name, parameters, &run, text).await?;
                 aloud::execute(&self.runner, &mut self.connection, &run, &params).await
@@ -582,6 +601,35 @@ impl<E: Env> Session<E> {
         self.connection.out.command_complete(&tag, count);
         Ok(())
     }
+}
+
+/// Only what is planned can be prepared.
+fn unpreparable(text: &str, statement: &Statement) -> PgError {
+    let shown = statement.to_string();
+    let word = shown.split_whitespace().next().unwrap_or_default().to_lowercase();
+    let found = text.to_lowercase().find(&format!(" as {word}")).map(|at| at + " as ".len());
+    match found.and_then(|at| Some((at, text.get(at..at + word.len())?))) {
+        Some((at, word)) => {
+            let place = text[..at].chars().count() + 1;
+            PgError::new("42601", format!("syntax error at or near \"{word}\"")).at(Some(place))
+        }
+        None => PgError::unsupported("PREPARE of such a statement"),
+    }
+}
+
+/// Whether there is a query in the expression.
+fn queries(expr: &sqlparser::ast::Expr) -> bool {
+    struct Queries(bool);
+    impl sqlparser::ast::Visitor for Queries {
+        type Break = ();
+        fn pre_visit_query(&mut self, _: &sqlparser::ast::Query) -> std::ops::ControlFlow<()> {
+            self.0 = true;
+            std::ops::ControlFlow::Break(())
+        }
+    }
+    let mut found = Queries(false);
+    let _first = sqlparser::ast::Visit::visit(expr, &mut found);
+    found.0
 }
 
 fn no_portal(name: &str) -> PgError {

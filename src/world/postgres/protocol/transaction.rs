@@ -39,8 +39,10 @@ pub fn ends_failure(statement: &Statement) -> bool {
 }
 
 pub fn warn(db: &mut Db, pid: Pid, code: &'static str, message: &str) {
-    let warning = PgError::new(code, message).severity("WARNING");
-    db.proc_mut(pid).notices.push(warning);
+    if db.proc(pid).hears("WARNING") {
+        let warning = PgError::new(code, message).severity("WARNING");
+        db.proc_mut(pid).notices.push(warning);
+    }
 }
 
 pub fn isolation(level: TransactionIsolationLevel) -> Result<Isolation> {
@@ -58,27 +60,11 @@ pub fn apply_modes(db: &mut Db, pid: Pid, modes: &[TransactionMode]) -> Result<(
     for mode in modes {
         match mode {
             TransactionMode::IsolationLevel(level) => {
-                let wanted = isolation(*level)?;
-                let txn = db.txn_mut(pid);
-                if wanted != txn.isolation && (txn.queried || txn.levels.len() > 1) {
-                    let when = if txn.queried {
-                        "be called before any query"
-                    } else {
-                        "not be called in a subtransaction"
-                    };
-                    let message = format!("SET TRANSACTION ISOLATION LEVEL must {when}");
-                    return Err(PgError::new("25001", message));
-                }
-                txn.isolation = wanted;
+                setting::set_isolation(db, pid, isolation(*level)?)?;
             }
             TransactionMode::AccessMode(mode) => {
-                let txn = db.txn_mut(pid);
                 let read_only = *mode == TransactionAccessMode::ReadOnly;
-                if txn.read_only && !read_only && txn.queried {
-                    let message = "transaction read-write mode must be set before any query";
-                    return Err(PgError::new("25001", message));
-                }
-                txn.read_only = read_only;
+                setting::set_read_only(db, pid, read_only)?;
             }
         }
     }

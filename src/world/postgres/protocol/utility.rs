@@ -9,11 +9,11 @@ use sqlparser::ast::{self, Statement};
 use super::transaction;
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::exec::{
-    Cx, State, alter, create_as, ddl, drops, roles, routine, setting,
+    Cx, State, alter, create_as, create_sequence, ddl, drops, roles, routine, setting,
 };
 use crate::world::postgres::sql::{OutColumn, ident, object_name};
 use crate::world::postgres::storage::locks::{Mode, Pid, Tag};
-use crate::world::postgres::storage::{Db, Notification};
+use crate::world::postgres::storage::{Db, Notification, Undo};
 use crate::world::postgres::types::{Datum, Row, Ty};
 
 /// What a statement gives back.
@@ -108,8 +108,8 @@ pub fn run(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
             ddl::create_index(cx, create)?;
             Ok(Answer::tag("CREATE INDEX"))
         }
-        Statement::CreateSequence { name, sequence_options, if_not_exists, .. } => {
-            ddl::create_sequence(cx, name, sequence_options, *if_not_exists)?;
+        Statement::CreateSequence { .. } => {
+            create_sequence(cx, statement)?;
             Ok(Answer::tag("CREATE SEQUENCE"))
         }
         Statement::CreateFunction(create) => {
@@ -199,7 +199,10 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
             Ok(Answer { columns: Some(show_columns(&name)), rows, ..Answer::tag("SHOW") })
         }
         Statement::LISTEN { channel } => {
-            let (channel, proc) = (ident(channel), cx.db.proc_mut(cx.pid));
+            let channel = ident(channel);
+            checked_channel(&channel)?;
+            keep_channels(cx);
+            let proc = cx.db.proc_mut(cx.pid);
             if !proc.channels.contains(&channel) {
                 proc.channels.push(channel);
             }
@@ -208,11 +211,16 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
         Statement::UNLISTEN { channel } => {
             let all = channel.value == "*";
             let channel = ident(channel);
+            keep_channels(cx);
             cx.db.proc_mut(cx.pid).channels.retain(|own| !all && *own != channel);
             Ok(Answer::tag("UNLISTEN"))
         }
         Statement::NOTIFY { channel, payload } => {
             let payload = payload.clone().unwrap_or_default();
+            if payload.len() > 7_999 {
+                return Err(PgError::new("22023", "payload string too long").into());
+            }
+            checked_channel(&ident(channel))?;
             let notification = Notification { pid: cx.pid, channel: ident(channel), payload };
             let notifies = &mut cx.db.txn_mut(cx.pid).notifies;
             if !notifies.contains(&notification) {
@@ -239,10 +247,24 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
     }
 }
 
+fn checked_channel(name: &str) -> Result<()> {
+    match name.len() {
+        0 => Err(PgError::new("42601", "zero-length delimited identifier at or near \"\"\"\"")),
+        1..64 => Ok(()),
+        _ => Err(PgError::unsupported("a name of more than 63 bytes")),
+    }
+}
+
+/// What the session listens to is taken back with the transaction.
+fn keep_channels(cx: &mut Cx<'_>) {
+    let before = cx.db.proc(cx.pid).channels.clone();
+    cx.db.txn_mut(cx.pid).undo.push(Undo::Channels(before));
+}
+
 fn maintenance(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
     match statement {
         Statement::Vacuum(vacuum) => {
-            if cx.db.txn(cx.pid).block {
+            if cx.db.in_block(cx.pid) {
                 let message = "VACUUM cannot run inside a transaction block";
                 return Err(PgError::new("25001", message).into());
             }
@@ -274,7 +296,7 @@ fn maintain(cx: &mut Cx<'_>, name: Option<&ast::ObjectName>, verb: &str, full: b
 /// Forgets what the session has gathered. Prepared statements are the session's to forget.
 fn discard(cx: &mut Cx<'_>, what: ast::DiscardObject) -> Result<()> {
     let all = what == ast::DiscardObject::ALL;
-    if all && cx.db.txn(cx.pid).block {
+    if all && cx.db.in_block(cx.pid) {
         let message = "DISCARD ALL cannot run inside a transaction block";
         return Err(PgError::new("25001", message));
     }
@@ -301,7 +323,7 @@ fn warn_local(cx: &mut Cx<'_>, set: &ast::Set) {
         }
         _ => false,
     };
-    if local && !cx.db.txn(cx.pid).block {
+    if local && !cx.db.in_block(cx.pid) {
         let message = "SET LOCAL can only be used in transaction blocks";
         transaction::warn(cx.db, cx.pid, "25P01", message);
     }
@@ -314,7 +336,7 @@ fn set_parameter(cx: &mut Cx<'_>, set: &ast::Set) -> Result<()> {
             let name = variable.to_string();
             let texts = values.iter().map(value_text);
             let texts: Vec<String> = match name.to_lowercase().as_str() {
-                "search_path" => texts.map(quoted).collect(),
+                "search_path" => texts.map(|name| setting::quoted(&name)).collect(),
                 _ => texts.collect(),
             };
             let value = texts.join(", ");
@@ -344,7 +366,7 @@ fn set_parameter(cx: &mut Cx<'_>, set: &ast::Set) -> Result<()> {
             Ok(())
         }
         ast::Set::SetTransaction { modes, .. } => {
-            if !cx.db.txn(cx.pid).block {
+            if !cx.db.in_block(cx.pid) {
                 let message = "SET TRANSACTION can only be used in transaction blocks";
                 transaction::warn(cx.db, cx.pid, "25P01", message);
             }
@@ -365,13 +387,6 @@ fn set_parameter(cx: &mut Cx<'_>, set: &ast::Set) -> Result<()> {
     }
 }
 
-/// A name as PostgreSQL writes it: quoted if it must be.
-fn quoted(name: String) -> String {
-    let small = |c: char| c.is_ascii_lowercase() || c == '_';
-    let plain = name.starts_with(small) && name.chars().all(|c| small(c) || c.is_ascii_digit());
-    if plain { name } else { format!("\"{}\"", name.replace('"', "\"\"")) }
-}
-
 fn value_text(expr: &ast::Expr) -> String {
     match expr {
         ast::Expr::Value(value) => match &value.value {
@@ -385,7 +400,7 @@ fn value_text(expr: &ast::Expr) -> String {
 }
 
 fn lock_tables(cx: &mut Cx<'_>, lock: &ast::Lock) -> Step<Answer> {
-    if !cx.db.txn(cx.pid).block {
+    if !cx.db.in_block(cx.pid) {
         let message = "LOCK TABLE can only be used in transaction blocks";
         return Err(PgError::new("25P01", message).into());
     }

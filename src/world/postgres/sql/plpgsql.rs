@@ -15,8 +15,9 @@ use crate::world::postgres::types::Ty;
 type Acts = Vec<(usize, Act)>;
 
 /// A body; errors point into it.
-pub fn procedural(name: &str, text: &str, args: &[Variable]) -> Result<Code> {
+pub fn procedural(name: &str, text: &str, args: &[Variable], ret: Ty) -> Result<Code> {
     let mut tokens = Tokens::new(text)?;
+    tokens.returns = ret != Ty::VOID;
     let body = whole(&mut tokens, args);
     body.map_err(|error| {
         if error.fields().position.is_some() || error.code() == "0A000" {
@@ -63,10 +64,11 @@ fn label(tokens: &mut Tokens<'_>) -> Result<Option<String>> {
 fn block(tokens: &mut Tokens<'_>, label: Option<String>) -> Result<Block> {
     let seen = tokens.seen.len();
     let mut declared = Vec::new();
+    tokens.around.push((label.clone(), false));
     if tokens.take("declare") {
         while !tokens.is("begin") {
             if !tokens.take("declare") {
-                declared.push(declaration(tokens)?);
+                declared.push(declaration(tokens, seen)?);
             }
         }
     }
@@ -84,23 +86,44 @@ fn block(tokens: &mut Tokens<'_>, label: Option<String>) -> Result<Block> {
         }
     }
     tokens.expect("end")?;
-    if !tokens.is_token(0, &Token::SemiColon) && !tokens.is_over() {
-        tokens.name()?;
-    }
+    end_label(tokens, label.as_deref())?;
+    tokens.around.pop();
     tokens.seen.truncate(seen);
     Ok(Block { label, declared, acts, handlers, caught })
 }
 
+/// The label that may stand again at the end.
+fn end_label(tokens: &mut Tokens<'_>, label: Option<&str>) -> Result<()> {
+    if tokens.is_token(0, &Token::SemiColon) || tokens.is_over() {
+        return Ok(());
+    }
+    let place = tokens.astonished().fields().position;
+    let end = tokens.name()?;
+    let message = match label {
+        Some(label) if label == end => return Ok(()),
+        Some(label) => format!("end label \"{end}\" differs from block's label \"{label}\""),
+        None => format!("end label \"{end}\" specified for unlabeled block"),
+    };
+    Err(PgError::new("42601", message).at(place))
+}
+
 /// `name [CONSTANT] type [NOT NULL] [:= expression];`
-fn declaration(tokens: &mut Tokens<'_>) -> Result<(usize, Option<super::body::Fragment>, usize)> {
+fn declaration(
+    tokens: &mut Tokens<'_>,
+    block: usize,
+) -> Result<(usize, Option<super::body::Fragment>, usize)> {
     let line = tokens.line();
+    let twice = tokens.wrong("duplicate declaration");
     let name = tokens.name()?;
+    if tokens.seen[block..].iter().any(|at| *tokens.variables[*at].name == *name) {
+        return Err(twice);
+    }
     for what in ["alias", "cursor", "no", "scroll"] {
         if tokens.is(what) {
             return Err(PgError::unsupported("a cursor or an alias in a function"));
         }
     }
-    tokens.take("constant");
+    let constant = tokens.take("constant");
     let text = tokens.text(
         &["default", "not", "collate"],
         &[Token::Assignment, Token::Eq, Token::SemiColon, Token::Mod],
@@ -123,7 +146,11 @@ fn declaration(tokens: &mut Tokens<'_>) -> Result<(usize, Option<super::body::Fr
         || tokens.take_token(&Token::Eq);
     let value = if given { Some(tokens.expression(&[], &[Token::SemiColon])?) } else { None };
     tokens.expect_token(&Token::SemiColon)?;
-    Ok((declare(tokens, &name, ty, typmod), value, line))
+    let at = declare(tokens, &name, ty, typmod);
+    if constant {
+        tokens.constants.push(at);
+    }
+    Ok((at, value, line))
 }
 
 /// `condition OR … THEN …`, its WHEN being taken.
@@ -131,7 +158,7 @@ fn handler(tokens: &mut Tokens<'_>) -> Result<Handler> {
     let mut all = Vec::new();
     loop {
         if tokens.take("sqlstate") {
-            all.push(tokens.string().ok_or_else(|| tokens.astonished())?);
+            all.push(sqlstate(tokens)?);
         } else {
             let name = tokens.name()?;
             match name.as_str() {
@@ -145,6 +172,14 @@ fn handler(tokens: &mut Tokens<'_>) -> Result<Handler> {
     }
     tokens.expect("then")?;
     Ok(Handler { conditions: all, acts: acts(tokens, &["when", "end"])? })
+}
+
+/// Five digits and letters in quotes.
+fn sqlstate(tokens: &mut Tokens<'_>) -> Result<String> {
+    let (astonished, wrong) = (tokens.astonished(), tokens.wrong("invalid SQLSTATE code"));
+    let code = tokens.string().ok_or(astonished)?;
+    let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit();
+    if code.len() == 5 && code.chars().all(plain) { Ok(code) } else { Err(wrong) }
 }
 
 /// Statements up to one of these words.
@@ -196,7 +231,11 @@ fn act(tokens: &mut Tokens<'_>) -> Result<Act> {
             if tokens.is("next") || tokens.is("query") {
                 return Err(PgError::unsupported("a function that returns a set"));
             }
-            if tokens.is_token(0, &Token::SemiColon) {
+            if !tokens.returns {
+                if !tokens.is_token(0, &Token::SemiColon) {
+                    let message = "RETURN cannot have a parameter in function returning void";
+                    return Err(tokens.refused("42804", message));
+                }
                 return Ok(Act::Return(None));
             }
             return Ok(Act::Return(Some(tokens.expression(&[], &[Token::SemiColon])?)));
@@ -237,21 +276,46 @@ fn repetition(tokens: &mut Tokens<'_>, label: Option<String>) -> Result<Act> {
     let condition =
         if tokens.take("while") { Some(tokens.expression(&["loop"], &[])?) } else { None };
     tokens.expect("loop")?;
+    tokens.around.push((label.clone(), true));
     let acts = acts(tokens, &["end"])?;
     tokens.expect("end")?;
     tokens.expect("loop")?;
-    if !tokens.is_token(0, &Token::SemiColon) {
-        tokens.name()?;
-    }
+    end_label(tokens, label.as_deref())?;
+    tokens.around.pop();
     Ok(Act::Loop { label, condition, acts })
 }
 
 /// `EXIT [label] [WHEN …]`
 fn leave(tokens: &mut Tokens<'_>, again: bool) -> Result<Act> {
+    let outside = tokens.refused(
+        "42601",
+        match again {
+            true => "CONTINUE cannot be used outside a loop",
+            false => "EXIT cannot be used outside a loop, unless it has a label",
+        },
+    );
     tokens.skip(1);
     let mut label = None;
     if !tokens.is("when") && !tokens.is_token(0, &Token::SemiColon) {
-        label = Some(tokens.name()?);
+        let place = tokens.astonished().fields().position;
+        let name = tokens.name()?;
+        let mut around = tokens.around.iter().rev();
+        let message = match around.find(|(own, _)| own.as_deref() == Some(name.as_str())) {
+            None => Some(format!(
+                "there is no label \"{name}\" attached to any block or loop enclosing this \
+                 statement"
+            )),
+            Some((_, false)) if again => {
+                Some(format!("block label \"{name}\" cannot be used in CONTINUE"))
+            }
+            Some(_) => None,
+        };
+        if let Some(message) = message {
+            return Err(PgError::new("42601", message).at(place));
+        }
+        label = Some(name);
+    } else if !tokens.around.iter().any(|(_, is_loop)| *is_loop) {
+        return Err(outside);
     }
     let condition =
         if tokens.take("when") { Some(tokens.expression(&[], &[Token::SemiColon])?) } else { None };
@@ -283,7 +347,7 @@ fn raise(tokens: &mut Tokens<'_>) -> Result<Act> {
         check_places(&format, raise.args.len())?;
         raise.format = Some(format);
     } else if tokens.take("sqlstate") {
-        let code = tokens.string().ok_or_else(|| tokens.astonished())?;
+        let code = sqlstate(tokens)?;
         (raise.condition, raise.code) = (Some(code.clone()), Some(code));
     } else if !tokens.is("using") {
         let name = tokens.name()?;

@@ -167,7 +167,7 @@ pub fn declared(
     );
     let body = match language.as_str() {
         "sql" => sql_body(&text, args.len()).map_err(moved)?,
-        "plpgsql" => procedural(&name, &text, &args).map_err(moved)?,
+        "plpgsql" => procedural(&name, &text, &args, ret).map_err(moved)?,
         "c" | "internal" => {
             return Err(PgError::unsupported(format_args!("a function in language {language}")));
         }

@@ -28,6 +28,12 @@ pub struct Tokens<'t> {
     pub variables: Vec<Variable>,
     /// Those that can be seen here, innermost last.
     pub seen: Vec<usize>,
+    /// RETURN gives a value.
+    pub returns: bool,
+    /// Those that keep their value.
+    pub constants: Vec<usize>,
+    /// Labels of the blocks and loops around, innermost last; `true` for a loop.
+    pub around: Vec<(Option<String>, bool)>,
 }
 
 fn byte(text: &str, location: Location) -> usize {
@@ -49,7 +55,9 @@ impl<'t> Tokens<'t> {
             token: token.token,
         });
         let pieces = pieces.collect();
-        Ok(Tokens { text, pieces, at: 0, variables: Vec::new(), seen: Vec::new() })
+        let (variables, seen, constants, around) = Default::default();
+        let (at, returns) = (0, true);
+        Ok(Tokens { text, pieces, at, variables, seen, returns, constants, around })
     }
 
     pub fn line(&self) -> usize {
@@ -127,12 +135,22 @@ impl<'t> Tokens<'t> {
 
     /// A syntax error at the token that comes.
     pub fn astonished(&self) -> PgError {
-        let place = Some(self.text[..self.place()].chars().count() + 1);
+        self.wrong("syntax error")
+    }
+
+    /// An error that names the token that comes.
+    pub fn wrong(&self, what: &str) -> PgError {
         if self.is_over() {
-            return PgError::new("42601", "syntax error at end of input").at(place);
+            return self.refused("42601", format!("{what} at end of input"));
         }
         let shown = &self.text[self.pieces[self.at].place.clone()];
-        PgError::new("42601", format!("syntax error at or near \"{shown}\"")).at(place)
+        self.refused("42601", format!("{what} at or near \"{shown}\""))
+    }
+
+    /// An error at the token that comes.
+    pub fn refused(&self, code: &'static str, message: impl Into<String>) -> PgError {
+        let place = Some(self.text[..self.place()].chars().count() + 1);
+        PgError::new(code, message).at(place)
     }
 
     /// The tokens up to one of these words or signs, which is not taken. Parentheses and CASE hide
@@ -183,6 +201,15 @@ impl<'t> Tokens<'t> {
 
     /// A piece that begins at this byte of the body, where its errors point.
     fn fragment(&self, text: &str, from: usize, expression: bool) -> Result<Fragment> {
+        let lower = text.to_lowercase();
+        let qualified = |label: &String| {
+            let found = lower.find(&format!("{label}."));
+            let word = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+            found.is_some_and(|at| !lower[..at].ends_with(word))
+        };
+        if self.around.iter().filter_map(|(label, _)| label.as_ref()).any(qualified) {
+            return Err(PgError::unsupported("a variable with the label of its block"));
+        }
         let before = self.text[..from].chars().count();
         fragment(text, expression, self.seen.as_slice().into())
             .map_err(|error| error.moved(|place| Some(before + place)))
@@ -191,6 +218,10 @@ impl<'t> Tokens<'t> {
     /// An expression up to one of these words or signs.
     pub fn expression(&mut self, words: &[&str], signs: &[Token]) -> Result<Fragment> {
         let from = self.place();
+        let ends = words.iter().any(|word| self.is(word)) || signs.contains(self.token(0));
+        if ends || *self.token(0) == Token::SemiColon {
+            return Err(self.wrong("missing expression"));
+        }
         let text = self.text(words, signs)?;
         self.fragment(text, from, true)
     }
@@ -244,8 +275,14 @@ impl<'t> Tokens<'t> {
     /// A variable that must be there.
     pub fn variable(&mut self) -> Result<usize> {
         let astonished = self.astonished();
+        let place = astonished.fields().position;
         let name = self.name()?;
-        self.find(&name).ok_or_else(|| {
+        let found = self.find(&name);
+        if found.is_some_and(|found| self.constants.contains(&found)) {
+            let message = format!("variable \"{name}\" is declared CONSTANT");
+            return Err(PgError::new("22005", message).at(place));
+        }
+        found.ok_or_else(|| {
             if self.is_token(0, &Token::Period) {
                 return PgError::unsupported("a field of a record in a function");
             }

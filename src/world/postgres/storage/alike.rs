@@ -76,7 +76,17 @@ fn same(a: &Expr, b: &Expr) -> bool {
 }
 
 fn index(a: &Index, b: &Index) -> bool {
-    let Index { name, parts, unique, primary, constraint, nulls_distinct, predicate, dropped } = a;
+    let Index {
+        name,
+        parts,
+        unique,
+        primary,
+        constraint,
+        nulls_distinct,
+        predicate,
+        includes,
+        dropped,
+    } = a;
     *name == b.name
         && all(parts, &b.parts, part)
         && *unique == b.unique
@@ -84,6 +94,7 @@ fn index(a: &Index, b: &Index) -> bool {
         && *constraint == b.constraint
         && *nulls_distinct == b.nulls_distinct
         && expression(predicate.as_ref(), b.predicate.as_ref())
+        && *includes == b.includes
         && *dropped == b.dropped
 }
 

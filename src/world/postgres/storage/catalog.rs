@@ -48,6 +48,8 @@ pub struct Index {
     pub constraint: bool,
     pub nulls_distinct: bool,
     pub predicate: Option<Arc<Expr>>,
+    /// Columns that it only carries along.
+    pub includes: Vec<usize>,
     /// Gone, but its position stays.
     pub dropped: bool,
 }
@@ -60,6 +62,18 @@ impl Index {
             IndexPart::Expression(..) => None,
         };
         self.parts.iter().map(column).collect()
+    }
+
+    /// Whether it is made of the column in any way.
+    pub fn reads(&self, at: usize) -> bool {
+        let reads = |expr: &Expr| expr.columns().is_none_or(|columns| columns.contains(&at));
+        let part = |part: &IndexPart| match part {
+            IndexPart::Column(column) => *column == at,
+            IndexPart::Expression(expr, ..) => reads(expr),
+        };
+        self.parts.iter().any(part)
+            || self.predicate.as_deref().is_some_and(reads)
+            || self.includes.contains(&at)
     }
 }
 
@@ -153,6 +167,8 @@ impl Table {
 #[derive(Clone, Debug)]
 pub struct Sequence {
     pub name: Arc<str>,
+    /// Where it began.
+    pub start: i64,
     pub next: i64,
     pub increment: i64,
     pub min: i64,
@@ -162,6 +178,8 @@ pub struct Sequence {
     pub called: bool,
     /// Goes with the table.
     pub owner: Option<Oid>,
+    /// Goes with this column of it.
+    pub column: usize,
     /// The role whose it is.
     pub role: Arc<str>,
     pub acl: Acl,

@@ -106,6 +106,11 @@ impl Db {
         self.proc_mut(pid).txn.as_mut().expect("a statement runs in a transaction")
     }
 
+    /// Whether a statement is one of several of a transaction, even if nobody said BEGIN.
+    pub fn in_block(&self, pid: Pid) -> bool {
+        self.txn(pid).block || self.proc(pid).several
+    }
+
     /// Ids of the transaction and its savepoints that are not rolled back.
     pub fn own(&self, pid: Pid) -> &[Xid] {
         self.proc(pid).txn.as_ref().map_or(&[], |txn| &txn.own)

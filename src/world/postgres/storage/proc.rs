@@ -38,6 +38,8 @@ pub struct Proc {
     pub inbox: Vec<Notification>,
     /// Why the running statement must end: a cancel, a crash.
     pub interrupt: Option<PgError>,
+    /// The text that runs holds several statements.
+    pub several: bool,
     /// `pg_sleep`: until when.
     pub sleep_until: Option<Moment>,
     /// Taken by a wait that has ended and not yet used by the step that asked.

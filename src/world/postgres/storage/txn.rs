@@ -50,6 +50,8 @@ pub enum Undo {
     Routine(Oid, Option<Arc<Routine>>),
     /// A session parameter's value before; `true`: it was set for the transaction only.
     Parameter(String, Option<String>, bool),
+    /// What the session listened to.
+    Channels(Vec<String>),
 }
 
 /// The transaction itself (level 0) or a savepoint.
@@ -62,6 +64,7 @@ pub struct Level {
     pub xids: Vec<Xid>,
     undo_from: usize,
     notifies_from: usize,
+    deferred_from: usize,
 }
 
 #[derive(Debug, Default)]
@@ -150,6 +153,7 @@ impl Db {
             name: name.to_owned(),
             undo_from: txn.undo.len(),
             notifies_from: txn.notifies.len(),
+            deferred_from: txn.deferred.len(),
             ..Level::default()
         };
         txn.levels.push(level);
@@ -199,6 +203,7 @@ impl Db {
         // What the levels below began is theirs, though it may have been begun after these were.
         txn.own.retain(|own| !gone.iter().any(|level| level.xids.contains(own)));
         txn.notifies.truncate(first.notifies_from);
+        txn.deferred.truncate(first.deferred_from);
         for xid in gone.iter().flat_map(|level| &level.xids) {
             self.xacts.end(*xid, Fate::Aborted);
         }
@@ -258,6 +263,7 @@ impl Db {
             }
             Undo::Routine(oid, before) => self.catalog.put_routine(oid, before),
             Undo::Parameter(name, before, _) => self.restore(pid, &name, before),
+            Undo::Channels(before) => self.proc_mut(pid).channels = before,
         }
     }
 
@@ -347,7 +353,6 @@ impl Db {
         proc.snapshot = None;
         if let Some(txn) = proc.txn.as_mut() {
             txn.failed = true;
-            txn.deferred.clear();
         }
         self.vacuum();
     }

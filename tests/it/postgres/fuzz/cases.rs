@@ -202,6 +202,9 @@ pub fn any() -> impl Strategy<Value = Case> {
         Some("ON DELETE CASCADE ON UPDATE CASCADE"),
         Some("ON DELETE SET NULL"),
         Some("ON UPDATE CASCADE"),
+        Some("DEFERRABLE INITIALLY DEFERRED"),
+        Some("ON DELETE CASCADE ON UPDATE SET NULL DEFERRABLE INITIALLY DEFERRED"),
+        Some("ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED"),
     ];
     let turn = prop_oneof![
         9 => statement.prop_map(|sql| vec![sql]),

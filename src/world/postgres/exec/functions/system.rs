@@ -47,7 +47,7 @@ pub const TABLE: &[Function] = &[
     f("pg_blocking_pids", &[Ty::INT4], INT4S, blocking_pids),
     f("pg_cancel_backend", &[Ty::INT4], Ty::BOOL, cancel_backend),
     f("pg_notification_queue_usage", &[], Ty::FLOAT8, queue_usage),
-    f("pg_notify", &[Ty::TEXT, Ty::TEXT], Ty::VOID, notify),
+    Function { strict: false, ..f("pg_notify", &[Ty::TEXT, Ty::TEXT], Ty::VOID, notify) },
     f("nextval", &[Ty::REGCLASS], Ty::INT8, nextval),
     f("nextval", &[Ty::TEXT], Ty::INT8, nextval),
     f("currval", &[Ty::REGCLASS], Ty::INT8, currval),
@@ -57,7 +57,10 @@ pub const TABLE: &[Function] = &[
     f("pg_get_serial_sequence", &[Ty::TEXT, Ty::TEXT], Ty::TEXT, serial_sequence),
     f("current_setting", &[Ty::TEXT], Ty::TEXT, current_setting),
     f("current_setting", &[Ty::TEXT, Ty::BOOL], Ty::TEXT, current_setting),
-    f("set_config", &[Ty::TEXT, Ty::TEXT, Ty::BOOL], Ty::TEXT, set_config),
+    Function {
+        strict: false,
+        ..f("set_config", &[Ty::TEXT, Ty::TEXT, Ty::BOOL], Ty::TEXT, set_config)
+    },
     f("version", &[], Ty::TEXT, version),
     f("current_user", &[], Ty::NAME, current_user),
     f("session_user", &[], Ty::NAME, session_user),
@@ -203,6 +206,15 @@ fn cancel_backend(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 fn notify(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let text = |at: usize| args[at].as_str().unwrap_or("").to_owned();
     let notification = Notification { pid: cx.pid, channel: text(0), payload: text(1) };
+    if notification.channel.is_empty() {
+        return Err(PgError::new("22023", "channel name cannot be empty").into());
+    }
+    if notification.channel.len() > 63 {
+        return Err(PgError::new("22023", "channel name too long").into());
+    }
+    if notification.payload.len() > 7_999 {
+        return Err(PgError::new("22023", "payload string too long").into());
+    }
     let notifies = &mut cx.db.txn_mut(cx.pid).notifies;
     if !notifies.contains(&notification) {
         notifies.push(notification);
@@ -245,7 +257,7 @@ fn nextval(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     guard_sequence(cx, oid, Privileges::USAGE.with(Privileges::UPDATE))?;
     refuse_read_only(cx, "nextval")?;
     let Some(sequence) = cx.db.catalog.sequences.get_mut(&oid) else {
-        return Err(PgError::new("42809", "not a sequence").into());
+        return Err(not_sequence(cx, oid).into());
     };
     let mut value = sequence.next;
     if sequence.called {
@@ -286,26 +298,70 @@ fn currval(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 
 fn lastval(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
     let proc = cx.db.proc(cx.pid);
-    let known = proc.last_sequence.and_then(|oid| proc.currvals.get(&oid).copied());
-    known
-        .map(Datum::Int)
-        .ok_or_else(|| PgError::new("55000", "lastval is not yet defined in this session").into())
+    let last = proc.last_sequence.filter(|oid| cx.db.catalog.sequences.contains_key(oid));
+    let known = last.and_then(|oid| Some((oid, proc.currvals.get(&oid).copied()?)));
+    let Some((oid, value)) = known else {
+        return Err(PgError::new("55000", "lastval is not yet defined in this session").into());
+    };
+    guard_sequence(cx, oid, Privileges::USAGE.with(Privileges::SELECT))?;
+    Ok(Datum::Int(value))
 }
 
 fn setval(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let oid = sequence_of(cx, &args[0])?;
     let value = args[1].as_int().unwrap_or(1);
     let called = args.get(2).and_then(Datum::as_bool).unwrap_or(true);
-    if let Some(sequence) = cx.db.catalog.sequences.get_mut(&oid) {
-        (sequence.next, sequence.called) = (value, called);
+    guard_sequence(cx, oid, Privileges::UPDATE)?;
+    refuse_read_only(cx, "setval")?;
+    let Some(sequence) = cx.db.catalog.sequences.get_mut(&oid) else {
+        return Err(not_sequence(cx, oid).into());
+    };
+    if value < sequence.min || value > sequence.max {
+        let (name, min, max) = (&sequence.name, sequence.min, sequence.max);
+        let message = format!(
+            "setval: value {value} is out of bounds for sequence \"{name}\" ({min}..{max})"
+        );
+        return Err(PgError::new("22003", message).into());
     }
-    cx.db.proc_mut(cx.pid).currvals.insert(oid, value);
+    (sequence.next, sequence.called) = (value, called);
+    if called {
+        cx.db.proc_mut(cx.pid).currvals.insert(oid, value);
+    }
     Ok(Datum::Int(value))
 }
 
-fn serial_sequence(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+fn not_sequence(cx: &Cx<'_>, oid: u32) -> PgError {
+    let table = cx.db.catalog.tables.get(&oid).map(|table| &table.name);
+    let index = || crate::world::postgres::exec::index_by_oid(cx.db, i64::from(oid));
+    match table.map(|name| &**name).or_else(index) {
+        Some(name) => PgError::new("42809", format!("\"{name}\" is not a sequence")),
+        None => PgError::new("XX000", format!("could not open relation with OID {oid}")),
+    }
+}
+
+/// The name of a table as a function is given it.
+fn folded(name: &str) -> String {
+    let plain = name.trim_start_matches("public.");
+    match plain.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => plain.to_lowercase(),
+    }
+}
+
+fn serial_sequence(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let text = |at: usize| args[at].as_str().unwrap_or("");
-    Ok(Datum::text(format!("public.{}_{}_seq", text(0), text(1))))
+    let (table, name) = (cx.db.table(&folded(text(0)), cx.pid)?, text(1));
+    let at = table.column(name).ok_or_else(|| {
+        let relation = &table.name;
+        let message = format!("column \"{name}\" of relation \"{relation}\" does not exist");
+        PgError::new("42703", message)
+    })?;
+    let mut sequences = cx.db.catalog.sequences.values();
+    let found = sequences.find(|one| one.owner == Some(table.oid) && one.column == at);
+    Ok(match found {
+        Some(found) => Datum::text(format!("public.{}", setting::quoted(&found.name))),
+        None => Datum::Null,
+    })
 }
 
 fn current_setting(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
@@ -320,8 +376,16 @@ fn current_setting(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 
 fn set_config(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let text = |at: usize| args[at].as_str().unwrap_or("");
+    if args[0].is_null() {
+        return Err(PgError::new("22004", "SET requires parameter name").into());
+    }
     let local = args[2].as_bool() == Some(true);
-    setting::set(cx.db, cx.pid, text(0), Some(text(1)), local)?;
+    let value = (!args[1].is_null()).then(|| text(1));
+    if value.is_none() && text(0).contains('.') {
+        setting::set(cx.db, cx.pid, text(0), Some(""), local)?;
+        return Ok(Datum::text(""));
+    }
+    setting::set(cx.db, cx.pid, text(0), value, local)?;
     Ok(Datum::text(setting::show(cx.db, cx.pid, text(0))?))
 }
 
