@@ -35,7 +35,18 @@
 //! SELECT INTO, ALTER COLUMN TYPE of a column that more than keys read, ALTER SEQUENCE, MERGE,
 //! window functions, regular expression functions, FULL JOIN with USING, TABLESAMPLE, arrays of
 //! arrays, NaN and infinity of numeric, dates and times in a session with a time zone but UTC or
-//! with a date or interval style but ISO and postgres, encodings but UTF8, two-phase commit.
+//! with a date or interval style but ISO and postgres, encodings but UTF8, two-phase commit;
+//! aggregates of a query around, USING of columns of different types, DISTINCT ON of groups, the
+//! order of volatile expressions, more than 400 operators in a row.
+//!
+//! Where it answers otherwise than PostgreSQL, and why:
+//!
+//! - An expression of constants that fails (`1/0`) fails when a row needs it; PostgreSQL fails while
+//!   it plans, also if no row ever would.
+//! - The columns of a query in FROM or WITH are all evaluated, and its rows all read; PostgreSQL
+//!   leaves out columns that nobody reads, and stops where a LIMIT around it does.
+//! - The order of rows that a hash join, a semi-join or hashed groups give without ORDER BY is the
+//!   planner's: here it is that of nested loops and of first appearance.
 
 mod error;
 mod exec;

@@ -271,12 +271,7 @@ fn among(op: CompareOp, all: bool, left: Option<&Datum>, rows: &[Row]) -> Datum 
     }
 }
 
-fn subquery(
-    query: &Query,
-    kind: SubKind,
-    cx: &mut Cx<'_>,
-    frame: &Frame<'_>,
-) -> Step<Datum> {
+fn subquery(query: &Query, kind: SubKind, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
     let mut run = QueryRun::new(query);
     let mut rows: Vec<Row> = Vec::new();
     while let Some(row) = run.next(cx, Some(frame))? {

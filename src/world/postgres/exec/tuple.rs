@@ -111,7 +111,8 @@ fn settle_queued(
     }
     let in_the_way =
         |mark: &&Mark| running(mark) && !own.contains(&mark.xid) && mark.strength.conflicts(want);
-    let blocker = version.marks.iter().find(in_the_way).map(|mark| mark.xid);
+    // PostgreSQL keeps the members of a multixact by their ids, and waits for them in that order.
+    let blocker = version.marks.iter().filter(in_the_way).map(|mark| mark.xid).min();
     if blocker.is_none() && over == Settled::Free {
         return Ok(Settled::Free);
     }
@@ -164,7 +165,8 @@ fn lock_chain(cx: &mut Cx<'_>, table: &Table, from: Tid, strength: Strength) -> 
                 && !own.contains(&mark.xid)
                 && mark.strength.conflicts(strength)
         };
-        if let Some(blocker) = version.marks.iter().find(in_the_way).map(|mark| mark.xid) {
+        let blockers = version.marks.iter().filter(in_the_way);
+        if let Some(blocker) = blockers.map(|mark| mark.xid).min() {
             cx.db.wait_for(cx.pid, blocker, (table.oid, tid))?;
             continue;
         }

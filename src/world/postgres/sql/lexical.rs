@@ -32,7 +32,11 @@ fn without_only(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         let names = matches!(
             before.replace(here),
             Some(Some(
-                Keyword::FROM | Keyword::JOIN | Keyword::UPDATE | Keyword::TABLE | Keyword::TRUNCATE
+                Keyword::FROM
+                    | Keyword::JOIN
+                    | Keyword::UPDATE
+                    | Keyword::TABLE
+                    | Keyword::TRUNCATE
             ))
         );
         here == Some(Keyword::ONLY) && names
