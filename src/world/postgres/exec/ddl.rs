@@ -326,16 +326,7 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
         }
         return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")).into());
     }
-    let predicate = match &create.predicate {
-        None => None,
-        Some(predicate) => {
-            let analyzer = part(cx, "index predicate");
-            let typed = analyzer.table_expr(predicate, &table)?;
-            let condition = analyzer.condition(typed, "WHERE")?;
-            require_immutable(cx, &condition, predicate, "index predicate")?;
-            Some(Arc::new(condition))
-        }
-    };
+    let predicate = index_predicate(cx, &table, create)?;
     let mut changed = (*table).clone();
     changed.indexes.push(Index {
         name: name.into(),
@@ -351,6 +342,19 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
     build_index(cx, &changed, changed.indexes.len() - 1)?;
     alter(cx, &table, changed);
     Ok(())
+}
+
+fn index_predicate(
+    cx: &Cx<'_>,
+    table: &Table,
+    create: &ast::CreateIndex,
+) -> Result<Option<Arc<Expr>>> {
+    let Some(predicate) = &create.predicate else { return Ok(None) };
+    let analyzer = part(cx, "index predicate");
+    let typed = analyzer.table_expr(predicate, table)?;
+    let condition = analyzer.condition(typed, "WHERE")?;
+    require_immutable(cx, &condition, predicate, "index predicate")?;
+    Ok(Some(Arc::new(condition)))
 }
 
 /// Puts a changed definition in force.

@@ -319,20 +319,7 @@ fn add_foreign_key(
     } else {
         columns_of(&target, &key.referred_columns).map_err(pointing)?
     };
-    let mut sorted = target_columns.clone();
-    sorted.sort_unstable();
-    let unique = target.indexes.iter().any(|index| {
-        let mut own = index.columns().unwrap_or_default();
-        own.sort_unstable();
-        index.unique && !index.dropped && index.predicate.is_none() && own == sorted
-    });
-    if !unique {
-        let message = format!(
-            "there is no unique constraint matching given keys for referenced table \
-             \"{target_name}\""
-        );
-        return Err(PgError::new("42830", message));
-    }
+    require_unique(&target, &target_columns)?;
     if columns.len() != target_columns.len() {
         let message = "number of referencing and referenced columns for foreign key disagree";
         return Err(PgError::new("42830", message));
@@ -362,6 +349,25 @@ fn add_foreign_key(
         deferred,
     });
     Ok(())
+}
+
+/// What a foreign key points at must be a key.
+fn require_unique(target: &Table, columns: &[usize]) -> Result<()> {
+    let mut sorted = columns.to_vec();
+    sorted.sort_unstable();
+    let unique = target.indexes.iter().any(|index| {
+        let mut own = index.columns().unwrap_or_default();
+        own.sort_unstable();
+        index.unique && !index.dropped && index.predicate.is_none() && own == sorted
+    });
+    if unique {
+        return Ok(());
+    }
+    let message = format!(
+        "there is no unique constraint matching given keys for referenced table \"{}\"",
+        target.name
+    );
+    Err(PgError::new("42830", message))
 }
 
 /// A generated column takes no value from an action.

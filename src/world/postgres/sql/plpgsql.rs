@@ -289,9 +289,10 @@ fn repetition(tokens: &mut Tokens<'_>, label: Option<String>) -> Result<Act> {
 fn leave(tokens: &mut Tokens<'_>, again: bool) -> Result<Act> {
     let outside = tokens.refused(
         "42601",
-        match again {
-            true => "CONTINUE cannot be used outside a loop",
-            false => "EXIT cannot be used outside a loop, unless it has a label",
+        if again {
+            "CONTINUE cannot be used outside a loop"
+        } else {
+            "EXIT cannot be used outside a loop, unless it has a label"
         },
     );
     tokens.skip(1);
