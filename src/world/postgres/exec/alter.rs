@@ -50,8 +50,9 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
 fn turn(operation: &AlterTableOperation) -> usize {
     use AlterColumnOperation::{DropDefault, DropNotNull, SetDataType, SetDefault, SetNotNull};
     match operation {
-        AlterTableOperation::DropColumn { .. } | AlterTableOperation::DropConstraint { .. } => 0,
-        AlterTableOperation::AlterColumn { op: DropDefault | DropNotNull, .. } => 0,
+        AlterTableOperation::DropColumn { .. }
+        | AlterTableOperation::DropConstraint { .. }
+        | AlterTableOperation::AlterColumn { op: DropDefault | DropNotNull, .. } => 0,
         AlterTableOperation::AlterColumn { op: SetDataType { .. }, .. } => 1,
         AlterTableOperation::AddColumn { .. } => 2,
         AlterTableOperation::AlterColumn { op: SetNotNull, .. } => 3,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, ColumnOption, Spanned as _};
 
 use super::constraint::{index_key, unique_violation};
+use super::foreign::refuse_pending;
 use super::keys::{column_constraints, made_name, table_constraint};
 use super::routine::require_immutable;
 use super::sequence::own_sequence;
@@ -286,6 +287,7 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
     roles::require_owner(cx, &table)?;
     cx.lock_table(table.oid, Mode::Share)?;
     let table = cx.db.table_by_oid(table.oid)?;
+    refuse_pending(cx, &table, "CREATE INDEX")?;
     let mut parts = Vec::with_capacity(create.columns.len());
     let mut words = Vec::new();
     for column in &create.columns {
@@ -313,6 +315,7 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
     for name in &create.include {
         let name = ident(name);
         includes.push(table.column(&name).ok_or_else(|| common::no_column(&name))?);
+        words.push(name);
     }
     let name = match &create.name {
         Some(name) => object_name(name)?,

@@ -108,7 +108,12 @@ pub fn table_constraint(
             let columns = index_columns(table, &key.columns)?;
             let includes = columns_of(table, &key.include)?;
             let distinct = key.nulls_distinct != ast::NullsDistinctOption::NotDistinct;
-            add_key(cx, table, key.name.as_ref().map(ident), &columns, false, distinct)?;
+            let carried = (!includes.is_empty()).then(|| {
+                let all: Vec<usize> = columns.iter().chain(&includes).copied().collect();
+                made_name(cx, table, Some(&names_of(table, &all)), "key")
+            });
+            let name = key.name.as_ref().map(ident).or(carried);
+            add_key(cx, table, name, &columns, false, distinct)?;
             carry(table, includes);
             Ok(())
         }

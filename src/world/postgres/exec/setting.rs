@@ -275,7 +275,10 @@ fn parse_millis(name: &str, value: &str) -> Result<String> {
 #[allow(clippy::cast_possible_truncation, reason = "what does not fit is out of range")]
 fn memory(name: &str, value: &str, least: i64, unit_kb: i64) -> Result<String> {
     let (number, unit) = split_unit(value);
-    let number = number.filter(|n| n.fract() == 0.0).ok_or_else(|| invalid(name, value))?;
+    let number = number.ok_or_else(|| invalid(name, value))?;
+    if number.fract() != 0.0 {
+        return Err(PgError::unsupported(format_args!("{name} of {value}")));
+    }
     let number = number as i64;
     let kb = number.saturating_mul(match unit {
         "" => unit_kb,

@@ -213,6 +213,9 @@ fn act(tokens: &mut Tokens<'_>) -> Result<Act> {
         _ if tokens.assigns() => {
             let variable = tokens.variable()?;
             tokens.skip(1);
+            if tokens.is_token(0, &Token::SemiColon) {
+                return Err(PgError::unsupported("an assignment of nothing"));
+            }
             return Ok(Act::Assign(variable, tokens.expression(&[], &[Token::SemiColon])?));
         }
         "if" => return condition(tokens),
