@@ -50,8 +50,9 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
 fn turn(operation: &AlterTableOperation) -> usize {
     use AlterColumnOperation::{DropDefault, DropNotNull, SetDataType, SetDefault, SetNotNull};
     match operation {
-        AlterTableOperation::DropColumn { .. } | AlterTableOperation::DropConstraint { .. } => 0,
-        AlterTableOperation::AlterColumn { op: DropDefault | DropNotNull, .. } => 0,
+        AlterTableOperation::DropColumn { .. }
+        | AlterTableOperation::DropConstraint { .. }
+        | AlterTableOperation::AlterColumn { op: DropDefault | DropNotNull, .. } => 0,
         AlterTableOperation::AlterColumn { op: SetDataType { .. }, .. } => 1,
         AlterTableOperation::AddColumn { .. } => 2,
         AlterTableOperation::AlterColumn { op: SetNotNull, .. } => 3,
@@ -140,38 +141,11 @@ fn apply(
 ) -> Step<()> {
     match operation {
         AlterTableOperation::AddColumn { column_def, if_not_exists, .. } => {
-            let name = ident(&column_def.name);
-            if *if_not_exists && table.column(&name).is_some() {
-                let relation = &table.name;
-                let message = format!(
-                    "column \"{name}\" of relation \"{relation}\" already exists, skipping"
-                );
-                ddl::notice(cx, "42701", message);
-                return Ok(());
-            }
-            ddl::add_column(cx, changed, column_def).map_err(PgError::unplaced)?;
-            keys::column_constraints(cx, changed, column_def)?;
-            fill_column(cx, table, changed)?;
-            build_new(cx, table, changed)
+            add_column(cx, table, changed, column_def, *if_not_exists)
         }
         AlterTableOperation::DropColumn { column_names, if_exists, drop_behavior, .. } => {
             let cascade = *drop_behavior == Some(ast::DropBehavior::Cascade);
-            for name in column_names {
-                let name = ident(name);
-                match table.column(&name) {
-                    Some(at) => {
-                        refuse_needed(cx, table, at, cascade)?;
-                        drop_owned(cx, table, at)?;
-                        drop_column(changed, at);
-                    }
-                    None if *if_exists => {
-                        let message = no_column(table, &name).fields().message.clone();
-                        ddl::notice(cx, "00000", format!("{message}, skipping"));
-                    }
-                    None => return Err(no_column(table, &name).into()),
-                }
-            }
-            Ok(())
+            drop_columns(cx, table, changed, column_names, (*if_exists, cascade))
         }
         AlterTableOperation::AddConstraint { constraint, not_valid } => {
             keys::table_constraint(cx, changed, constraint).map_err(PgError::unplaced)?;
@@ -186,31 +160,12 @@ fn apply(
             drop_constraint(cx, changed, &ident(name), *if_exists, cascade)
         }
         AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
-            let old = ident(old_column_name);
-            let at = table.column(&old).ok_or_else(|| common::no_column(&old))?;
-            let new = ident(new_column_name);
-            ddl::refuse_column_name(&new)?;
-            if table.column(&new).is_some() {
-                let relation = &table.name;
-                let message = format!("column \"{new}\" of relation \"{relation}\" already exists");
-                return Err(PgError::new("42701", message).into());
-            }
-            refuse_mentioned(cx, &old)?;
-            changed.columns[at].name = new.into();
-            Ok(())
+            Ok(rename_column(cx, changed, &ident(old_column_name), &ident(new_column_name))?)
         }
         AlterTableOperation::RenameTable { table_name } => {
             let (ast::RenameTableNameKind::To(name) | ast::RenameTableNameKind::As(name)) =
                 table_name;
-            let name = object_name(name)?;
-            ddl::checked_name(&name)?;
-            if cx.db.catalog.is_taken(&name, cx.db.own(cx.pid)) {
-                let message = format!("relation \"{name}\" already exists");
-                return Err(PgError::new("42P07", message).into());
-            }
-            refuse_mentioned(cx, &table.name)?;
-            changed.name = name.into();
-            Ok(())
+            Ok(rename_table(cx, changed, object_name(name)?)?)
         }
         AlterTableOperation::AlterColumn { column_name, op } => {
             let name = ident(column_name);
@@ -230,6 +185,78 @@ fn apply(
         }
         other => Err(PgError::unsupported(format_args!("ALTER TABLE {other}")).into()),
     }
+}
+
+fn add_column(
+    cx: &mut Cx<'_>,
+    table: &Table,
+    changed: &mut Table,
+    definition: &ast::ColumnDef,
+    if_not_exists: bool,
+) -> Step<()> {
+    let name = ident(&definition.name);
+    if if_not_exists && table.column(&name).is_some() {
+        let relation = &table.name;
+        let message =
+            format!("column \"{name}\" of relation \"{relation}\" already exists, skipping");
+        ddl::notice(cx, "42701", message);
+        return Ok(());
+    }
+    ddl::add_column(cx, changed, definition).map_err(|error| {
+        // Where the type stands is known, where its default does is not.
+        if error.code() == "42704" { error } else { error.unplaced() }
+    })?;
+    keys::column_constraints(cx, changed, definition)?;
+    fill_column(cx, table, changed)?;
+    build_new(cx, table, changed)
+}
+
+fn drop_columns(
+    cx: &mut Cx<'_>,
+    table: &Table,
+    changed: &mut Table,
+    names: &[ast::Ident],
+    (if_exists, cascade): (bool, bool),
+) -> Step<()> {
+    for name in names {
+        let name = ident(name);
+        match table.column(&name) {
+            Some(at) => {
+                refuse_needed(cx, table, at, cascade)?;
+                drop_owned(cx, table, at)?;
+                drop_column(changed, at);
+            }
+            None if if_exists => {
+                let message = no_column(table, &name).fields().message.clone();
+                ddl::notice(cx, "00000", format!("{message}, skipping"));
+            }
+            None => return Err(no_column(table, &name).into()),
+        }
+    }
+    Ok(())
+}
+
+fn rename_column(cx: &Cx<'_>, table: &mut Table, old: &str, new: &str) -> Result<()> {
+    let at = table.column(old).ok_or_else(|| common::no_column(old))?;
+    ddl::refuse_column_name(new)?;
+    if table.column(new).is_some() {
+        let relation = &table.name;
+        let message = format!("column \"{new}\" of relation \"{relation}\" already exists");
+        return Err(PgError::new("42701", message));
+    }
+    refuse_mentioned(cx, old)?;
+    table.columns[at].name = new.into();
+    Ok(())
+}
+
+fn rename_table(cx: &Cx<'_>, table: &mut Table, name: String) -> Result<()> {
+    ddl::checked_name(&name)?;
+    if cx.db.catalog.is_taken(&name, cx.db.own(cx.pid)) {
+        return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")));
+    }
+    refuse_mentioned(cx, &table.name)?;
+    table.name = name.into();
+    Ok(())
 }
 
 /// Gives every row the new last column's default.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, ColumnOption, Spanned as _};
 
 use super::constraint::{index_key, unique_violation};
+use super::foreign::refuse_pending;
 use super::keys::{column_constraints, made_name, table_constraint};
 use super::routine::require_immutable;
 use super::sequence::own_sequence;
@@ -286,6 +287,7 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
     roles::require_owner(cx, &table)?;
     cx.lock_table(table.oid, Mode::Share)?;
     let table = cx.db.table_by_oid(table.oid)?;
+    refuse_pending(cx, &table, "CREATE INDEX")?;
     let mut parts = Vec::with_capacity(create.columns.len());
     let mut words = Vec::new();
     for column in &create.columns {
@@ -313,6 +315,7 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
     for name in &create.include {
         let name = ident(name);
         includes.push(table.column(&name).ok_or_else(|| common::no_column(&name))?);
+        words.push(name);
     }
     let name = match &create.name {
         Some(name) => object_name(name)?,
@@ -326,16 +329,7 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
         }
         return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")).into());
     }
-    let predicate = match &create.predicate {
-        None => None,
-        Some(predicate) => {
-            let analyzer = part(cx, "index predicate");
-            let typed = analyzer.table_expr(predicate, &table)?;
-            let condition = analyzer.condition(typed, "WHERE")?;
-            require_immutable(cx, &condition, predicate, "index predicate")?;
-            Some(Arc::new(condition))
-        }
-    };
+    let predicate = index_predicate(cx, &table, create)?;
     let mut changed = (*table).clone();
     changed.indexes.push(Index {
         name: name.into(),
@@ -351,6 +345,19 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
     build_index(cx, &changed, changed.indexes.len() - 1)?;
     alter(cx, &table, changed);
     Ok(())
+}
+
+fn index_predicate(
+    cx: &Cx<'_>,
+    table: &Table,
+    create: &ast::CreateIndex,
+) -> Result<Option<Arc<Expr>>> {
+    let Some(predicate) = &create.predicate else { return Ok(None) };
+    let analyzer = part(cx, "index predicate");
+    let typed = analyzer.table_expr(predicate, table)?;
+    let condition = analyzer.condition(typed, "WHERE")?;
+    require_immutable(cx, &condition, predicate, "index predicate")?;
+    Ok(Some(Arc::new(condition)))
 }
 
 /// Puts a changed definition in force.

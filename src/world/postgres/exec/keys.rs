@@ -108,7 +108,12 @@ pub fn table_constraint(
             let columns = index_columns(table, &key.columns)?;
             let includes = columns_of(table, &key.include)?;
             let distinct = key.nulls_distinct != ast::NullsDistinctOption::NotDistinct;
-            add_key(cx, table, key.name.as_ref().map(ident), &columns, false, distinct)?;
+            let carried = (!includes.is_empty()).then(|| {
+                let all: Vec<usize> = columns.iter().chain(&includes).copied().collect();
+                made_name(cx, table, Some(&names_of(table, &all)), "key")
+            });
+            let name = key.name.as_ref().map(ident).or(carried);
+            add_key(cx, table, name, &columns, false, distinct)?;
             carry(table, includes);
             Ok(())
         }
@@ -319,20 +324,7 @@ fn add_foreign_key(
     } else {
         columns_of(&target, &key.referred_columns).map_err(pointing)?
     };
-    let mut sorted = target_columns.clone();
-    sorted.sort_unstable();
-    let unique = target.indexes.iter().any(|index| {
-        let mut own = index.columns().unwrap_or_default();
-        own.sort_unstable();
-        index.unique && !index.dropped && index.predicate.is_none() && own == sorted
-    });
-    if !unique {
-        let message = format!(
-            "there is no unique constraint matching given keys for referenced table \
-             \"{target_name}\""
-        );
-        return Err(PgError::new("42830", message));
-    }
+    require_unique(&target, &target_columns)?;
     if columns.len() != target_columns.len() {
         let message = "number of referencing and referenced columns for foreign key disagree";
         return Err(PgError::new("42830", message));
@@ -362,6 +354,25 @@ fn add_foreign_key(
         deferred,
     });
     Ok(())
+}
+
+/// What a foreign key points at must be a key.
+fn require_unique(target: &Table, columns: &[usize]) -> Result<()> {
+    let mut sorted = columns.to_vec();
+    sorted.sort_unstable();
+    let unique = target.indexes.iter().any(|index| {
+        let mut own = index.columns().unwrap_or_default();
+        own.sort_unstable();
+        index.unique && !index.dropped && index.predicate.is_none() && own == sorted
+    });
+    if unique {
+        return Ok(());
+    }
+    let message = format!(
+        "there is no unique constraint matching given keys for referenced table \"{}\"",
+        target.name
+    );
+    Err(PgError::new("42830", message))
 }
 
 /// A generated column takes no value from an action.

@@ -71,7 +71,7 @@ const KNOWN: &[(&str, &str, Kind)] = &[
     ("plan_cache_mode", "auto", Kind::Word(PLANS)),
     ("random_page_cost", "4", Kind::Real),
     ("role", "none", Kind::Text),
-    ("row_security", "on", Kind::Only),
+    ("row_security", "on", Kind::Flag),
     ("search_path", "\"$user\", public", Kind::Text),
     ("seq_page_cost", "1", Kind::Real),
     ("server_encoding", "UTF8", Kind::Never("")),
@@ -258,7 +258,8 @@ fn parse_millis(name: &str, value: &str) -> Result<String> {
         "h" => 3_600_000.0,
         "d" => 86_400_000.0,
         _ => {
-            let hint = "Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \"h\", and \"d\".";
+            let hint = "Valid units for this parameter are \"us\", \"ms\", \"s\", \"min\", \
+                        \"h\", and \"d\".";
             return Err(invalid(name, value).hint(hint));
         }
     };
@@ -274,7 +275,10 @@ fn parse_millis(name: &str, value: &str) -> Result<String> {
 #[allow(clippy::cast_possible_truncation, reason = "what does not fit is out of range")]
 fn memory(name: &str, value: &str, least: i64, unit_kb: i64) -> Result<String> {
     let (number, unit) = split_unit(value);
-    let number = number.filter(|n| n.fract() == 0.0).ok_or_else(|| invalid(name, value))?;
+    let number = number.ok_or_else(|| invalid(name, value))?;
+    if number.fract() != 0.0 {
+        return Err(PgError::unsupported(format_args!("{name} of {value}")));
+    }
     let number = number as i64;
     let kb = number.saturating_mul(match unit {
         "" => unit_kb,
@@ -449,9 +453,8 @@ pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) 
         Some(value) => checked(&lower, value)?,
     };
     match lower.as_str() {
-        "transaction_isolation" if value.is_empty() => return Ok(()),
+        "transaction_isolation" | "transaction_read_only" if value.is_empty() => return Ok(()),
         "transaction_isolation" => return set_isolation(db, pid, isolation(&value)?),
-        "transaction_read_only" if value.is_empty() => return Ok(()),
         "transaction_read_only" => return set_read_only(db, pid, value == "on"),
         "session_authorization" if value != db.proc(pid).user => {
             return Err(PgError::unsupported("SET SESSION AUTHORIZATION"));

@@ -1,7 +1,7 @@
 //! What Bind and SQL's EXECUTE give a prepared statement. Must never run the statement itself.
 
 use bytes::Bytes;
-use sqlparser::ast::{Expr, Spanned as _, UnaryOperator, Value};
+use sqlparser::ast::{self, Expr, Spanned as _, Statement, UnaryOperator, Value, Visitor};
 
 use super::frame::format_of;
 use super::run::{Prepared, Runner};
@@ -66,6 +66,9 @@ pub async fn argument_values<E: Env>(
         let message = format!("wrong number of parameters for prepared statement \"{name}\"");
         let detail = format!("Expected {wanted} parameters but got {given}.");
         return Err(PgError::new("42601", message).detail(detail));
+    }
+    if parameters.iter().any(queries) {
+        return Err(PgError::new("0A000", "cannot use subquery in EXECUTE parameter"));
     }
     let mut values = Vec::with_capacity(parameters.len());
     for (at, (parameter, ty)) in parameters.iter().zip(prepared.params.iter()).enumerate() {
@@ -136,4 +139,33 @@ async fn computed<E: Env>(
 fn query<E: Env>(runner: &Runner<E>, text: &str) -> Result<Prepared> {
     let parsed = runner.store.with(|inner| inner.parse(text))?;
     runner.prepare(&parsed.text, 0, parsed.statements.first().cloned(), [].into())
+}
+
+/// Only what is planned can be prepared.
+pub fn unpreparable(text: &str, statement: &Statement) -> PgError {
+    let shown = statement.to_string();
+    let word = shown.split_whitespace().next().unwrap_or_default().to_lowercase();
+    let found = text.to_lowercase().find(&format!(" as {word}")).map(|at| at + " as ".len());
+    match found.and_then(|at| Some((at, text.get(at..at + word.len())?))) {
+        Some((at, word)) => {
+            let place = text[..at].chars().count() + 1;
+            PgError::new("42601", format!("syntax error at or near \"{word}\"")).at(Some(place))
+        }
+        None => PgError::unsupported("PREPARE of such a statement"),
+    }
+}
+
+/// Whether there is a query in the expression.
+fn queries(expr: &Expr) -> bool {
+    struct Queries(bool);
+    impl Visitor for Queries {
+        type Break = ();
+        fn pre_visit_query(&mut self, _: &ast::Query) -> std::ops::ControlFlow<()> {
+            self.0 = true;
+            std::ops::ControlFlow::Break(())
+        }
+    }
+    let mut found = Queries(false);
+    let _first = ast::Visit::visit(expr, &mut found);
+    found.0
 }

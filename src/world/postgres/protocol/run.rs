@@ -182,6 +182,15 @@ impl<E: Env> Runner<E> {
         Err(PgError::new("0A000", "cached plan must not change result type"))
     }
 
+    /// Whether the text that is about to run holds several statements.
+    pub fn note_several(&self, several: bool) {
+        self.store.with(|inner| {
+            if let Some(proc) = inner.db.procs.get_mut(&self.pid) {
+                proc.several = several;
+            }
+        });
+    }
+
     /// 25P02 if the transaction has failed and the statement does not end it.
     pub fn check_failed(&self, statement: &Statement) -> Result<()> {
         self.with(|inner| self.refuse_failed(inner, statement))
@@ -400,6 +409,7 @@ impl<E: Env> Runner<E> {
 
     /// A statement failed: the block is failed, or what was no block is rolled back.
     pub fn failed(&self, error: &PgError) {
+        self.note_several(false);
         self.store.with(|inner| {
             let Some(txn) = inner.db.procs.get(&self.pid).and_then(|proc| proc.txn.as_ref()) else {
                 return;
@@ -414,6 +424,7 @@ impl<E: Env> Runner<E> {
 
     /// Commits what was no block: at Sync, and at the end of a simple query.
     pub async fn finish_implicit(&self) -> Result<()> {
+        self.note_several(false);
         let open = self.store.with(|inner| {
             let proc = inner.db.procs.get(&self.pid);
             proc.and_then(|proc| proc.txn.as_ref()).is_some_and(|txn| !txn.block)

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use sqlparser::ast::{DiscardObject, Statement};
 
 use super::aloud;
-use super::arguments::{argument_values, bound, no_format};
+use super::arguments::{argument_values, bound, no_format, unpreparable};
 use super::connection::Connection;
 use super::frame::{Front, Startup, decode, decode_startup};
 use super::run::{Prepared, Runner};
@@ -380,12 +380,7 @@ impl<E: Env> Session<E> {
             self.connection.out.empty(b'I');
         }
         let mut told = false;
-        let (pid, several) = (self.runner.pid, statements.len() > 1);
-        self.runner.store.with(|inner| {
-            if let Some(proc) = inner.db.procs.get_mut(&pid) {
-                proc.several = several;
-            }
-        });
+        self.runner.note_several(statements.len() > 1);
         for (at, statement) in statements.iter().enumerate() {
             let last = at + 1 == statements.len();
             let prepared = Prepared {
@@ -447,10 +442,6 @@ impl<E: Env> Session<E> {
             Statement::Execute { name: Some(name), parameters, .. } => {
                 let name = crate::world::postgres::sql::object_name(name)?;
                 let (run, text) = (self.prepared(&name)?, &prepared.text);
-                if parameters.iter().any(queries) {
-                    let message = "cannot use subquery in EXECUTE parameter";
-                    return Err(PgError::new("0A000", message));
-                }
                 self.runner.same_result(&run)?;
                 let params = argument_values(&self.runner, &name, parameters, &run, text).await?;
                 aloud::execute(&self.runner, &mut self.connection, &run, &params).await
@@ -601,35 +592,6 @@ impl<E: Env> Session<E> {
         self.connection.out.command_complete(&tag, count);
         Ok(())
     }
-}
-
-/// Only what is planned can be prepared.
-fn unpreparable(text: &str, statement: &Statement) -> PgError {
-    let shown = statement.to_string();
-    let word = shown.split_whitespace().next().unwrap_or_default().to_lowercase();
-    let found = text.to_lowercase().find(&format!(" as {word}")).map(|at| at + " as ".len());
-    match found.and_then(|at| Some((at, text.get(at..at + word.len())?))) {
-        Some((at, word)) => {
-            let place = text[..at].chars().count() + 1;
-            PgError::new("42601", format!("syntax error at or near \"{word}\"")).at(Some(place))
-        }
-        None => PgError::unsupported("PREPARE of such a statement"),
-    }
-}
-
-/// Whether there is a query in the expression.
-fn queries(expr: &sqlparser::ast::Expr) -> bool {
-    struct Queries(bool);
-    impl sqlparser::ast::Visitor for Queries {
-        type Break = ();
-        fn pre_visit_query(&mut self, _: &sqlparser::ast::Query) -> std::ops::ControlFlow<()> {
-            self.0 = true;
-            std::ops::ControlFlow::Break(())
-        }
-    }
-    let mut found = Queries(false);
-    let _first = sqlparser::ast::Visit::visit(expr, &mut found);
-    found.0
 }
 
 fn no_portal(name: &str) -> PgError {

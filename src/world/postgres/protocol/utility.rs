@@ -198,6 +198,30 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
             let rows = vec![[Datum::text(value)].into()];
             Ok(Answer { columns: Some(show_columns(&name)), rows, ..Answer::tag("SHOW") })
         }
+        Statement::LISTEN { .. } | Statement::UNLISTEN { .. } | Statement::NOTIFY { .. } => {
+            Ok(channels(cx, statement)?)
+        }
+        Statement::Analyze(_) | Statement::Vacuum(_) => maintenance(cx, statement),
+        Statement::Discard { object_type } => {
+            discard(cx, *object_type)?;
+            Ok(Answer::tag(format!("DISCARD {object_type}")))
+        }
+        Statement::Comment { object_type, object_name: name, .. } => {
+            if *object_type == ast::CommentObject::Table {
+                cx.db.table(&object_name(name)?, cx.pid)?;
+            }
+            Ok(Answer::tag("COMMENT"))
+        }
+        other => {
+            let text = other.to_string();
+            let words: Vec<&str> = text.split_whitespace().take(2).collect();
+            Err(PgError::unsupported(words.join(" ")).into())
+        }
+    }
+}
+
+fn channels(cx: &mut Cx<'_>, statement: &Statement) -> Result<Answer> {
+    match statement {
         Statement::LISTEN { channel } => {
             let channel = ident(channel);
             checked_channel(&channel)?;
@@ -218,7 +242,7 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
         Statement::NOTIFY { channel, payload } => {
             let payload = payload.clone().unwrap_or_default();
             if payload.len() > 7_999 {
-                return Err(PgError::new("22023", "payload string too long").into());
+                return Err(PgError::new("22023", "payload string too long"));
             }
             checked_channel(&ident(channel))?;
             let notification = Notification { pid: cx.pid, channel: ident(channel), payload };
@@ -228,22 +252,7 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
             }
             Ok(Answer::tag("NOTIFY"))
         }
-        Statement::Analyze(_) | Statement::Vacuum(_) => maintenance(cx, statement),
-        Statement::Discard { object_type } => {
-            discard(cx, *object_type)?;
-            Ok(Answer::tag(format!("DISCARD {object_type}")))
-        }
-        Statement::Comment { object_type, object_name: name, .. } => {
-            if *object_type == ast::CommentObject::Table {
-                cx.db.table(&object_name(name)?, cx.pid)?;
-            }
-            Ok(Answer::tag("COMMENT"))
-        }
-        other => {
-            let text = other.to_string();
-            let words: Vec<&str> = text.split_whitespace().take(2).collect();
-            Err(PgError::unsupported(words.join(" ")).into())
-        }
+        _ => Err(PgError::new("XX000", "no statement about channels")),
     }
 }
 

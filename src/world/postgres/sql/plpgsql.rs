@@ -213,6 +213,9 @@ fn act(tokens: &mut Tokens<'_>) -> Result<Act> {
         _ if tokens.assigns() => {
             let variable = tokens.variable()?;
             tokens.skip(1);
+            if tokens.is_token(0, &Token::SemiColon) {
+                return Err(PgError::unsupported("an assignment of nothing"));
+            }
             return Ok(Act::Assign(variable, tokens.expression(&[], &[Token::SemiColon])?));
         }
         "if" => return condition(tokens),
@@ -289,9 +292,10 @@ fn repetition(tokens: &mut Tokens<'_>, label: Option<String>) -> Result<Act> {
 fn leave(tokens: &mut Tokens<'_>, again: bool) -> Result<Act> {
     let outside = tokens.refused(
         "42601",
-        match again {
-            true => "CONTINUE cannot be used outside a loop",
-            false => "EXIT cannot be used outside a loop, unless it has a label",
+        if again {
+            "CONTINUE cannot be used outside a loop"
+        } else {
+            "EXIT cannot be used outside a loop, unless it has a label"
         },
     );
     tokens.skip(1);

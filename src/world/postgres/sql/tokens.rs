@@ -228,6 +228,9 @@ impl<'t> Tokens<'t> {
 
     /// What PERFORM runs: a query without its SELECT.
     pub fn query(&mut self) -> Result<Fragment> {
+        if *self.token(0) == Token::SemiColon {
+            return Err(PgError::unsupported("a PERFORM of nothing"));
+        }
         let from = self.place();
         let text = self.text(&[], &[Token::SemiColon])?;
         let from = from.saturating_sub("SELECT ".len());
