@@ -61,6 +61,9 @@ fn queries_that_read_the_rows_around_them_answer_as_postgresql_does() {
 #[test]
 fn nested_joined_and_grouped_queries_answer_as_postgresql_does() {
     same(include_str!("same/nested.sql"));
+}
+
+#[test]
 fn definitions_and_settings_answer_as_postgresql_does() {
     same(include_str!("same/definitions.sql"));
 }
