@@ -259,13 +259,15 @@ fn among(op: CompareOp, all: bool, left: Option<&Datum>, rows: &[Row]) -> Datum 
             quantified(op, all, &record.fields[0].1, items)
         }
         Some(Datum::Record(record)) => {
-            let equal = rows.iter().map(|row| rows_equal(&record.fields, row));
-            let found = equal.fold(Some(false), |found, row| match (found, row) {
-                (Some(true), _) | (_, Some(true)) => Some(true),
-                (None, _) | (_, None) => None,
-                _ => Some(false),
-            });
-            found.map_or(Datum::Null, |found| Datum::Bool(found != all))
+            let mut known = true;
+            for row in rows {
+                match rows_equal(&record.fields, row) {
+                    Some(true) => return Datum::Bool(!all),
+                    Some(false) => {}
+                    None => known = false,
+                }
+            }
+            if known { Datum::Bool(all) } else { Datum::Null }
         }
         _ => Datum::Null,
     }

@@ -117,14 +117,13 @@ impl Analyzer<'_> {
 fn goes_on(step: &Query, slot: usize) -> bool {
     fn reads(from: &From, relation: usize) -> bool {
         match from {
-            From::Nothing => false,
             From::Scan(scan) => scan.relation == relation,
             From::Join { kind: JoinKind::Inner, left, right, .. } => {
                 reads(left, relation) || reads(right, relation)
             }
             From::Join { kind: JoinKind::Left, left, .. } => reads(left, relation),
             From::Join { kind: JoinKind::Right, right, .. } => reads(right, relation),
-            From::Join { .. } => false,
+            From::Nothing | From::Join { .. } => false,
         }
     }
     let Body::Select(select) = &step.body else { return false };

@@ -6,6 +6,7 @@ use super::analyze::{Analyzer, Context, Typed, compared_type};
 use super::functions::{has_aggregate, is_volatile};
 use super::names::{data_type, ident};
 use super::plan::{CompareOp, Expr, SubKind};
+use super::rows::whole_row;
 use super::scope::{Group, Scope};
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::types::{Datum, Numeric, Ty, from_text};
@@ -256,7 +257,7 @@ impl Analyzer<'_> {
                 found
             }
             Err(error) if qualifier.is_none() && error.code() == "42703" => {
-                let row = self.whole_row(&wanted, scope);
+                let row = whole_row(&wanted, scope);
                 let other = row
                     .map_err(|error| error.at(self.position(place)))?
                     .or_else(|| self.variable(None, &wanted))

@@ -94,40 +94,40 @@ impl Analyzer<'_> {
             _ => Err(PgError::unsupported("IS DISTINCT FROM between these rows")),
         }
     }
+}
 
-    /// A relation's alias as a value: its row, or what a function in FROM returned.
-    pub fn whole_row(&self, alias: &str, scope: &Scope<'_>) -> Result<Option<Typed>> {
-        let Some((depth, relation)) = scope.relation(alias) else { return Ok(None) };
-        scope.mark(depth);
-        let home = scope.around(depth).unwrap_or(scope);
-        if home.group.as_ref().is_some_and(|group| !group.inside.get()) {
-            return Err(PgError::unsupported("the whole row of a table in a grouped query"));
-        }
-        if !relation.lacks.is_empty() {
-            return Err(PgError::unsupported("the whole row of a system table"));
-        }
-        if relation.scalar {
-            let column = &relation.columns[0];
-            let expr = Expr::Column { depth, index: column.index };
-            return Ok(Some(Typed { typmod: column.typmod, ..Typed::new(expr, column.ty) }));
-        }
-        let columns = relation.columns.iter();
-        let fields = columns.map(|c| (c.ty, Expr::Column { depth, index: c.index })).collect();
-        let row = Expr::Record { names: Some(names(relation)), fields };
-        if !relation.optional {
-            return Ok(Some(Typed::new(row, Ty::RECORD)));
-        }
-        // A row that the join did not find is NULL, not a row of NULLs.
-        let never_null = never_null(relation).ok_or_else(|| {
-            PgError::unsupported(
-                "as a value, a row that an outer join may leave out, of a relation without a \
-                 column NOT NULL,",
-            )
-        })?;
-        let missing = Expr::IsNull(Box::new(Expr::Column { depth, index: never_null }));
-        let row = Expr::Case { whens: vec![(missing, Expr::NULL)], otherwise: Box::new(row) };
-        Ok(Some(Typed::new(row, Ty::RECORD)))
+/// A relation's alias as a value: its row, or what a function in FROM returned.
+pub fn whole_row(alias: &str, scope: &Scope<'_>) -> Result<Option<Typed>> {
+    let Some((depth, relation)) = scope.relation(alias) else { return Ok(None) };
+    scope.mark(depth);
+    let home = scope.around(depth).unwrap_or(scope);
+    if home.group.as_ref().is_some_and(|group| !group.inside.get()) {
+        return Err(PgError::unsupported("the whole row of a table in a grouped query"));
     }
+    if !relation.lacks.is_empty() {
+        return Err(PgError::unsupported("the whole row of a system table"));
+    }
+    if relation.scalar {
+        let column = &relation.columns[0];
+        let expr = Expr::Column { depth, index: column.index };
+        return Ok(Some(Typed { typmod: column.typmod, ..Typed::new(expr, column.ty) }));
+    }
+    let columns = relation.columns.iter();
+    let fields = columns.map(|c| (c.ty, Expr::Column { depth, index: c.index })).collect();
+    let row = Expr::Record { names: Some(names(relation)), fields };
+    if !relation.optional {
+        return Ok(Some(Typed::new(row, Ty::RECORD)));
+    }
+    // A row that the join did not find is NULL, not a row of NULLs.
+    let never_null = never_null(relation).ok_or_else(|| {
+        PgError::unsupported(
+            "as a value, a row that an outer join may leave out, of a relation without a \
+             column NOT NULL,",
+        )
+    })?;
+    let missing = Expr::IsNull(Box::new(Expr::Column { depth, index: never_null }));
+    let row = Expr::Case { whens: vec![(missing, Expr::NULL)], otherwise: Box::new(row) };
+    Ok(Some(Typed::new(row, Ty::RECORD)))
 }
 
 fn same_length(left: &[&ast::Expr], right: &[&ast::Expr]) -> Result<()> {
