@@ -37,9 +37,9 @@ impl System for Backend {
         let config = settings::config(plan);
         let start = move |env: SimEnv| -> HostFuture {
             let config = config.clone();
-            Box::pin(async move {
-                backend::serve(env, config).await.map_err(|error| error.to_string())
-            })
+            Box::pin(
+                async move { backend::serve(env, config).await.map_err(|error| error.to_string()) },
+            )
         };
         let gateway = HostSpec { name: "gateway".to_owned(), start: Arc::new(start) };
         vec![database::host(plan), gateway]

@@ -57,3 +57,8 @@ fn rows_as_values_answer_as_postgresql_does() {
 fn queries_that_read_the_rows_around_them_answer_as_postgresql_does() {
     same(include_str!("same/correlated.sql"));
 }
+
+#[test]
+fn values_at_the_edges_answer_as_postgresql_does() {
+    same(include_str!("same/values.sql"));
+}
