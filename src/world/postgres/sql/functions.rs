@@ -166,6 +166,7 @@ fn refuse_open(name: &str, args: &[Ty]) -> Result<()> {
         (_, 0) => false,
         ([], _) => true,
         ([_], _) => false,
+        _ if name == "+" && args.contains(&Ty::DATE) => true,
         (several, _) => args.iter().all(open) && !several.iter().any(|f| text(f)),
     };
     if unsettled {

@@ -234,7 +234,7 @@ fn parse_float(text: &str, ty: Ty) -> Result<f64> {
     let trimmed = text.trim();
     let parsed = match trimmed.to_ascii_lowercase().as_str() {
         "nan" => Some(f64::NAN),
-        "infinity" | "inf" | "+infinity" => Some(f64::INFINITY),
+        "infinity" | "inf" | "+infinity" | "+inf" => Some(f64::INFINITY),
         "-infinity" | "-inf" => Some(f64::NEG_INFINITY),
         _ => {
             let finite = trimmed.parse::<f64>().ok();

@@ -232,15 +232,7 @@ fn floor(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
 
 fn sign(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
     let of = |a: Numeric| Ok(Numeric::new(a.mantissa().signum(), 0));
-    let of_float = |a: f64| {
-        if a.is_nan() {
-            a
-        } else if a == 0.0 {
-            0.0
-        } else {
-            a.signum()
-        }
-    };
+    let of_float = |a: f64| f64::from(i8::from(a > 0.0) - i8::from(a < 0.0));
     unary(args, types[0], Some, of, of_float)
 }
 

@@ -286,6 +286,7 @@ fn ascii(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 
 fn chr(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let code = args[0].as_int().unwrap_or(0);
+    let sqlstate = if code < 0 { "22023" } else { "54000" };
     let message = match code {
         i64::MIN..=-1 => "character number must be positive".to_owned(),
         0 => "null character not permitted".to_owned(),
@@ -295,7 +296,7 @@ fn chr(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
             None => format!("requested character not valid for encoding: {code}"),
         },
     };
-    Err(PgError::new("54000", message).into())
+    Err(PgError::new(sqlstate, message).into())
 }
 
 fn to_hex(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
