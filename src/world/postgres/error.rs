@@ -188,7 +188,7 @@ pub mod common {
     pub fn invalid_text(type_name: &str, text: &str) -> PgError {
         let lower = text.trim().to_lowercase();
         if type_name == "numeric"
-            && matches!(lower.trim_start_matches(['-', '+']), "nan" | "infinity")
+            && matches!(lower.trim_start_matches(['-', '+']), "nan" | "infinity" | "inf")
         {
             return PgError::unsupported(format_args!("the numeric {}", text.trim()));
         }

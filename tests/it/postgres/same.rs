@@ -67,3 +67,8 @@ fn nested_joined_and_grouped_queries_answer_as_postgresql_does() {
 fn definitions_and_settings_answer_as_postgresql_does() {
     same(include_str!("same/definitions.sql"));
 }
+
+#[test]
+fn values_at_the_edges_answer_as_postgresql_does() {
+    same(include_str!("same/values.sql"));
+}

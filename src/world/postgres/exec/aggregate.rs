@@ -26,6 +26,9 @@ impl Accumulator {
     }
 
     pub fn finish(mut self, aggregate: &Aggregate) -> Result<Datum> {
+        if aggregate.distinct {
+            self.items.sort_by(|(_, a), (_, b)| a.cmp(b));
+        }
         self.items.sort_by(|(a, _), (b, _)| order(a, b, &aggregate.order));
         let items = || self.items.iter().map(|(_, row)| row.first().cloned().unwrap_or_default());
         Ok(match aggregate.name {
@@ -151,7 +154,8 @@ fn first(aggregate: &Aggregate, value: Datum) -> Datum {
 
 fn combined(aggregate: &Aggregate, so_far: Datum, value: Datum) -> Result<Datum> {
     Ok(match aggregate.name {
-        "min" => so_far.min(value),
+        // Of equal values the later one.
+        "min" => value.min(so_far),
         "max" => so_far.max(value),
         "bool_and" | "every" => {
             Datum::Bool(so_far.as_bool() == Some(true) && value.as_bool() == Some(true))

@@ -93,9 +93,19 @@ fn convert(datum: Datum, from: Ty, to: Ty, typmod: i32) -> Result<Datum> {
             let days = i32::try_from(micros.div_euclid(MICROS_PER_DAY));
             Ok(Datum::Date(days.map_err(|_| common::out_of_range("date"))?))
         }
-        (Datum::Micros(micros), Base::Time) => Ok(Datum::Micros(micros.rem_euclid(MICROS_PER_DAY))),
+        (Datum::Micros(i64::MIN | i64::MAX), Base::Time) => Ok(Datum::Null),
+        (Datum::Micros(micros), Base::Time) if from != Ty::TIME => {
+            Ok(Datum::Micros(micros.rem_euclid(MICROS_PER_DAY)))
+        }
         (Datum::Micros(micros), Base::Timestamp | Base::Timestamptz) => Ok(Datum::Micros(micros)),
-        (other, _) => Ok(Datum::text(to_text(&other, from))),
+        (Datum::Int(oid), Base::Regclass | Base::Regtype) => Ok(Datum::Int(oid)),
+        (Datum::Micros(_) | Datum::Interval(_), Base::Time | Base::Interval) => {
+            Err(PgError::unsupported("a cast between a time and an interval"))
+        }
+        (other, base) if is_text(base) || base == Base::Json => {
+            Ok(Datum::text(to_text(&other, from)))
+        }
+        _ => Err(PgError::unsupported(format_args!("a cast of {} to {}", from.name(), to.name()))),
     }
 }
 
@@ -124,6 +134,9 @@ fn float(number: f64, to: Ty) -> Result<Datum> {
     if kept.is_infinite() && number.is_finite() {
         return Err(PgError::new("22003", "value out of range: overflow"));
     }
+    if kept == 0.0 && number != 0.0 {
+        return Err(PgError::new("22003", "value out of range: underflow"));
+    }
     Ok(Datum::Float(kept))
 }
 
@@ -149,7 +162,6 @@ fn from_float(number: f64, from: Ty, to: Ty) -> Result<Datum> {
 
 fn from_json(json: &Json, to: Ty) -> Result<Datum> {
     match (json, to.base) {
-        (Json::Null, _) => Ok(Datum::Null),
         (Json::Bool(flag), Base::Bool) => Ok(Datum::Bool(*flag)),
         (Json::Number(number), base) if base != Base::Bool => {
             convert(Datum::Numeric(*number), Ty::NUMERIC, to, -1)
@@ -160,7 +172,8 @@ fn from_json(json: &Json, to: Ty) -> Result<Datum> {
                 Json::Number(_) => "numeric",
                 Json::Bool(_) => "boolean",
                 Json::Array(_) => "array",
-                Json::Object(_) | Json::Null => "object",
+                Json::Object(_) => "object",
+                Json::Null => "null",
             };
             let message = format!("cannot cast jsonb {kind} to type {}", to.name());
             Err(PgError::new("22023", message))

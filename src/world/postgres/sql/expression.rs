@@ -91,6 +91,9 @@ impl Analyzer<'_> {
             ast::Expr::Array(array) => {
                 let items = self.exprs(&array.elem, scope)?;
                 let (items, ty) = self.unify(items, "ARRAY")?;
+                if ty.array {
+                    return Err(PgError::unsupported("an array of more than one dimension"));
+                }
                 Ok(Typed::new(Expr::Array(items), Ty { array: true, ..ty }))
             }
             ast::Expr::Tuple(items) => self.row(self.exprs(items, scope)?),
@@ -188,6 +191,9 @@ impl Analyzer<'_> {
             }
             ast::Expr::Substring { expr, substring_from, substring_for, .. } => {
                 let mut args = vec![self.expr(expr, scope)?];
+                if substring_from.is_none() && substring_for.is_some() {
+                    args.push(Typed::new(Expr::Const(Datum::Int(1)), Ty::INT4));
+                }
                 for part in [substring_from, substring_for].into_iter().flatten() {
                     args.push(self.expr(part, scope)?);
                 }

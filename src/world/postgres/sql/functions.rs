@@ -75,6 +75,9 @@ fn fit(function: &Function, args: &[Ty]) -> Option<usize> {
             {
                 return None;
             }
+            if arg.array && function.name == "||" && function.args.contains(&Ty::TEXT) {
+                return None;
+            }
             if *arg != Ty::UNKNOWN && !function.variadic {
                 let found = arg.element();
                 if element.is_some_and(|element| common_type(&[element, found]).is_err()) {
@@ -118,6 +121,11 @@ fn counts(name: &str) -> bool {
 
 /// The best function for these arguments; unknown ones take the type of the others if they can.
 fn choose(name: &str, args: &[Ty]) -> Option<&'static Function> {
+    let open = |ty: &Ty| *ty == Ty::UNKNOWN;
+    if name == "||" && args.iter().any(|ty| ty.array) && args.iter().any(open) {
+        let whole = [Ty::ANY_ARRAY, Ty::ANY_ARRAY];
+        return candidates(name).find(|function| function.args == whole.as_slice());
+    }
     let best = |args: &[Ty]| {
         let mut best: Option<(usize, &'static Function)> = None;
         for function in candidates(name) {
@@ -140,10 +148,38 @@ fn choose(name: &str, args: &[Ty]) -> Option<&'static Function> {
     best(args)
 }
 
+/// Refuses a call that its literals without a type do not settle: PostgreSQL has rules for them.
+fn refuse_open(name: &str, args: &[Ty]) -> Result<()> {
+    let open = |ty: &Ty| *ty == Ty::UNKNOWN;
+    if !args.iter().any(open) || matches!(name, "greatest" | "least") {
+        return Ok(());
+    }
+    let fitting: Vec<&Function> = candidates(name).filter(|f| fit(f, args).is_some()).collect();
+    let any = |ty: &Ty| ty.base == Base::Any;
+    let poly = |f: &Function| {
+        let mut places = f.args.iter().zip(args).filter(|(wanted, _)| any(wanted)).peekable();
+        !f.variadic && places.peek().is_some() && places.all(|(_, arg)| open(arg))
+    };
+    let text = |f: &&Function| f.args.iter().all(|ty| *ty == Ty::TEXT);
+    let plain: Vec<&&Function> = fitting.iter().filter(|f| !poly(f)).collect();
+    let unsettled = match (plain.as_slice(), fitting.len()) {
+        (_, 0) => false,
+        ([], _) => true,
+        ([_], _) => false,
+        _ if name == "+" && args.contains(&Ty::DATE) => true,
+        (several, _) => args.iter().all(open) && !several.iter().any(|f| text(f)),
+    };
+    if unsettled {
+        return Err(PgError::unsupported(format_args!("{name} of literals without a type")));
+    }
+    Ok(())
+}
+
 impl Analyzer<'_> {
     /// A call of a function or operator with arguments that are not aggregates' own.
     pub fn call(&self, name: &str, args: Vec<Typed>) -> Result<Typed> {
         let types: Vec<Ty> = args.iter().map(|arg| arg.ty).collect();
+        refuse_open(name, &types)?;
         let Some(function) = choose(name, &types) else {
             let own = self.routine(name, &args)?;
             return own.ok_or_else(|| unknown_function(name, &types));
@@ -383,8 +419,18 @@ fn aggregate_type(name: &str, arg: Ty) -> Result<(&'static str, Ty)> {
         "min" | "max" if matches!(arg.base, Base::Bool | Base::Json | Base::Jsonb | Base::Uuid) => {
             return Err(missing());
         }
+        "min" | "max" if matches!(arg.base, Base::Bytea | Base::Record | Base::Regtype) => {
+            return Err(missing());
+        }
         "min" | "max" if arg == Ty::VARCHAR => Ty::TEXT,
         "min" | "max" => arg,
+        "bool_and" | "bool_or" | "every" if arg == Ty::TEXT => {
+            return Err(PgError::unsupported(format_args!("{name} of a text or a NULL")));
+        }
+        "bool_and" | "bool_or" | "every" if arg != Ty::BOOL => return Err(missing()),
+        "array_agg" if arg.array => {
+            return Err(PgError::unsupported("an array of more than one dimension"));
+        }
         "bool_and" | "bool_or" | "every" => Ty::BOOL,
         "array_agg" => Ty { array: true, ..arg },
         "string_agg" => Ty::TEXT,

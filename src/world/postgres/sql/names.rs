@@ -43,6 +43,10 @@ fn length_typmod(name: &str, length: Option<&CharacterLength>, default: i32) -> 
             let message = format!("length for type {name} must be at least 1");
             return Err(PgError::new("22023", message));
         }
+        Some(CharacterLength::IntegerLength { length, .. }) if *length > 10_485_760 => {
+            let message = format!("length for type {name} cannot exceed 10485760");
+            return Err(PgError::new("22023", message));
+        }
         Some(CharacterLength::IntegerLength { length, .. }) => {
             i32::try_from(*length).map_or(-1, |length| length.saturating_add(4))
         }
@@ -60,6 +64,15 @@ fn numeric_typmod(info: ExactNumberInfo) -> Result<i32> {
     if let Some(precision) = given.filter(|precision| !(1..=1_000).contains(precision)) {
         let message = format!("NUMERIC precision {precision} must be between 1 and 1000");
         return Err(PgError::new("22023", message));
+    }
+    if let ExactNumberInfo::PrecisionAndScale(precision, scale) = info {
+        if !(-1_000..=1_000).contains(&scale) {
+            let message = format!("NUMERIC scale {scale} must be between -1000 and 1000");
+            return Err(PgError::new("22023", message));
+        }
+        if scale < 0 || scale.unsigned_abs() > precision {
+            return Err(PgError::unsupported("a numeric scale beyond the precision"));
+        }
     }
     let pack = |precision: u64, scale: i64| {
         let packed = (i64::try_from(precision).unwrap_or(0) << 16) | (scale & 0xffff);
@@ -102,6 +115,9 @@ pub fn data_type(parsed: &DataType) -> Result<(Ty, i32)> {
         DataType::JSON => plain(Ty::JSON),
         DataType::JSONB => plain(Ty::JSONB),
         DataType::Date => plain(Ty::DATE),
+        DataType::Time(Some(_), _) | DataType::Timestamp(Some(_), _) => {
+            Err(PgError::unsupported("the precision of a time"))
+        }
         DataType::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => plain(Ty::TIME),
         DataType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
             plain(Ty::TIMESTAMP)
@@ -109,13 +125,14 @@ pub fn data_type(parsed: &DataType) -> Result<(Ty, i32)> {
         DataType::Timestamp(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => {
             plain(Ty::TIMESTAMPTZ)
         }
-        DataType::Interval { .. } => plain(Ty::INTERVAL),
+        DataType::Interval { fields: None, precision: None } => plain(Ty::INTERVAL),
         DataType::Regclass => plain(Ty::REGCLASS),
         DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => {
             let (ty, typmod) = data_type(element)?;
             Ok((Ty { array: true, ..ty }, typmod))
         }
         DataType::Custom(name, modifiers) => custom(name, modifiers),
+        DataType::Interval { .. } => Err(PgError::unsupported("the fields of an interval")),
         other => Err(no_type(&other.to_string().to_lowercase())),
     }
 }
@@ -174,8 +191,8 @@ fn custom(name: &ObjectName, modifiers: &[String]) -> Result<(Ty, i32)> {
         "regtype" => Base::Regtype,
         _ => return Err(no_type(&name)),
     };
-    if modifiers.len() > 1 {
-        return Err(PgError::new("42601", "invalid type modifier"));
+    if !modifiers.is_empty() {
+        return Err(PgError::unsupported("a modifier of this type"));
     }
     Ok((Ty { base, array: false }, -1))
 }

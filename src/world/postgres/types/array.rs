@@ -39,7 +39,11 @@ impl Array {
 
     pub fn from_text(text: &str, element: Ty, typmod: i32) -> Result<Array> {
         let malformed = || PgError::new("22P02", format!("malformed array literal: \"{text}\""));
-        let trimmed = text.trim();
+        let space = [' ', '\t', '\n', '\r', '\u{b}', '\u{c}'];
+        let trimmed = text.trim_matches(space);
+        if trimmed.starts_with('[') {
+            return Err(PgError::unsupported("an array with bounds"));
+        }
         let inner =
             trimmed.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or_else(|| {
                 let detail = if trimmed.starts_with('{') {
@@ -49,8 +53,8 @@ impl Array {
                 };
                 malformed().detail(detail)
             })?;
-        if inner.contains('{') && !inner.contains('"') {
-            return Err(PgError::unsupported("an array of more than one dimension"));
+        if unquoted_brace(inner) {
+            return Err(PgError::unsupported("braces within an array"));
         }
         let mut items = Vec::new();
         let mut rest = inner.trim_start();
@@ -76,6 +80,23 @@ impl Array {
     }
 }
 
+/// Whether a brace stands outside of quotes and escapes.
+fn unquoted_brace(text: &str) -> bool {
+    let mut quoted = false;
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                chars.next();
+            }
+            '"' => quoted = !quoted,
+            '{' | '}' if !quoted => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
 /// The first item of `text`, whether it was quoted, and what follows it.
 fn split_item(text: &str) -> Option<(String, bool, &str)> {
     let mut item = String::new();
@@ -90,9 +111,15 @@ fn split_item(text: &str) -> Option<(String, bool, &str)> {
         }
         return None;
     }
-    let end = text.find(',').unwrap_or(text.len());
+    let mut escaped = false;
+    let end = text.find(|c: char| {
+        let found = c == ',' && !escaped;
+        escaped = c == '\\' && !escaped;
+        found
+    });
+    let end = end.unwrap_or(text.len());
     let raw = text[..end].trim_end();
-    if raw.is_empty() {
+    if raw.is_empty() || raw.contains('"') {
         return None;
     }
     let mut chars = raw.chars();
@@ -105,5 +132,7 @@ fn split_item(text: &str) -> Option<(String, bool, &str)> {
 fn needs_quotes(text: &str) -> bool {
     text.is_empty()
         || text.eq_ignore_ascii_case("null")
-        || text.contains(|c: char| matches!(c, '"' | '\\' | '{' | '}' | ',') || c.is_whitespace())
+        || text.contains(|c: char| {
+            matches!(c, '"' | '\\' | '{' | '}' | ',') || c == '\u{b}' || c.is_ascii_whitespace()
+        })
 }

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
-use crate::world::postgres::error::{PgError, Result, common};
+use crate::world::postgres::error::{PgError, Result};
 
 pub const MICROS_PER_SECOND: i64 = 1_000_000;
 pub const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
@@ -50,12 +50,16 @@ impl Interval {
         days * i128::from(MICROS_PER_DAY) + i128::from(self.micros)
     }
 
-    pub fn neg(self) -> Interval {
-        Interval { months: -self.months, days: -self.days, micros: -self.micros }
+    pub fn neg(self) -> Result<Interval> {
+        Ok(Interval {
+            months: self.months.checked_neg().ok_or_else(interval_range)?,
+            days: self.days.checked_neg().ok_or_else(interval_range)?,
+            micros: self.micros.checked_neg().ok_or_else(interval_range)?,
+        })
     }
 
     pub fn add(self, other: Interval) -> Result<Interval> {
-        let overflow = || common::out_of_range("interval");
+        let overflow = interval_range;
         Ok(Interval {
             months: self.months.checked_add(other.months).ok_or_else(overflow)?,
             days: self.days.checked_add(other.days).ok_or_else(overflow)?,
@@ -64,33 +68,82 @@ impl Interval {
     }
 
     pub fn parse(text: &str) -> Result<Interval> {
-        let bad =
-            || PgError::new("22007", format!("invalid input syntax for type interval: \"{text}\""));
+        let bad = || date_error("interval", text);
         let mut out = Interval::default();
         let mut ago = false;
         let mut words = text.split_whitespace().peekable();
         if words.peek().is_none() {
             return Err(bad());
         }
+        let mut seen = Vec::new();
         while let Some(word) = words.next() {
             if word.eq_ignore_ascii_case("ago") {
+                if ago || words.peek().is_some() {
+                    return Err(bad());
+                }
                 ago = true;
             } else if word.contains(':') {
-                out.micros += parse_clock(word).ok_or_else(bad)?;
+                let micros = parse_clock(word).ok_or_else(bad)?;
+                out = out.add(Interval { micros, ..Interval::default() })?;
+                seen.extend(["h", "m", "s"]);
             } else {
                 let split = word.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(word.len());
                 let (number, attached) = word.split_at(split);
                 let unit = if attached.is_empty() { words.next().unwrap_or("s") } else { attached };
                 let amount = micro_decimal(number).ok_or_else(bad)?;
+                let unit = interval_unit(&unit.to_ascii_lowercase()).ok_or_else(bad)?;
+                seen.push(unit);
                 out = out.add(unit_interval(amount, unit).ok_or_else(bad)?)?;
             }
         }
-        Ok(if ago { out.neg() } else { out })
+        let count = seen.len();
+        seen.sort_unstable();
+        seen.dedup();
+        if seen.len() < count {
+            return Err(date_syntax("interval", text));
+        }
+        if ago { out.neg() } else { Ok(out) }
     }
+}
+
+fn interval_range() -> PgError {
+    PgError::new("22008", "interval out of range")
+}
+
+/// One name of each unit that is known here.
+fn interval_unit(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "s" | "sec" | "secs" | "second" | "seconds" => "s",
+        "m" | "min" | "mins" | "minute" | "minutes" => "m",
+        "h" | "hr" | "hrs" | "hour" | "hours" => "h",
+        "ms" | "msec" | "msecs" | "millisecond" | "milliseconds" => "ms",
+        "us" | "usec" | "usecs" | "microsecond" | "microseconds" => "us",
+        "d" | "day" | "days" => "d",
+        "w" | "week" | "weeks" => "w",
+        "mon" | "mons" | "month" | "months" => "mon",
+        "y" | "yr" | "yrs" | "year" | "years" => "y",
+        _ => return None,
+    })
+}
+
+/// Seconds in microseconds: the fraction is rounded as a float8.
+#[allow(clippy::cast_possible_truncation, reason = "less than a second")]
+fn clock_seconds(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || whole.len() > 2 || !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let fraction: f64 = format!("0.{fraction}0").parse().ok()?;
+    let micros = (fraction * 1e6).round_ties_even() as i64;
+    Some(whole.parse::<i64>().ok()? * MICROS_PER_SECOND + micros)
 }
 
 /// A decimal number times a million.
 fn micro_decimal(text: &str) -> Option<i64> {
+    if text.split_once('.').is_some_and(|(_, fraction)| fraction.len() > 6) || text.contains('e') {
+        return None;
+    }
     let number = super::Numeric::parse(text)?;
     let scaled = number.mul(super::Numeric::from_int(1_000_000)).ok()?;
     scaled.to_int().ok()
@@ -100,24 +153,26 @@ fn unit_interval(millionths: i64, unit: &str) -> Option<Interval> {
     let whole = i32::try_from(millionths / 1_000_000).ok();
     let rest = millionths % 1_000_000;
     let micros = |per: i64| {
-        let product = i128::from(millionths) * i128::from(per) / 1_000_000;
+        let product = i128::from(millionths) * i128::from(per);
+        if product % 1_000_000 != 0 {
+            return None;
+        }
+        let product = product / 1_000_000;
         i64::try_from(product).ok().map(|micros| Interval { micros, ..Interval::default() })
     };
-    match unit.to_ascii_lowercase().trim_end_matches('s') {
-        "" | "sec" | "second" => micros(MICROS_PER_SECOND),
-        "m" | "min" | "minute" => micros(60 * MICROS_PER_SECOND),
-        "h" | "hr" | "hour" => micros(3600 * MICROS_PER_SECOND),
-        "millisecond" | "msec" => micros(1_000),
-        "microsecond" | "u" | "usec" => micros(1),
-        "d" | "day" => {
-            Some(Interval { days: whole?, micros: rest * 86_400, ..Interval::default() })
-        }
-        "w" | "week" => Some(Interval { days: whole?.checked_mul(7)?, ..Interval::default() }),
-        "mon" | "month" => {
+    match unit {
+        "s" => micros(MICROS_PER_SECOND),
+        "m" => micros(60 * MICROS_PER_SECOND),
+        "h" => micros(3600 * MICROS_PER_SECOND),
+        "ms" => micros(1_000),
+        "us" => micros(1),
+        "d" => Some(Interval { days: whole?, micros: rest * 86_400, ..Interval::default() }),
+        "w" if rest == 0 => Some(Interval { days: whole?.checked_mul(7)?, ..Interval::default() }),
+        "mon" if rest * 30 % 1_000_000 == 0 => {
             let days = i32::try_from(rest * 30 / 1_000_000).ok()?;
             Some(Interval { months: whole?, days, micros: 0 })
         }
-        "y" | "yr" | "year" => {
+        "y" if rest * 12 % 1_000_000 == 0 => {
             let months = i32::try_from(millionths.checked_mul(12)? / 1_000_000).ok()?;
             Some(Interval { months, ..Interval::default() })
         }
@@ -132,13 +187,15 @@ fn parse_clock(text: &str) -> Option<i64> {
         None => (1, text.strip_prefix('+').unwrap_or(text)),
     };
     let mut parts = body.split(':');
-    let hours: i64 = parts.next()?.parse().ok()?;
-    let minutes: i64 = parts.next()?.parse().ok()?;
-    let seconds = parts.next().map_or(Some(0), micro_decimal)?;
+    let digits = |part: &&str| part.bytes().all(|b| b.is_ascii_digit());
+    let hours: i64 = parts.next().filter(digits)?.parse().ok()?;
+    let minutes: i64 = parts.next().filter(digits)?.parse().ok()?;
+    let seconds = parts.next().map_or(Some(0), clock_seconds)?;
     if minutes > 59 || seconds > 60 * MICROS_PER_SECOND || parts.next().is_some() {
         return None;
     }
-    Some(sign * ((hours * 60 + minutes) * 60 * MICROS_PER_SECOND + seconds))
+    let whole = hours.checked_mul(60)?.checked_add(minutes)?.checked_mul(60 * MICROS_PER_SECOND)?;
+    Some(sign * whole.checked_add(seconds)?)
 }
 
 impl std::fmt::Display for Interval {
@@ -160,7 +217,7 @@ impl std::fmt::Display for Interval {
                 false if negative_before => "+",
                 false => "",
             };
-            parts.push(format!("{sign}{}", clock_text(self.micros.abs())));
+            parts.push(format!("{sign}{}", clock_text(self.micros)));
         }
         f.write_str(&parts.join(" "))
     }
@@ -188,9 +245,10 @@ impl Eq for Interval {}
 
 /// `hh:mm:ss[.ffffff]` without trailing zeros.
 pub fn clock_text(micros: i64) -> String {
-    let seconds = micros / MICROS_PER_SECOND;
+    let micros = micros.unsigned_abs();
+    let seconds = micros / MICROS_PER_SECOND.unsigned_abs();
     let mut out = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-    let fraction = micros % MICROS_PER_SECOND;
+    let fraction = micros % MICROS_PER_SECOND.unsigned_abs();
     if fraction != 0 {
         let digits = format!("{fraction:06}");
         write!(out, ".{}", digits.trim_end_matches('0')).expect("a string takes all");
@@ -205,6 +263,7 @@ pub fn date_micros(days: i32) -> Result<i64> {
         i32::MIN => Ok(i64::MIN),
         days => i64::from(days)
             .checked_mul(MICROS_PER_DAY)
+            .filter(|micros| moment_in_range(*micros))
             .ok_or_else(|| PgError::new("22008", "date out of range for timestamp")),
     }
 }
@@ -239,7 +298,28 @@ pub fn format_timestamp(micros: i64, zone: bool) -> String {
     }
 }
 
+/// From 4714 BC to 294276, as PostgreSQL.
+fn moment_in_range(micros: i64) -> bool {
+    (-211_813_488_000_000_000..9_223_371_331_200_000_000).contains(&micros)
+}
+
+/// From 4714 BC to 5874897, as PostgreSQL.
+pub fn day_in_range(days: i64) -> bool {
+    (-2_451_545..2_145_031_949).contains(&days)
+}
+
+/// Bad syntax, or one of the many forms that PostgreSQL knows.
 fn date_error(kind: &str, text: &str) -> PgError {
+    let words = ["now", "today", "tomorrow", "yesterday", "allballs", "ago", "epoch", "infinity"];
+    let lower = text.to_ascii_lowercase();
+    let known = words.iter().any(|word| lower.contains(word));
+    if known || lower.contains(|c: char| c.is_ascii_digit()) {
+        return PgError::unsupported(format_args!("this form of a value of type {kind}"));
+    }
+    date_syntax(kind, text)
+}
+
+fn date_syntax(kind: &str, text: &str) -> PgError {
     PgError::new("22007", format!("invalid input syntax for type {kind}: \"{text}\""))
 }
 
@@ -280,6 +360,10 @@ fn parse_when(text: &str) -> Result<Option<When>> {
     else {
         return Ok(None);
     };
+    let lengths: Vec<usize> = date.split('-').map(str::len).collect();
+    if lengths.len() != 3 || lengths[0] < 3 || lengths[1] > 2 || lengths[2] > 2 {
+        return Ok(None);
+    }
     // Later ones are no dates, and must not be reckoned with.
     let year = year.min(10_000_000);
     let year = if before { 1 - year } else { year };
@@ -290,6 +374,9 @@ fn parse_when(text: &str) -> Result<Option<When>> {
     let rest = rest.strip_prefix('t').unwrap_or(rest).trim_start();
     let Some((clock, offset)) = split_zone(rest) else { return Ok(None) };
     let clock = if clock.is_empty() { Some(0) } else { parse_clock(clock) };
+    if clock.is_some_and(|clock| !(0..=MICROS_PER_DAY).contains(&clock)) {
+        return Err(field_error(text));
+    }
     let days = days_from_civil(year, month, day) - EPOCH_DAYS;
     Ok(clock.map(|clock| When::At(days, clock, offset)))
 }
@@ -300,7 +387,7 @@ pub fn parse_date(text: &str) -> Result<i32> {
         When::Always(after) => Ok(if after { i32::MAX } else { i32::MIN }),
         When::At(days, ..) => {
             let out = || PgError::new("22008", format!("date out of range: \"{text}\""));
-            i32::try_from(days).map_err(|_| out())
+            i32::try_from(days).ok().filter(|_| day_in_range(days)).ok_or_else(out)
         }
     }
 }
@@ -312,9 +399,11 @@ pub fn days_in_month(year: i64, month: i64) -> i64 {
 
 /// Microseconds since midnight.
 pub fn parse_time(text: &str) -> Result<i64> {
-    parse_clock(text.trim())
-        .filter(|micros| (0..=MICROS_PER_DAY).contains(micros))
-        .ok_or_else(|| date_error("time", text))
+    let micros = parse_clock(text.trim()).ok_or_else(|| date_error("time", text))?;
+    if micros > MICROS_PER_DAY {
+        return Err(field_error(text));
+    }
+    Some(micros).filter(|micros| *micros >= 0).ok_or_else(|| date_error("time", text))
 }
 
 /// Microseconds since 2000-01-01; a zone is honoured if `zone`, otherwise ignored.
@@ -327,7 +416,7 @@ pub fn parse_timestamp(text: &str, zone: bool) -> Result<i64> {
             let micros = days.checked_mul(MICROS_PER_DAY);
             let micros = micros.and_then(|micros| micros.checked_add(clock - offset));
             let out = || PgError::new("22008", format!("timestamp out of range: \"{text}\""));
-            micros.ok_or_else(out)
+            micros.filter(|micros| moment_in_range(*micros)).ok_or_else(out)
         }
     }
 }
@@ -349,6 +438,9 @@ fn split_zone(text: &str) -> Option<(&str, i64)> {
         4 => (digits[..2].parse().ok()?, digits[2..].parse().ok()?),
         _ => return None,
     };
+    if hours > 15 || minutes > 59 {
+        return None;
+    }
     Some((clock.trim_end(), sign * (hours * 3600 + minutes * 60)))
 }
 
@@ -370,5 +462,6 @@ pub fn timestamp_plus(micros: i64, interval: Interval) -> Result<i64> {
     days.checked_mul(MICROS_PER_DAY)
         .and_then(|base| base.checked_add(clock))
         .and_then(|base| base.checked_add(interval.micros))
+        .filter(|micros| moment_in_range(*micros))
         .ok_or_else(overflow)
 }

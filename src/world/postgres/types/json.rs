@@ -72,12 +72,22 @@ impl Json {
     /// `@>`
     pub fn contains(&self, part: &Json) -> bool {
         match (self, part) {
-            (Json::Object(_), Json::Object(wanted)) => wanted
-                .iter()
-                .all(|(key, value)| self.get(key).is_some_and(|own| own.contains(value))),
-            (Json::Array(own), Json::Array(wanted)) => {
-                wanted.iter().all(|value| own.iter().any(|item| item.contains(value)))
-            }
+            (Json::Object(_), Json::Object(wanted)) => wanted.iter().all(|(key, value)| {
+                self.get(key).is_some_and(|own| match (own, value) {
+                    (Json::Array(_), Json::Array(_)) | (Json::Object(_), Json::Object(_)) => {
+                        own.contains(value)
+                    }
+                    _ => own == value,
+                })
+            }),
+            (Json::Array(own), Json::Array(wanted)) => wanted.iter().all(|value| {
+                own.iter().any(|item| match (item, value) {
+                    (Json::Array(_), Json::Array(_)) | (Json::Object(_), Json::Object(_)) => {
+                        item.contains(value)
+                    }
+                    _ => item == value,
+                })
+            }),
             (Json::Array(own), scalar) if !matches!(scalar, Json::Object(_)) => {
                 own.contains(scalar)
             }

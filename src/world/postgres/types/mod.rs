@@ -11,6 +11,7 @@ mod text;
 pub use array::Array;
 pub use binary::from_binary;
 pub use binary::{put_sized, put_text, utf8};
+pub use datetime::day_in_range;
 pub use datetime::{EPOCH_DAYS, MICROS_PER_DAY, MICROS_PER_SECOND, timestamp_plus};
 pub use datetime::{Interval, civil_from_days, date_micros, days_from_civil};
 pub use json::{Json, write_quoted};

@@ -1,4 +1,4 @@
-//! Exact decimals: 38 digits at most, refused beyond with 22003. Must never round silently.
+//! Exact decimals: 38 digits at most, refused beyond. Must never round silently.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -13,10 +13,19 @@ pub struct Numeric {
     scale: u32,
 }
 
-const SCALE_MAX: u32 = 30;
+const DIGITS_MAX: u32 = 38;
+const LIMIT: u128 = 10_u128.pow(DIGITS_MAX);
 
 fn overflow() -> PgError {
-    PgError::new("22003", "value overflows numeric format")
+    PgError::unsupported("a numeric of more than 38 digits")
+}
+
+/// A value within the limits.
+fn held(mantissa: i128, scale: u32) -> Result<Numeric> {
+    if mantissa.unsigned_abs() >= LIMIT || scale > DIGITS_MAX {
+        return Err(overflow());
+    }
+    Ok(Numeric { mantissa, scale })
 }
 
 fn power(exponent: u32) -> Result<i128> {
@@ -64,12 +73,13 @@ impl Numeric {
         for digit in whole.bytes().chain(fraction.bytes()) {
             mantissa = mantissa.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
         }
-        let scale = i32::try_from(fraction.len()).ok()? - exponent;
+        let scale = i64::try_from(fraction.len()).ok()? - i64::from(exponent);
         if scale < 0 {
-            mantissa = mantissa.checked_mul(10_i128.checked_pow(scale.unsigned_abs())?)?;
+            let power = u32::try_from(scale.unsigned_abs()).ok()?;
+            mantissa = mantissa.checked_mul(10_i128.checked_pow(power)?)?;
         }
         let mantissa = if negative { -mantissa } else { mantissa };
-        Some(Numeric { mantissa, scale: u32::try_from(scale.max(0)).ok()? })
+        held(mantissa, u32::try_from(scale.max(0)).ok()?).ok()
     }
 
     fn aligned(self, other: Numeric) -> Result<(i128, i128, u32)> {
@@ -83,7 +93,7 @@ impl Numeric {
 
     pub fn add(self, other: Numeric) -> Result<Numeric> {
         let (a, b, scale) = self.aligned(other)?;
-        Ok(Numeric { mantissa: a.checked_add(b).ok_or_else(overflow)?, scale })
+        held(a.checked_add(b).ok_or_else(overflow)?, scale)
     }
 
     pub fn sub(self, other: Numeric) -> Result<Numeric> {
@@ -100,16 +110,24 @@ impl Numeric {
 
     pub fn mul(self, other: Numeric) -> Result<Numeric> {
         let mantissa = self.mantissa.checked_mul(other.mantissa).ok_or_else(overflow)?;
-        Ok(Numeric { mantissa, scale: self.scale + other.scale })
+        held(mantissa, self.scale + other.scale)
     }
 
     /// Decimal weight in groups of four digits, and the first group (PostgreSQL's storage form,
     /// which decides how many digits a quotient gets).
-    fn weight(self) -> (i32, i128) {
-        let mut whole = self.mantissa.abs();
+    fn weight(self) -> (i32, u128) {
+        if self.mantissa == 0 {
+            return (0, 0);
+        }
+        // More than 35 digits may not fit: the last ones do not count for the first group.
+        let mut whole = self.mantissa.unsigned_abs();
         let mut groups = 0_i32;
         let pad = (4 - self.scale % 4) % 4;
-        whole = whole.saturating_mul(10_i128.pow(pad));
+        let mut lost = 0;
+        match whole.checked_mul(10_u128.pow(pad)) {
+            Some(padded) => whole = padded,
+            None => (whole, lost) = (whole / 10_u128.pow(4 - pad), 1),
+        }
         let fraction_groups = i32::try_from((self.scale + pad) / 4).unwrap_or(0);
         let mut first = 0;
         while whole > 0 {
@@ -117,7 +135,7 @@ impl Numeric {
             whole /= 10_000;
             groups += 1;
         }
-        (groups - fraction_groups - 1, first)
+        (groups + lost - fraction_groups - 1, first)
     }
 
     /// At least 16 significant digits, as PostgreSQL's `select_div_scale`.
@@ -131,7 +149,7 @@ impl Numeric {
             quotient_weight -= 1;
         }
         let wanted = u32::try_from(16 - quotient_weight * 4).unwrap_or(0);
-        let scale = wanted.max(self.scale).max(other.scale).min(SCALE_MAX);
+        let scale = wanted.max(self.scale).max(other.scale);
         self.div_to(other, scale)
     }
 
@@ -142,7 +160,7 @@ impl Numeric {
         } else {
             self.mantissa / power(self.scale - shift)?
         };
-        Ok(Numeric { mantissa: divide_rounded(top, other.mantissa), scale })
+        held(divide_rounded(top, other.mantissa), scale)
     }
 
     pub fn rem(self, other: Numeric) -> Result<Numeric> {
@@ -156,10 +174,41 @@ impl Numeric {
     /// Half away from zero.
     pub fn round(self, scale: u32) -> Result<Numeric> {
         if scale >= self.scale {
-            return Ok(Numeric { mantissa: self.widened(scale)?, scale });
+            return held(self.widened(scale)?, scale);
         }
         let mantissa = divide_rounded(self.mantissa, power(self.scale - scale)?);
         Ok(Numeric { mantissa, scale })
+    }
+
+    /// To a number of decimals; before the point if negative.
+    pub fn round_at(self, scale: i64) -> Result<Numeric> {
+        if let Ok(scale) = u32::try_from(scale) {
+            return self.round(scale);
+        }
+        let (Ok(power), cut) = self.tens(scale) else { return Ok(Numeric::from_int(0)) };
+        let kept = divide_rounded(self.mantissa, cut);
+        held(kept.checked_mul(power).ok_or_else(overflow)?, 0)
+    }
+
+    /// The same, towards zero.
+    pub fn trunc_at(self, scale: i64) -> Result<Numeric> {
+        if let Ok(scale) = u32::try_from(scale) {
+            if scale >= self.scale {
+                return self.round(scale);
+            }
+            return held(self.mantissa / power(self.scale - scale)?, scale);
+        }
+        let (Ok(power), cut) = self.tens(scale) else { return Ok(Numeric::from_int(0)) };
+        held(self.mantissa / cut * power, 0)
+    }
+
+    /// Ten to a negative scale, and what the mantissa is cut by; an error if nothing is left.
+    fn tens(self, scale: i64) -> (Result<i128>, i128) {
+        let tens = u32::try_from(scale.unsigned_abs()).unwrap_or(u32::MAX);
+        match power(tens.saturating_add(self.scale)) {
+            Ok(cut) => (power(tens), cut),
+            Err(error) => (Err(error), 1),
+        }
     }
 
     pub fn trunc(self) -> Numeric {
@@ -185,7 +234,7 @@ impl Numeric {
     /// Fits `numeric(precision, scale)` or fails with 22003.
     pub fn fit(self, precision: u32, scale: u32) -> Result<Numeric> {
         let rounded = self.round(scale)?;
-        if rounded.mantissa.abs() < power(precision)? {
+        if precision > DIGITS_MAX || rounded.mantissa.abs() < power(precision)? {
             return Ok(rounded);
         }
         let bound = match precision.saturating_sub(scale) {

@@ -18,7 +18,8 @@ pub fn from_text(text: &str, ty: Ty, typmod: i32) -> Result<Datum> {
         Base::Numeric => Datum::Numeric(
             Numeric::parse(text).ok_or_else(|| common::invalid_text("numeric", text))?,
         ),
-        Base::Text | Base::Varchar | Base::Bpchar | Base::Name | Base::Unknown => Datum::text(text),
+        Base::Name => Datum::text(name_text(text)),
+        Base::Text | Base::Varchar | Base::Bpchar | Base::Unknown => Datum::text(text),
         Base::Json => {
             Json::parse(text)?;
             Datum::text(text)
@@ -34,7 +35,7 @@ pub fn from_text(text: &str, ty: Ty, typmod: i32) -> Result<Datum> {
         Base::Void => Datum::Void,
         Base::Regtype => {
             let named = Ty::from_name(text)
-                .ok_or_else(|| PgError::new("42704", format!("type \"{text}\" does not exist")))?;
+                .ok_or_else(|| PgError::unsupported(format_args!("the type name {text}")))?;
             Datum::Int(i64::from(named.oid()))
         }
         Base::Regclass | Base::Record | Base::Any => {
@@ -42,6 +43,15 @@ pub fn from_text(text: &str, ty: Ty, typmod: i32) -> Result<Datum> {
         }
     };
     fit(datum, ty, typmod, false)
+}
+
+/// A name has 63 bytes at most.
+pub fn name_text(text: &str) -> &str {
+    let mut end = text.len().min(63);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// Applies a type's modifier: length, precision and scale. An explicit cast truncates texts.
@@ -116,8 +126,9 @@ fn record_text(fields: &[(Ty, Datum)]) -> String {
             out.push(',');
         }
         let text = to_text(datum, *ty);
-        let quote =
-            (text.is_empty() && !datum.is_null()) || text.contains(['"', '\\', '(', ')', ',', ' ']);
+        let quote = (text.is_empty() && !datum.is_null())
+            || text.contains(['"', '\\', '(', ')', ',', ' '])
+            || text.contains(['\t', '\n', '\r', '\u{b}', '\u{c}']);
         if quote {
             write!(out, "\"{}\"", text.replace('\\', "\\\\").replace('"', "\"\""))
                 .expect("a string takes all");
@@ -223,7 +234,7 @@ fn parse_float(text: &str, ty: Ty) -> Result<f64> {
     let trimmed = text.trim();
     let parsed = match trimmed.to_ascii_lowercase().as_str() {
         "nan" => Some(f64::NAN),
-        "infinity" | "inf" | "+infinity" => Some(f64::INFINITY),
+        "infinity" | "inf" | "+infinity" | "+inf" => Some(f64::INFINITY),
         "-infinity" | "-inf" => Some(f64::NEG_INFINITY),
         _ => {
             let finite = trimmed.parse::<f64>().ok();
@@ -246,9 +257,20 @@ fn parse_float(text: &str, ty: Ty) -> Result<f64> {
 
 fn parse_uuid(text: &str) -> Result<[u8; 16]> {
     let bad = || common::invalid_text("uuid", text);
-    let inner = text.trim();
-    let inner = inner.strip_prefix('{').and_then(|t| t.strip_suffix('}')).unwrap_or(inner);
-    let digits: String = inner.chars().filter(|c| *c != '-').collect();
+    let inner = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).unwrap_or(text);
+    // A dash may follow every fourth digit.
+    let mut digits = String::with_capacity(32);
+    let mut dash = false;
+    for c in inner.chars() {
+        let may = !dash && !digits.is_empty() && digits.len().is_multiple_of(4);
+        dash = c == '-' && may && digits.len() < 32;
+        if !dash {
+            if !c.is_ascii_hexdigit() {
+                return Err(bad());
+            }
+            digits.push(c);
+        }
+    }
     unhex(&digits).and_then(|bytes| bytes.try_into().ok()).ok_or_else(bad)
 }
 
@@ -258,6 +280,7 @@ fn unhex(digits: &str) -> Option<Vec<u8>> {
     }
     (0..digits.len())
         .step_by(2)
+        .filter(|_| digits.bytes().all(|b| b.is_ascii_hexdigit()))
         .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).ok())
         .collect()
 }

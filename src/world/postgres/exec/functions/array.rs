@@ -45,7 +45,7 @@ pub const TABLE: &[Function] = &[
         "string_to_array",
         &[Ty::TEXT, Ty::TEXT],
         Ty { base: crate::world::postgres::types::Base::Text, array: true },
-        true,
+        false,
         from_string,
     ),
     f("unnest", &[Ty::ANY_ARRAY], Ty::ANY_ARRAY, true, unnest),
@@ -90,7 +90,7 @@ fn int(number: usize) -> Datum {
 }
 
 fn item(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    let at = args[1].as_int().and_then(|at| usize::try_from(at - 1).ok());
+    let at = args[1].as_int().and_then(|at| usize::try_from(at.checked_sub(1)?).ok());
     Ok(at.and_then(|at| items(&args[0]).get(at)).cloned().unwrap_or_default())
 }
 
@@ -166,9 +166,15 @@ fn to_string(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
 }
 
 fn from_string(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    let (text, separator) = (args[0].as_str().unwrap_or(""), args[1].as_str().unwrap_or(""));
+    let Some(text) = args[0].as_str() else { return Ok(Datum::Null) };
     if text.is_empty() {
         return Ok(array(Vec::new()));
+    }
+    let Some(separator) = args[1].as_str() else {
+        return Ok(super::text::texts(text.chars().map(String::from)));
+    };
+    if separator.is_empty() {
+        return Ok(super::text::texts([text.to_owned()]));
     }
     Ok(super::text::texts(text.split(separator).map(str::to_owned)))
 }
@@ -220,7 +226,8 @@ fn time_series(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 }
 
 fn greatest(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    Ok(args.iter().filter(|arg| !arg.is_null()).max().cloned().unwrap_or_default())
+    // Of equal values the first.
+    Ok(args.iter().rev().filter(|arg| !arg.is_null()).max().cloned().unwrap_or_default())
 }
 
 fn least(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {

@@ -73,6 +73,10 @@ pub fn to_json(datum: &Datum, ty: Ty) -> Json {
                 |(at, (ty, field)): (usize, &(Ty, Datum))| (record.name(at), to_json(field, *ty));
             Json::object(named.map(field).collect())
         }
+        Datum::Micros(i64::MIN | i64::MAX) if ty != Ty::TIME => {
+            Json::Text(to_text(datum, ty).into())
+        }
+        Datum::Micros(_) if ty == Ty::TIME => Json::Text(to_text(datum, ty).into()),
         Datum::Micros(_) => {
             let zone = if ty == Ty::TIMESTAMPTZ { ":00" } else { "" };
             Json::Text((to_text(datum, ty).replacen(' ', "T", 1) + zone).into())
@@ -96,6 +100,10 @@ fn jsonb(json: Json) -> Datum {
 fn field(from: &Json, key: &Datum) -> Option<Json> {
     match key {
         Datum::Text(key) => from.get(key).cloned(),
+        // A scalar is the one item of itself.
+        Datum::Int(0 | -1) if !matches!(from, Json::Array(_) | Json::Object(_)) => {
+            Some(from.clone())
+        }
         Datum::Int(at) => from.item(*at).cloned(),
         _ => None,
     }
@@ -202,19 +210,32 @@ fn array_length(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 
 fn set(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let Datum::Array(path) = &args[1] else { return Ok(args[0].clone()) };
-    let steps: Vec<String> =
-        path.items.iter().filter_map(|step| step.as_str().map(str::to_owned)).collect();
-    Ok(jsonb(replaced(&json(&args[0]), &steps, &json(&args[2]))))
+    let target = json(&args[0]);
+    if !matches!(*target, Json::Object(_) | Json::Array(_)) {
+        return Err(PgError::new("22023", "cannot set path in scalar").into());
+    }
+    if path.items.is_empty() {
+        return Ok(args[0].clone());
+    }
+    let mut steps = Vec::with_capacity(path.items.len());
+    for (at, step) in path.items.iter().enumerate() {
+        let step = step.as_str().ok_or_else(|| {
+            let message = format!("path element at position {} is null", at + 1);
+            PgError::new("22004", message)
+        })?;
+        steps.push(step.to_owned());
+    }
+    Ok(jsonb(replaced(&target, &steps, &json(&args[2]))?))
 }
 
-fn replaced(at: &Json, path: &[String], value: &Json) -> Json {
-    let Some((step, rest)) = path.split_first() else { return value.clone() };
-    match at {
+fn replaced(at: &Json, path: &[String], value: &Json) -> Step<Json> {
+    let Some((step, rest)) = path.split_first() else { return Ok(value.clone()) };
+    Ok(match at {
         Json::Object(fields) => {
             let mut fields = fields.to_vec();
             let place = fields.iter().position(|(name, _)| **name == **step);
             match place {
-                Some(place) => fields[place].1 = replaced(&fields[place].1, rest, value),
+                Some(place) => fields[place].1 = replaced(&fields[place].1, rest, value)?,
                 None if rest.is_empty() => fields.push((step.as_str().into(), value.clone())),
                 None => {}
             }
@@ -222,14 +243,18 @@ fn replaced(at: &Json, path: &[String], value: &Json) -> Json {
         }
         Json::Array(items) => {
             let mut items = items.to_vec();
-            let place = step.parse::<usize>().ok().filter(|place| *place < items.len());
-            if let Some(place) = place {
-                items[place] = replaced(&items[place], rest, value);
-            }
+            let Ok(place) = step.parse::<i32>() else {
+                return Err(PgError::unsupported("a path of this form into an array").into());
+            };
+            let place = usize::try_from(place).ok().filter(|place| *place < items.len());
+            let Some(place) = place else {
+                return Err(PgError::unsupported("a path beyond the items of an array").into());
+            };
+            items[place] = replaced(&items[place], rest, value)?;
             Json::Array(items.into())
         }
         other => other.clone(),
-    }
+    })
 }
 
 fn to_jsonb(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
@@ -247,6 +272,25 @@ pub fn check_pairs(function: &str, args: &[Datum]) -> Step<()> {
     Err(PgError::new("22023", message).hint(hint).into())
 }
 
+/// The key of a field: a value that has no parts.
+pub fn key_text(datum: &Datum, ty: Ty) -> Step<String> {
+    match datum {
+        Datum::Array(_) | Datum::Record(_) | Datum::Json(_) => {
+            let message = "key value must be scalar, not array, composite, or json";
+            Err(PgError::new("22023", message).into())
+        }
+        Datum::Text(_) if ty == Ty::JSON => {
+            let message = "key value must be scalar, not array, composite, or json";
+            Err(PgError::new("22023", message).into())
+        }
+        Datum::Bool(flag) => Ok(flag.to_string()),
+        Datum::Micros(_) | Datum::Date(_) => {
+            Err(PgError::unsupported("a time as the key of a json object").into())
+        }
+        _ => Ok(to_text(datum, ty)),
+    }
+}
+
 fn build_object(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
     check_pairs("jsonb_build_object", args)?;
     let mut fields = Vec::with_capacity(args.len() / 2);
@@ -255,7 +299,7 @@ fn build_object(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
             let message = format!("argument {}: key must not be null", 2 * at + 1);
             return Err(PgError::new("22023", message).into());
         }
-        fields.push((to_text(&pair[0], types[0]).into(), to_json(&pair[1], types[1])));
+        fields.push((key_text(&pair[0], types[0])?.into(), to_json(&pair[1], types[1])));
     }
     Ok(jsonb(Json::object(fields)))
 }

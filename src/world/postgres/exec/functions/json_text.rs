@@ -76,7 +76,7 @@ fn build_object(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
             return Err(PgError::new("22023", message).hint(hint).into());
         }
         out.push_str(if at > 0 { ", " } else { "" });
-        write_quoted(&to_text(&pair[0], types[0]), &mut out);
+        write_quoted(&json::key_text(&pair[0], types[0])?, &mut out);
         out.push_str(" : ");
         put(&pair[1], types[1], &mut out);
     }

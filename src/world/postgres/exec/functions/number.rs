@@ -33,25 +33,32 @@ table! {
     "/" [FLOAT4, FLOAT4] FLOAT4 div;
     "%" [INT2, INT2] INT2 rem; "%" [INT4, INT4] INT4 rem; "%" [INT8, INT8] INT8 rem;
     "%" [NUMERIC, NUMERIC] NUMERIC rem;
-    "mod" [INT4, INT4] INT4 rem; "mod" [INT8, INT8] INT8 rem; "mod" [NUMERIC, NUMERIC] NUMERIC rem;
+    "mod" [INT2, INT2] INT2 rem; "mod" [INT4, INT4] INT4 rem;
+    "mod" [INT8, INT8] INT8 rem; "mod" [NUMERIC, NUMERIC] NUMERIC rem;
     "-" [INT2] INT2 neg; "-" [INT4] INT4 neg; "-" [INT8] INT8 neg;
     "-" [NUMERIC] NUMERIC neg; "-" [FLOAT8] FLOAT8 neg; "-" [FLOAT4] FLOAT4 neg;
+    "abs" [FLOAT8] FLOAT8 abs; "abs" [INT2] INT2 abs;
     "abs" [INT4] INT4 abs; "abs" [INT8] INT8 abs; "abs" [NUMERIC] NUMERIC abs;
-    "abs" [FLOAT8] FLOAT8 abs; "abs" [FLOAT4] FLOAT4 abs;
+    "abs" [FLOAT4] FLOAT4 abs;
+    "&" [INT2, INT2] INT2 and; "|" [INT2, INT2] INT2 or; "#" [INT2, INT2] INT2 xor;
+    "<<" [INT2, INT4] INT2 shl; ">>" [INT2, INT4] INT2 shr;
     "&" [INT4, INT4] INT4 and; "&" [INT8, INT8] INT8 and;
     "|" [INT4, INT4] INT4 or; "|" [INT8, INT8] INT8 or;
     "#" [INT4, INT4] INT4 xor; "#" [INT8, INT8] INT8 xor;
     "<<" [INT4, INT4] INT4 shl; "<<" [INT8, INT4] INT8 shl;
     ">>" [INT4, INT4] INT4 shr; ">>" [INT8, INT4] INT8 shr;
-    "round" [NUMERIC] NUMERIC round; "round" [NUMERIC, INT4] NUMERIC round;
     "round" [FLOAT8] FLOAT8 round;
-    "trunc" [NUMERIC] NUMERIC trunc; "trunc" [FLOAT8] FLOAT8 trunc;
-    "ceil" [NUMERIC] NUMERIC ceil; "ceil" [FLOAT8] FLOAT8 ceil;
-    "ceiling" [NUMERIC] NUMERIC ceil; "ceiling" [FLOAT8] FLOAT8 ceil;
-    "floor" [NUMERIC] NUMERIC floor; "floor" [FLOAT8] FLOAT8 floor;
-    "sign" [NUMERIC] NUMERIC sign; "sign" [FLOAT8] FLOAT8 sign;
-    "sqrt" [FLOAT8] FLOAT8 sqrt; "^" [FLOAT8, FLOAT8] FLOAT8 power;
-    "power" [FLOAT8, FLOAT8] FLOAT8 power; "pow" [FLOAT8, FLOAT8] FLOAT8 power;
+    "round" [NUMERIC] NUMERIC round; "round" [NUMERIC, INT4] NUMERIC round;
+    "trunc" [FLOAT8] FLOAT8 trunc;
+    "trunc" [NUMERIC] NUMERIC trunc; "trunc" [NUMERIC, INT4] NUMERIC trunc;
+    "ceil" [FLOAT8] FLOAT8 ceil; "ceil" [NUMERIC] NUMERIC ceil;
+    "ceiling" [FLOAT8] FLOAT8 ceil; "ceiling" [NUMERIC] NUMERIC ceil;
+    "floor" [FLOAT8] FLOAT8 floor; "floor" [NUMERIC] NUMERIC floor;
+    "sign" [FLOAT8] FLOAT8 sign; "sign" [NUMERIC] NUMERIC sign;
+    "sqrt" [FLOAT8] FLOAT8 sqrt; "sqrt" [NUMERIC] NUMERIC refuse;
+    "^" [FLOAT8, FLOAT8] FLOAT8 power; "^" [NUMERIC, NUMERIC] NUMERIC refuse;
+    "power" [FLOAT8, FLOAT8] FLOAT8 power; "power" [NUMERIC, NUMERIC] NUMERIC refuse;
+    "pow" [FLOAT8, FLOAT8] FLOAT8 power; "pow" [NUMERIC, NUMERIC] NUMERIC refuse;
 }
 
 fn int(number: Option<i64>, ty: Ty) -> Result<Datum> {
@@ -98,20 +105,38 @@ fn sub(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
 }
 
 fn mul(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
-    binary(args, types, i64::checked_mul, Numeric::mul, |a, b| a * b)
+    let product = binary(args, types, i64::checked_mul, Numeric::mul, |a, b| a * b)?;
+    let zero = |datum: &Datum| matches!(datum, Datum::Float(number) if *number == 0.0);
+    underflow(product, zero(&args[0]) || zero(&args[1]))
+}
+
+/// What is too small for a float8 is no zero.
+fn underflow(result: Datum, expected: bool) -> Step<Datum> {
+    if matches!(result, Datum::Float(number) if number == 0.0) && !expected {
+        return Err(PgError::new("22003", "value out of range: underflow").into());
+    }
+    Ok(result)
 }
 
 fn zero_divisor(args: &[Datum]) -> Result<()> {
     match &args[1] {
         Datum::Int(0) => Err(common::division_by_zero()),
-        Datum::Float(number) if number.abs() < f64::MIN_POSITIVE => Err(common::division_by_zero()),
+        Datum::Float(number) if *number == 0.0 => match &args[0] {
+            Datum::Float(dividend) if dividend.is_nan() => Ok(()),
+            _ => Err(common::division_by_zero()),
+        },
         _ => Ok(()),
     }
 }
 
 fn div(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
     zero_divisor(args)?;
-    binary(args, types, i64::checked_div, Numeric::div, |a, b| a / b)
+    let quotient = binary(args, types, i64::checked_div, Numeric::div, |a, b| a / b)?;
+    let expected = match (&args[0], &args[1]) {
+        (Datum::Float(a), Datum::Float(b)) => *a == 0.0 || b.is_infinite(),
+        _ => true,
+    };
+    underflow(quotient, expected)
 }
 
 fn rem(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
@@ -136,7 +161,7 @@ fn shifted(args: &[Datum], ty: Ty, left: bool) -> Datum {
     let (Some(number), Some(by)) = (args[0].as_int(), args[1].as_int()) else {
         return Datum::Null;
     };
-    let narrow = ty.base == Base::Int4;
+    let narrow = ty.base != Base::Int8;
     let by = u32::try_from(by & if narrow { 31 } else { 63 }).unwrap_or(0);
     if !left {
         return Datum::Int(number >> by);
@@ -146,6 +171,9 @@ fn shifted(args: &[Datum], ty: Ty, left: bool) -> Datum {
         return Datum::Int(wide);
     }
     let bytes = wide.to_le_bytes();
+    if ty.base == Base::Int2 {
+        return Datum::Int(i64::from(i16::from_le_bytes([bytes[0], bytes[1]])));
+    }
     Datum::Int(i64::from(i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])))
 }
 
@@ -182,12 +210,15 @@ fn abs(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
 
 fn round(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
     if let (Datum::Numeric(number), Some(Datum::Int(scale))) = (&args[0], args.get(1)) {
-        return Ok(Datum::Numeric(number.round(u32::try_from(*scale).unwrap_or(0))?));
+        return Ok(Datum::Numeric(number.round_at(*scale)?));
     }
     unary(args, types[0], Some, |a| a.round(0), f64::round_ties_even)
 }
 
 fn trunc(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
+    if let (Datum::Numeric(number), Some(Datum::Int(scale))) = (&args[0], args.get(1)) {
+        return Ok(Datum::Numeric(number.trunc_at(*scale)?));
+    }
     unary(args, types[0], Some, |a| Ok(a.trunc()), f64::trunc)
 }
 
@@ -201,7 +232,13 @@ fn floor(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
 
 fn sign(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
     let of = |a: Numeric| Ok(Numeric::new(a.mantissa().signum(), 0));
-    unary(args, types[0], Some, of, f64::signum)
+    let of_float = |a: f64| f64::from(i8::from(a > 0.0) - i8::from(a < 0.0));
+    unary(args, types[0], Some, of, of_float)
+}
+
+/// Roots and powers of numerics have digits that float8 does not give.
+fn refuse(_: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Err(PgError::unsupported("a root or power of a numeric").into())
 }
 
 fn sqrt(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
@@ -211,6 +248,20 @@ fn sqrt(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
     unary(args, types[0], Some, Ok, f64::sqrt)
 }
 
-fn power(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
-    binary(args, types, |a, _| Some(a), |a, _| Ok(a), f64::powf)
+fn power(cx: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
+    let (Datum::Float(base), Datum::Float(exponent)) = (&args[0], &args[1]) else {
+        return refuse(cx, args, types);
+    };
+    let undefined = if *base == 0.0 && *exponent < 0.0 {
+        Some("zero raised to a negative power is undefined")
+    } else if *base < 0.0 && exponent.is_finite() && exponent.fract() != 0.0 {
+        Some("a negative number raised to a non-integer power yields a complex result")
+    } else {
+        None
+    };
+    if let Some(message) = undefined {
+        return Err(PgError::new("2201F", message).into());
+    }
+    let result = binary(args, types, |a, _| Some(a), |a, _| Ok(a), f64::powf)?;
+    underflow(result, *base == 0.0 || base.is_infinite() || exponent.is_infinite())
 }

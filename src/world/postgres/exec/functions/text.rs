@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::world::postgres::error::{PgError, Step};
+use crate::world::postgres::error::{PgError, Step, Stop};
 use crate::world::postgres::exec::Cx;
 use crate::world::postgres::sql::Function;
 use crate::world::postgres::types::{Array, Datum, Ty, hex as to_hex_digits, to_text};
@@ -26,6 +26,7 @@ table! {
     "initcap" [TEXT] TEXT true false initcap;
     "length" [TEXT] INT4 true false length; "length" [BYTEA] INT4 true false length;
     "char_length" [TEXT] INT4 true false length; "character_length" [TEXT] INT4 true false length;
+    "octet_length" [BPCHAR] INT4 true false octets;
     "octet_length" [TEXT] INT4 true false octets; "octet_length" [BYTEA] INT4 true false octets;
     "substring" [TEXT, INT4] TEXT true false substring;
     "substring" [TEXT, INT4, INT4] TEXT true false substring;
@@ -48,7 +49,9 @@ table! {
     "quote_literal" [TEXT] TEXT true false quote_literal;
     "quote_ident" [TEXT] TEXT true false quote_ident;
     "encode" [BYTEA, TEXT] TEXT true false encode; "md5" [TEXT] TEXT true false md5;
-    "~~" [TEXT, TEXT] BOOL true false like; "~~*" [TEXT, TEXT] BOOL true false ilike;
+    "~~" [TEXT, TEXT] BOOL true false like; "~~" [BPCHAR, TEXT] BOOL true false like;
+    "~~*" [BPCHAR, TEXT] BOOL true false ilike;
+    "~~*" [TEXT, TEXT] BOOL true false ilike;
     "format" [TEXT, ANY] TEXT false true format; "format" [TEXT] TEXT false false format;
 }
 
@@ -64,7 +67,25 @@ fn concat_two(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
     if let (Datum::Bytes(a), Datum::Bytes(b)) = (&args[0], &args[1]) {
         return Ok(Datum::Bytes(a.iter().chain(b.iter()).copied().collect::<Vec<u8>>().into()));
     }
-    Ok(Datum::text(to_text(&args[0], types[0]) + &to_text(&args[1], types[1])))
+    Ok(Datum::text(as_cast(&args[0], types[0]) + &as_cast(&args[1], types[1])))
+}
+
+/// The text that a cast to text gives.
+fn as_cast(datum: &Datum, ty: Ty) -> String {
+    match datum {
+        Datum::Bool(flag) => flag.to_string(),
+        Datum::Text(text) if ty == Ty::BPCHAR => text.trim_end_matches(' ').to_owned(),
+        _ => to_text(datum, ty),
+    }
+}
+
+/// A text whose case can be changed: what other letters have depends on the locale.
+fn ascii_only(datum: &Datum) -> Step<&str> {
+    let text = text(datum);
+    if text.is_ascii() {
+        return Ok(text);
+    }
+    Err(PgError::unsupported("the case of letters beyond ASCII").into())
 }
 
 fn shown(args: &[Datum], types: &[Ty]) -> Vec<String> {
@@ -82,17 +103,17 @@ fn concat_ws(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
 }
 
 fn lower(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    Ok(Datum::text(text(&args[0]).to_lowercase()))
+    Ok(Datum::text(ascii_only(&args[0])?.to_ascii_lowercase()))
 }
 
 fn upper(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    Ok(Datum::text(text(&args[0]).to_uppercase()))
+    Ok(Datum::text(ascii_only(&args[0])?.to_ascii_uppercase()))
 }
 
 fn initcap(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let mut out = String::new();
     let mut inside = false;
-    for c in text(&args[0]).chars() {
+    for c in ascii_only(&args[0])?.chars() {
         if inside {
             out.extend(c.to_lowercase());
         } else {
@@ -153,7 +174,11 @@ fn left(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 fn right(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let text = text(&args[0]);
     let total = text.chars().count();
-    let kept = signed(args[1].as_int().unwrap_or(0), total);
+    let kept = match args[1].as_int().unwrap_or(0) {
+        // It cannot be negated, and then counts as nothing to leave out.
+        by if by == i64::from(i32::MIN) => total,
+        by => signed(by, total),
+    };
     Ok(Datum::text(text.chars().skip(total - kept).collect::<String>()))
 }
 
@@ -181,21 +206,36 @@ fn rtrim(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     Ok(trimmed(args, false, true))
 }
 
-fn padding(args: &[Datum]) -> (String, String) {
-    let wanted = usize::try_from(args[1].as_int().unwrap_or(0)).unwrap_or(0);
+/// What PostgreSQL cannot hold is 54000; what this server will not is refused.
+fn check_length(bytes: usize, real_bytes: usize) -> Step<()> {
+    if real_bytes > 0x3fff_ffff - 4 {
+        return Err(PgError::new("54000", "requested length too large").into());
+    }
+    if bytes > 1 << 26 {
+        return Err(PgError::unsupported("a text of this length").into());
+    }
+    Ok(())
+}
+
+fn padding(args: &[Datum]) -> Step<(String, String)> {
+    let mut wanted = usize::try_from(args[1].as_int().unwrap_or(0)).unwrap_or(0);
     let fill = args.get(2).map_or(" ", text);
+    if fill.is_empty() {
+        wanted = wanted.min(text(&args[0]).chars().count());
+    }
+    check_length(wanted, wanted.saturating_mul(4))?;
     let kept: String = text(&args[0]).chars().take(wanted).collect();
     let missing = wanted - kept.chars().count();
-    (kept, fill.chars().cycle().take(if fill.is_empty() { 0 } else { missing }).collect())
+    Ok((kept, fill.chars().cycle().take(if fill.is_empty() { 0 } else { missing }).collect()))
 }
 
 fn lpad(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    let (kept, fill) = padding(args);
+    let (kept, fill) = padding(args)?;
     Ok(Datum::text(fill + &kept))
 }
 
 fn rpad(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    let (kept, fill) = padding(args);
+    let (kept, fill) = padding(args)?;
     Ok(Datum::text(kept + &fill))
 }
 
@@ -208,9 +248,8 @@ fn replace(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 
 fn repeat(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let times = usize::try_from(args[1].as_int().unwrap_or(0)).unwrap_or(0);
-    if text(&args[0]).len().saturating_mul(times) > 1 << 28 {
-        return Err(PgError::new("54000", "requested length too large").into());
-    }
+    let bytes = text(&args[0]).len().saturating_mul(times);
+    check_length(bytes, bytes)?;
     Ok(Datum::text(text(&args[0]).repeat(times)))
 }
 
@@ -246,10 +285,18 @@ fn ascii(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 }
 
 fn chr(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    let code = args[0].as_int().and_then(|code| u32::try_from(code).ok());
-    let c = code.filter(|code| *code != 0).and_then(char::from_u32);
-    let c = c.ok_or_else(|| PgError::new("54000", "requested character not valid for encoding"))?;
-    Ok(Datum::text(c.to_string()))
+    let code = args[0].as_int().unwrap_or(0);
+    let sqlstate = if code < 0 { "22023" } else { "54000" };
+    let message = match code {
+        i64::MIN..=-1 => "character number must be positive".to_owned(),
+        0 => "null character not permitted".to_owned(),
+        0x11_0000.. => format!("requested character too large for encoding: {code}"),
+        _ => match u32::try_from(code).ok().and_then(char::from_u32) {
+            Some(c) => return Ok(Datum::text(c.to_string())),
+            None => format!("requested character not valid for encoding: {code}"),
+        },
+    };
+    Err(PgError::new(sqlstate, message).into())
 }
 
 fn to_hex(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
@@ -261,14 +308,36 @@ fn to_hex(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
 }
 
 fn quote_literal(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    Ok(Datum::text(format!("'{}'", text(&args[0]).replace('\'', "''"))))
+    Ok(Datum::text(quoted_literal(text(&args[0]))))
 }
+
+fn quoted_literal(text: &str) -> String {
+    let escape = if text.contains('\\') { "E" } else { "" };
+    format!("{escape}'{}'", text.replace('\'', "''").replace('\\', "\\\\"))
+}
+
+/// Words that are no names without quotes.
+const RESERVED: &str = "all analyse analyze and any array as asc asymmetric authorization between bigint binary \
+    bit boolean both case cast char character check coalesce collate collation column \
+    concurrently constraint create cross current_catalog current_date current_role \
+    current_schema current_time current_timestamp current_user dec decimal default deferrable \
+    desc distinct do else end except exists extract false fetch float for foreign freeze from \
+    full grant greatest group grouping having ilike in initially inner inout int integer \
+    intersect interval into is isnull join lateral leading least left like limit localtime \
+    localtimestamp national natural nchar none normalize not notnull null nullif numeric \
+    offset on only or order out outer overlaps overlay placing position precision primary \
+    real references returning right row select session_user setof similar smallint some \
+    substring symmetric table tablesample then time timestamp to trailing treat trim true \
+    union unique user using values varchar variadic verbose when where window with \
+    xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi \
+    xmlroot xmlserialize xmltable";
 
 fn quoted_ident(name: &str) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit();
     if name.chars().all(plain)
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()
+        && !RESERVED.split(' ').any(|word| word == name)
     {
         name.to_owned()
     } else {
@@ -359,24 +428,48 @@ const MD5_SINES: [u32; 64] = [
 fn like(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let (subject, pattern): (Vec<char>, Vec<char>) =
         (text(&args[0]).chars().collect(), text(&args[1]).chars().collect());
-    Ok(Datum::Bool(matches(&subject, &pattern)))
+    Ok(Datum::Bool(matches(&subject, &pattern)?))
 }
 
 fn ilike(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    let folded = |datum: &Datum| text(datum).to_lowercase().chars().collect::<Vec<char>>();
-    Ok(Datum::Bool(matches(&folded(&args[0]), &folded(&args[1]))))
+    let folded = |datum| {
+        Ok::<_, Stop>(ascii_only(datum)?.to_ascii_lowercase().chars().collect::<Vec<char>>())
+    };
+    Ok(Datum::Bool(matches(&folded(&args[0])?, &folded(&args[1])?)?))
 }
 
-fn matches(subject: &[char], pattern: &[char]) -> bool {
-    match pattern.split_first() {
-        None => subject.is_empty(),
-        Some(('%', rest)) => (0..=subject.len()).any(|skip| matches(&subject[skip..], rest)),
-        Some(('_', rest)) => !subject.is_empty() && matches(&subject[1..], rest),
-        Some(('\\', [wanted, rest @ ..])) => {
-            subject.first() == Some(wanted) && matches(&subject[1..], rest)
+/// Whether a text fits a pattern of LIKE; only the last `%` is come back to.
+fn matches(subject: &[char], pattern: &[char]) -> Step<bool> {
+    let (mut s, mut p) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while s < subject.len() {
+        let fits = match pattern.get(p) {
+            Some('%') => {
+                p += 1;
+                star = Some((p, s));
+                continue;
+            }
+            Some('_') => Some(1),
+            Some('\\') => {
+                let Some(wanted) = pattern.get(p + 1) else {
+                    let message = "LIKE pattern must not end with escape character";
+                    return Err(PgError::new("22025", message).into());
+                };
+                (*wanted == subject[s]).then_some(2)
+            }
+            Some(wanted) => (*wanted == subject[s]).then_some(1),
+            None => None,
+        };
+        match (fits, star) {
+            (Some(length), _) => (s, p) = (s + 1, p + length),
+            (None, Some((after, at))) => {
+                (s, p) = (at + 1, after);
+                star = Some((after, at + 1));
+            }
+            (None, None) => return Ok(false),
         }
-        Some((wanted, rest)) => subject.first() == Some(wanted) && matches(&subject[1..], rest),
     }
+    Ok(pattern[p..].iter().all(|c| *c == '%'))
 }
 
 /// `%s`, `%I`, `%L`, `%%`.
@@ -400,13 +493,13 @@ fn format(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
         let text = to_text(datum, *ty);
         match kind {
             Some('s') => out.push_str(&text),
+            Some('I') if datum.is_null() => {
+                let message = "null values cannot be formatted as an SQL identifier";
+                return Err(PgError::new("22004", message).into());
+            }
             Some('I') => out.push_str(&quoted_ident(&text)),
             Some('L') if datum.is_null() => out.push_str("NULL"),
-            Some('L') => {
-                out.push('\'');
-                out.push_str(&text.replace('\'', "''"));
-                out.push('\'');
-            }
+            Some('L') => out.push_str(&quoted_literal(&text)),
             _ => return Err(PgError::unsupported("this specifier of format()").into()),
         }
     }

@@ -5,7 +5,7 @@ use crate::world::postgres::exec::Cx;
 use crate::world::postgres::sql::{Builtin, Function};
 use crate::world::postgres::types::{
     Datum, EPOCH_DAYS, Interval, MICROS_PER_DAY, MICROS_PER_SECOND, Numeric, Ty, civil_from_days,
-    date_micros, days_from_civil, timestamp_plus,
+    date_micros, day_in_range, days_from_civil, timestamp_plus,
 };
 
 const fn f(name: &'static str, args: &'static [Ty], ret: Ty, run: Builtin) -> Function {
@@ -34,6 +34,15 @@ pub const TABLE: &[Function] = &[
     f("-", &[Ty::TIMESTAMPTZ, Ty::TIMESTAMPTZ], Ty::INTERVAL, minus),
     f("-", &[Ty::TIMESTAMP, Ty::TIMESTAMP], Ty::INTERVAL, minus),
     f("-", &[Ty::INTERVAL, Ty::INTERVAL], Ty::INTERVAL, minus),
+    f("+", &[Ty::INTERVAL, Ty::TIMESTAMP], Ty::TIMESTAMP, plus),
+    f("+", &[Ty::INTERVAL, Ty::DATE], Ty::TIMESTAMP, plus),
+    f("+", &[Ty::INT4, Ty::DATE], Ty::DATE, plus),
+    f("+", &[Ty::TIME, Ty::INTERVAL], Ty::TIME, plus),
+    f("+", &[Ty::INTERVAL, Ty::TIME], Ty::TIME, plus),
+    f("+", &[Ty::DATE, Ty::TIME], Ty::TIMESTAMP, plus),
+    f("+", &[Ty::TIME, Ty::DATE], Ty::TIMESTAMP, plus),
+    f("-", &[Ty::TIME, Ty::INTERVAL], Ty::TIME, minus),
+    f("-", &[Ty::TIME, Ty::TIME], Ty::INTERVAL, minus),
     f("-", &[Ty::INTERVAL], Ty::INTERVAL, negate),
     f("*", &[Ty::INTERVAL, Ty::FLOAT8], Ty::INTERVAL, times),
     f("*", &[Ty::FLOAT8, Ty::INTERVAL], Ty::INTERVAL, times),
@@ -70,47 +79,65 @@ fn date_plus(days: i32, by: i64) -> Result<Datum> {
     if matches!(days, i32::MIN | i32::MAX) {
         return Ok(Datum::Date(days));
     }
-    let sum = i64::from(days).checked_add(by).and_then(|days| i32::try_from(days).ok());
+    let sum = i64::from(days).checked_add(by).filter(|days| day_in_range(*days));
+    let sum = sum.and_then(|days| i32::try_from(days).ok());
     sum.map(Datum::Date).ok_or_else(|| PgError::new("22008", "date out of range"))
 }
 
-fn plus(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+fn plus(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
     Ok(match (&args[0], &args[1]) {
+        (Datum::Micros(at), Datum::Interval(by)) | (Datum::Interval(by), Datum::Micros(at))
+            if types.contains(&Ty::TIME) =>
+        {
+            Datum::Micros((at + by.micros % MICROS_PER_DAY).rem_euclid(MICROS_PER_DAY))
+        }
+        (Datum::Date(days), Datum::Micros(clock)) | (Datum::Micros(clock), Datum::Date(days)) => {
+            let by = Interval { micros: *clock, ..Interval::default() };
+            Datum::Micros(timestamp_plus(date_micros(*days)?, by)?)
+        }
         (Datum::Micros(at), Datum::Interval(by)) | (Datum::Interval(by), Datum::Micros(at)) => {
             Datum::Micros(timestamp_plus(*at, *by)?)
         }
-        (Datum::Date(days), Datum::Interval(by)) => {
+        (Datum::Date(days), Datum::Interval(by)) | (Datum::Interval(by), Datum::Date(days)) => {
             Datum::Micros(timestamp_plus(date_micros(*days)?, *by)?)
         }
-        (Datum::Date(days), Datum::Int(by)) => date_plus(*days, *by)?,
+        (Datum::Date(days), Datum::Int(by)) | (Datum::Int(by), Datum::Date(days)) => {
+            date_plus(*days, *by)?
+        }
         (Datum::Interval(a), Datum::Interval(b)) => Datum::Interval(a.add(*b)?),
-        _ => Datum::Null,
+        _ => return Err(PgError::unsupported("this sum of times").into()),
     })
 }
 
 fn minus(cx: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
     Ok(match (&args[0], &args[1]) {
         (left, Datum::Interval(by)) => {
-            return plus(cx, &[left.clone(), Datum::Interval(by.neg())], types);
+            return plus(cx, &[left.clone(), Datum::Interval(by.neg()?)], types);
         }
-        (Datum::Date(days), Datum::Int(by)) => date_plus(*days, -*by)?,
+        (Datum::Date(days), Datum::Int(by)) => date_plus(*days, by.saturating_neg())?,
         (Datum::Date(i32::MIN | i32::MAX), Datum::Date(_))
         | (Datum::Date(_), Datum::Date(i32::MIN | i32::MAX)) => {
             return Err(PgError::new("22008", "cannot subtract infinite dates").into());
         }
         (Datum::Date(a), Datum::Date(b)) => Datum::Int(i64::from(*a) - i64::from(*b)),
+        (Datum::Micros(a), Datum::Micros(b)) if types[0] == Ty::TIME => {
+            Datum::Interval(Interval { micros: a - b, ..Interval::default() })
+        }
         (Datum::Micros(a), Datum::Micros(b)) => {
+            if [*a, *b].iter().any(|at| matches!(*at, i64::MIN | i64::MAX)) {
+                return Err(PgError::new("22008", "cannot subtract infinite timestamps").into());
+            }
             let span = a.checked_sub(*b).ok_or_else(|| common::out_of_range("interval"))?;
             let days = i32::try_from(span / MICROS_PER_DAY).unwrap_or(0);
             Datum::Interval(Interval { months: 0, days, micros: span % MICROS_PER_DAY })
         }
-        _ => Datum::Null,
+        _ => return Err(PgError::unsupported("this difference of times").into()),
     })
 }
 
 fn negate(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     Ok(if let Datum::Interval(interval) = &args[0] {
-        Datum::Interval(interval.neg())
+        Datum::Interval(interval.neg()?)
     } else {
         Datum::Null
     })
@@ -122,7 +149,7 @@ fn times(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     else {
         return Ok(Datum::Null);
     };
-    Ok(Datum::Interval(scale(*interval, |field| field * factor)))
+    Ok(Datum::Interval(scale(*interval, |field| field * factor)?))
 }
 
 fn over(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
@@ -132,24 +159,29 @@ fn over(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     if *divisor == 0.0 {
         return Err(common::division_by_zero().into());
     }
-    Ok(Datum::Interval(scale(*interval, |field| field / divisor)))
+    Ok(Datum::Interval(scale(*interval, |field| field / divisor)?))
 }
 
 /// Each field by itself; what is left of a month becomes days, what is left of a day time.
 #[allow(clippy::cast_possible_truncation, reason = "the product is rounded to microseconds")]
 #[allow(clippy::cast_precision_loss, reason = "the factor is a float8 already")]
-fn scale(interval: Interval, by: impl Fn(f64) -> f64) -> Interval {
+fn scale(interval: Interval, by: impl Fn(f64) -> f64) -> Result<Interval> {
     let rounded = |value: f64| (value * 1e6).round_ties_even() / 1e6;
     let (months, days) = (by(f64::from(interval.months)), by(f64::from(interval.days)));
     let of_month = rounded(months.fract() * 30.0);
     let of_day = rounded((days.fract() + of_month.fract()) * 86_400.0);
     let whole = (of_day / 86_400.0).trunc();
     let micros = by(interval.micros as f64) + (of_day - whole * 86_400.0) * 1e6;
-    Interval {
-        months: months.trunc() as i32,
-        days: (days.trunc() + of_month.trunc() + whole) as i32,
-        micros: micros.round_ties_even() as i64,
+    let all_days = days.trunc() + of_month.trunc() + whole;
+    let fits = |value: f64, limit: f64| value.abs() < limit;
+    if !fits(months, 2e9) || !fits(days, 2e9) || !fits(all_days, 2e9) || !fits(micros, 9e18) {
+        return Err(PgError::new("22008", "interval out of range"));
     }
+    Ok(Interval {
+        months: months.trunc() as i32,
+        days: all_days as i32,
+        micros: micros.round_ties_even() as i64,
+    })
 }
 
 /// Microseconds since 2000-01-01 of a date or timestamp.
@@ -165,25 +197,39 @@ fn scaled(micros: i64) -> Numeric {
     Numeric::new(i128::from(micros), 6)
 }
 
+/// A unit that is not here: one of PostgreSQL's, or none.
 fn unknown_unit(unit: &str) -> PgError {
-    PgError::new(
-        "22023",
-        format!("unit \"{unit}\" not recognized for type timestamp with time zone"),
-    )
+    PgError::unsupported(format_args!("the unit {unit} of a time"))
 }
 
 fn part(unit: &str, datum: &Datum) -> Result<Numeric> {
     if let Datum::Interval(interval) = datum {
         return interval_part(unit, *interval);
     }
-    let micros = micros_of(datum).unwrap_or(0);
+    let micros = micros_of(datum).unwrap_or(i64::MAX);
+    if matches!(micros, i64::MIN | i64::MAX) {
+        return Err(PgError::unsupported("a part of an infinite or a far time"));
+    }
     let days = micros.div_euclid(MICROS_PER_DAY) + EPOCH_DAYS;
     let clock = micros.rem_euclid(MICROS_PER_DAY);
     let (year, month, day) = civil_from_days(days);
+    if year < 1 {
+        return Err(PgError::unsupported("a part of a time before Christ"));
+    }
+    if matches!(datum, Datum::Date(_))
+        && !matches!(unit, "epoch" | "year" | "month" | "quarter")
+        && !matches!(unit, "day" | "dow" | "isodow" | "doy")
+    {
+        return Err(PgError::unsupported(format_args!("the part {unit} of a date")));
+    }
     let seconds = clock / MICROS_PER_SECOND;
     let week_day = (days + 4).rem_euclid(7);
     Ok(match unit {
-        "epoch" => scaled(micros + EPOCH_DAYS * MICROS_PER_DAY),
+        "epoch" if matches!(datum, Datum::Date(_)) => Numeric::from_int(days * 86_400),
+        "epoch" => {
+            let shifted = micros.checked_add(EPOCH_DAYS * MICROS_PER_DAY);
+            scaled(shifted.ok_or_else(|| PgError::unsupported("the epoch of a far time"))?)
+        }
         "year" => Numeric::from_int(year),
         "month" => Numeric::from_int(month),
         "quarter" => Numeric::from_int((month - 1) / 3 + 1),
@@ -232,6 +278,9 @@ fn date_part(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 
 fn date_trunc(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let Datum::Micros(micros) = args[1] else { return Ok(Datum::Null) };
+    if matches!(micros, i64::MIN | i64::MAX) || micros < -190_000_000_000_000_000 {
+        return Err(PgError::unsupported("truncating an infinite or a far time").into());
+    }
     let unit = args[0].as_str().unwrap_or("").to_lowercase();
     let days = micros.div_euclid(MICROS_PER_DAY) + EPOCH_DAYS;
     let (year, month, _) = civil_from_days(days);
@@ -262,8 +311,19 @@ fn timezone(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 #[allow(clippy::cast_possible_truncation, reason = "rounded to microseconds")]
 fn to_timestamp(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let Datum::Float(seconds) = args[0] else { return Ok(Datum::Null) };
-    let micros = (seconds * 1e6).round_ties_even() as i64;
-    Ok(Datum::Micros(micros - EPOCH_DAYS * MICROS_PER_DAY))
+    if seconds.is_nan() {
+        return Err(PgError::new("22008", "timestamp cannot be NaN").into());
+    }
+    if seconds.is_infinite() {
+        return Ok(Datum::Micros(if seconds > 0.0 { i64::MAX } else { i64::MIN }));
+    }
+    if seconds.abs() > 9e11 {
+        return Err(PgError::unsupported("a timestamp that is this far away").into());
+    }
+    #[allow(clippy::cast_precision_loss, reason = "a small number")]
+    let since_2000 = seconds - (EPOCH_DAYS * 86_400) as f64;
+    let micros = (since_2000 * 1e6).round_ties_even() as i64;
+    Ok(Datum::Micros(micros))
 }
 
 fn make_interval(_: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
