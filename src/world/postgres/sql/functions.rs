@@ -163,9 +163,8 @@ fn refuse_open(name: &str, args: &[Ty]) -> Result<()> {
     let text = |f: &&Function| f.args.iter().all(|ty| *ty == Ty::TEXT);
     let plain: Vec<&&Function> = fitting.iter().filter(|f| !poly(f)).collect();
     let unsettled = match (plain.as_slice(), fitting.len()) {
-        (_, 0) => false,
+        (_, 0) | ([_], _) => false,
         ([], _) => true,
-        ([_], _) => false,
         _ if name == "+" && args.contains(&Ty::DATE) => true,
         (several, _) => args.iter().all(open) && !several.iter().any(|f| text(f)),
     };

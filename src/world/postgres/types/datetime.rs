@@ -313,7 +313,11 @@ fn date_error(kind: &str, text: &str) -> PgError {
     let words = ["now", "today", "tomorrow", "yesterday", "allballs", "ago", "epoch", "infinity"];
     let lower = text.to_ascii_lowercase();
     let known = words.iter().any(|word| lower.contains(word));
-    if known || lower.contains(|c: char| c.is_ascii_digit()) {
+    let digits = lower.bytes().filter(u8::is_ascii_digit).count();
+    let runs = lower.split(|c: char| !c.is_ascii_alphabetic()).filter(|run| !run.is_empty());
+    let short = ["am", "pm", "bc", "ad", "z", "j", "t"];
+    let strange = runs.into_iter().any(|run| run.len() < 3 && !short.contains(&run));
+    if known || (digits > 0 && !strange && !(digits < 6 && digits == lower.len())) {
         return PgError::unsupported(format_args!("this form of a value of type {kind}"));
     }
     date_syntax(kind, text)

@@ -124,9 +124,10 @@ impl Numeric {
         let mut groups = 0_i32;
         let pad = (4 - self.scale % 4) % 4;
         let mut lost = 0;
-        match whole.checked_mul(10_u128.pow(pad)) {
-            Some(padded) => whole = padded,
-            None => (whole, lost) = (whole / 10_u128.pow(4 - pad), 1),
+        if let Some(padded) = whole.checked_mul(10_u128.pow(pad)) {
+            whole = padded;
+        } else {
+            (whole, lost) = (whole / 10_u128.pow(4 - pad), 1);
         }
         let fraction_groups = i32::try_from((self.scale + pad) / 4).unwrap_or(0);
         let mut first = 0;

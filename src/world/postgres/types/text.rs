@@ -275,12 +275,12 @@ fn parse_uuid(text: &str) -> Result<[u8; 16]> {
 }
 
 fn unhex(digits: &str) -> Option<Vec<u8>> {
-    if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
+    let all = digits.bytes().all(|b| b.is_ascii_hexdigit());
+    if !digits.len().is_multiple_of(2) || !all {
         return None;
     }
     (0..digits.len())
         .step_by(2)
-        .filter(|_| digits.bytes().all(|b| b.is_ascii_hexdigit()))
         .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).ok())
         .collect()
 }
@@ -288,6 +288,9 @@ fn unhex(digits: &str) -> Option<Vec<u8>> {
 fn parse_bytea(text: &str) -> Result<Vec<u8>> {
     let bad = || PgError::new("22P02", "invalid input syntax for type bytea");
     if let Some(digits) = text.strip_prefix("\\x") {
+        if digits.contains([' ', '\n', '\t', '\r']) {
+            return Err(PgError::unsupported("blanks between the digits of a bytea"));
+        }
         return unhex(digits).ok_or_else(|| {
             let wrong = digits.chars().find(|c| !c.is_ascii_hexdigit());
             let message = match wrong {
