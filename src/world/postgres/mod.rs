@@ -41,8 +41,8 @@
 //!
 //! Where it answers otherwise than PostgreSQL, and why:
 //!
-//! - An expression of constants that fails (`1/0`) fails when a row needs it; PostgreSQL fails while
-//!   it plans, also if no row ever would.
+//! - An expression of constants that fails (`1/0`) fails when a row needs it; PostgreSQL fails
+//!   while it plans, also if no row ever would.
 //! - The columns of a query in FROM or WITH are all evaluated, and its rows all read; PostgreSQL
 //!   leaves out columns that nobody reads, and stops where a LIMIT around it does.
 //! - The order of rows that a hash join, a semi-join or hashed groups give without ORDER BY is the

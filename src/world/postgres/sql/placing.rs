@@ -1,5 +1,5 @@
-//! Where conditions are tested, and which indexes find their rows. Must never test a condition where
-//! it would see other rows than PostgreSQL tests it on.
+//! Where conditions are tested, and which indexes find their rows. Must never test a condition
+//! where it would see other rows than PostgreSQL tests it on.
 
 use std::ops::Range;
 use std::sync::Arc;

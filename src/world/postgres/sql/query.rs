@@ -8,18 +8,16 @@ use sqlparser::ast::{self, Spanned as _};
 use super::analyze::{Analyzer, Context, Typed, can_compare, common_type, out_column};
 use super::ctes::in_order;
 use super::functions::{has_aggregate, sort_key};
+use super::locking::locks;
 use super::names::ident;
 use super::output::{
     constant, first_item, literal_position, no_such_order, order_by, output_position, sorted_for,
 };
 use super::placing::place;
-use super::plan::{
-    Body, Expr, LockRows, OutColumn, Policy, Query, Relation, Select, SetOp, SortKey, Source,
-};
+use super::plan::{Body, Expr, OutColumn, Query, Relation, Select, SetOp, SortKey, Source};
 use super::scope::{Group, Scope};
 use super::security::filter_scan;
 use crate::world::postgres::error::{PgError, Result, common};
-use crate::world::postgres::storage::heap::Strength;
 use crate::world::postgres::storage::roles::Privileges;
 use crate::world::postgres::types::{Datum, Ty};
 
@@ -287,15 +285,7 @@ impl Analyzer<'_> {
         let mut quals = Vec::new();
         let from = self.from(&select.from, scope, &mut relations, &mut quals)?;
         if let Some(selection) = &select.selection {
-            if has_aggregate(selection) && scope.parent.is_some() {
-                return Err(PgError::unsupported("an aggregate in the WHERE of a subquery"));
-            }
-            if has_aggregate(selection) {
-                let message = "aggregate functions are not allowed in WHERE";
-                return Err(PgError::new("42803", message));
-            }
-            let condition = self.condition(self.expr(selection, scope)?, "WHERE")?;
-            split(condition, &mut quals);
+            split(self.filter(selection, scope)?, &mut quals);
         }
         let width = relations.iter().map(|r: &Relation| r.offset + r.width).max().unwrap_or(0);
         let from = place(from, &relations, &quals);
@@ -349,6 +339,17 @@ impl Analyzer<'_> {
         };
         let sort_output = over_output;
         Ok(Query { sort_output, ..plain_query(Body::Select(Box::new(select)), columns) })
+    }
+
+    /// The condition of WHERE.
+    fn filter(&self, selection: &ast::Expr, scope: &Scope<'_>) -> Result<Expr> {
+        match has_aggregate(selection) {
+            true if scope.parent.is_some() => {
+                Err(PgError::unsupported("an aggregate in the WHERE of a subquery"))
+            }
+            true => Err(PgError::new("42803", "aggregate functions are not allowed in WHERE")),
+            false => self.condition(self.expr(selection, scope)?, "WHERE"),
+        }
     }
 
     /// Sets the scope up for grouping if the query groups.
@@ -470,79 +471,6 @@ fn group_key(key: &ast::Expr, select: &ast::Select, scope: &Scope<'_>) -> Result
         return Ok(named.unwrap_or_else(|| key.clone()));
     }
     Ok(key.clone())
-}
-
-fn locks(query: &ast::Query, plan: &Query, scope: &Scope<'_>) -> Result<Vec<LockRows>> {
-    let Body::Select(select) = &plan.body else { return Ok(Vec::new()) };
-    let mut locks: Vec<LockRows> = Vec::new();
-    for clause in &query.locks {
-        if select.grouped || select.distinct {
-            let what = if select.grouped { "GROUP BY clause" } else { "DISTINCT clause" };
-            let message = format!("{} is not allowed with {what}", lock_name(clause).1);
-            return Err(PgError::new("0A000", message));
-        }
-        let (strength, name) = lock_name(clause);
-        if select.expand.is_some() {
-            return Err(PgError::unsupported(format_args!("{name} with a set in the select list")));
-        }
-        let policy = match clause.nonblock {
-            None => Policy::Wait,
-            Some(ast::NonBlock::Nowait) => Policy::Fail,
-            Some(ast::NonBlock::SkipLocked) => Policy::Skip,
-        };
-        let of: Vec<String> = match &clause.of {
-            Some(of) => {
-                of.0.iter()
-                    .filter_map(|part| part.as_ident())
-                    .map(ident)
-                    .filter(|part| !part.starts_with('\u{1}'))
-                    .collect()
-            }
-            None => Vec::new(),
-        };
-        for alias in &of {
-            if !scope.relations.iter().any(|relation| *relation.alias == **alias) {
-                let message =
-                    format!("relation \"{alias}\" in {name} clause not found in FROM clause");
-                return Err(PgError::new("42P01", message));
-            }
-        }
-        for (relation, known) in select.relations.iter().enumerate() {
-            let named = of.iter().any(|alias| **alias == *known.alias);
-            if !(of.is_empty() || named) {
-                continue;
-            }
-            if !matches!(known.source, Source::Table(_)) {
-                if named || matches!(known.source, Source::Query { .. }) {
-                    return Err(PgError::unsupported(format_args!("{name} of a subquery")));
-                }
-                continue;
-            }
-            if scope.relations[relation].optional {
-                let message =
-                    format!("{name} cannot be applied to the nullable side of an outer join");
-                return Err(PgError::new("0A000", message));
-            }
-            match locks.iter_mut().find(|lock| lock.relation == relation) {
-                Some(lock) => lock.strength = lock.strength.max(strength),
-                None => locks.push(LockRows { relation, strength, policy }),
-            }
-        }
-    }
-    Ok(locks)
-}
-
-fn lock_name(clause: &ast::LockClause) -> (Strength, &'static str) {
-    let first = clause.of.as_ref().and_then(|of| of.0.first()).and_then(|part| part.as_ident());
-    let mark = first.map_or("", |part| part.value.as_str());
-    match (&clause.lock_type, mark) {
-        (ast::LockType::Update, super::parse::NO_KEY) => {
-            (Strength::NoKeyUpdate, "FOR NO KEY UPDATE")
-        }
-        (ast::LockType::Update, _) => (Strength::Update, "FOR UPDATE"),
-        (ast::LockType::Share, super::parse::KEY) => (Strength::KeyShare, "FOR KEY SHARE"),
-        (ast::LockType::Share, _) => (Strength::Share, "FOR SHARE"),
-    }
 }
 
 fn refuse_rare(select: &ast::Select) -> Result<()> {
