@@ -318,7 +318,8 @@ fn quoted_literal(text: &str) -> String {
 
 /// Words that are no names without quotes.
 const RESERVED: &str = "all analyse analyze and any array as asc asymmetric authorization \
-    between bigint binary bit boolean both case cast char character check coalesce collate collation column \
+    between bigint binary bit boolean both case cast char character check coalesce collate \
+    collation column \
     concurrently constraint create cross current_catalog current_date current_role \
     current_schema current_time current_timestamp current_user dec decimal default deferrable \
     desc distinct do else end except exists extract false fetch float for foreign freeze from \
