@@ -337,6 +337,12 @@ pub fn common_type(types: &[Ty]) -> std::result::Result<Ty, (Ty, Ty)> {
 /// The type that two sides are compared in; `None` without an operator. Of those that take a
 /// float4 and another number, that of float8 is preferred.
 pub fn compared_type(left: Ty, right: Ty) -> Option<Ty> {
+    // `char` beside text is a text, without the blanks at its end; beside varchar both are chars.
+    match [left, right] {
+        [Ty::BPCHAR, Ty::TEXT] | [Ty::TEXT, Ty::BPCHAR] => return Some(Ty::TEXT),
+        [Ty::BPCHAR, Ty::VARCHAR] | [Ty::VARCHAR, Ty::BPCHAR] => return Some(Ty::BPCHAR),
+        _ => {}
+    }
     let ty = common_type(&[left, right]).ok().filter(|ty| *ty != Ty::JSON)?;
     let other = |own: &Ty| *own != Ty::FLOAT4 && *own != Ty::UNKNOWN;
     let mixed = ty == Ty::FLOAT4 && [left, right].iter().any(other);

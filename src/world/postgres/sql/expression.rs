@@ -4,12 +4,13 @@ use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 
 use super::analyze::{Analyzer, Context, Typed, compared_type};
 use super::functions::{has_aggregate, is_volatile};
+use super::literals::{number, said};
 use super::names::{data_type, ident};
 use super::plan::{CompareOp, Expr, SubKind};
 use super::rows::whole_row;
 use super::scope::{Group, Scope};
 use crate::world::postgres::error::{PgError, Result, common};
-use crate::world::postgres::types::{Datum, Numeric, Ty, from_text};
+use crate::world::postgres::types::{Datum, Ty};
 
 fn compare_op(op: &BinaryOperator) -> Option<CompareOp> {
     Some(match op {
@@ -25,16 +26,6 @@ fn compare_op(op: &BinaryOperator) -> Option<CompareOp> {
 
 fn boxed(expr: Expr) -> Box<Expr> {
     Box::new(expr)
-}
-
-/// A text whose type was written is no literal that may become another type.
-fn said(expr: Expr, ty: Ty) -> Expr {
-    match expr {
-        Expr::Const(Datum::Text(_) | Datum::Null) if ty == Ty::TEXT => {
-            Expr::Cast { expr: boxed(expr), from: ty, to: ty, typmod: -1, explicit: true }
-        }
-        other => other,
-    }
 }
 
 /// The one part of a definition that may read no column.
@@ -177,7 +168,11 @@ impl Analyzer<'_> {
                     Expr::Const(Datum::text(field.to_string().to_lowercase())),
                     Ty::TEXT,
                 );
-                self.call("extract", vec![field, self.expr(expr, scope)?])
+                let from = self.expr(expr, scope)?;
+                if matches!((from.ty, &from.expr), (Ty::UNKNOWN, Expr::Const(_))) {
+                    return Err(PgError::unsupported("extract of a literal without a type"));
+                }
+                self.call("extract", vec![field, from])
             }
             ast::Expr::AtTimeZone { timestamp, time_zone } => {
                 let args = vec![self.expr(time_zone, scope)?, self.expr(timestamp, scope)?];
@@ -195,7 +190,11 @@ impl Analyzer<'_> {
                     args.push(Typed::new(Expr::Const(Datum::Int(1)), Ty::INT4));
                 }
                 for part in [substring_from, substring_for].into_iter().flatten() {
-                    args.push(self.expr(part, scope)?);
+                    let part = self.expr(part, scope)?;
+                    if matches!((part.ty, &part.expr), (Ty::UNKNOWN, Expr::Const(_))) {
+                        return Err(PgError::unsupported("substring by a pattern"));
+                    }
+                    args.push(part);
                 }
                 self.call("substring", args)
             }
@@ -331,38 +330,6 @@ impl Analyzer<'_> {
         }
     }
 
-    pub fn value(&self, value: &Value) -> Result<Typed> {
-        Ok(match value {
-            Value::Null => Typed::new(Expr::NULL, Ty::UNKNOWN),
-            Value::Boolean(flag) => Typed::new(Expr::Const(Datum::Bool(*flag)), Ty::BOOL),
-            Value::Number(text, _) => number(text)?,
-            Value::SingleQuotedString(text)
-            | Value::EscapedStringLiteral(text)
-            | Value::NationalStringLiteral(text)
-            | Value::UnicodeStringLiteral(text) => {
-                Typed::new(Expr::Const(Datum::text(text)), Ty::UNKNOWN)
-            }
-            Value::DollarQuotedString(quoted) => {
-                Typed::new(Expr::Const(Datum::text(&quoted.value)), Ty::UNKNOWN)
-            }
-            Value::Placeholder(text) => self.param(text)?,
-            other => return Err(PgError::unsupported(format_args!("the literal {other}"))),
-        })
-    }
-
-    fn interval(&self, interval: &ast::Interval, scope: &Scope<'_>) -> Result<Typed> {
-        let value = self.expr(&interval.value, scope)?;
-        let Some(unit) = &interval.leading_field else {
-            let expr = self.coerce(value, Ty::INTERVAL, -1, Context::Explicit)?;
-            return Ok(Typed::new(expr, Ty::INTERVAL));
-        };
-        let Expr::Const(Datum::Text(amount)) = &value.expr else {
-            return Err(PgError::unsupported("an interval of this form"));
-        };
-        let datum = from_text(&format!("{amount} {unit}"), Ty::INTERVAL, -1)?;
-        Ok(Typed::new(Expr::Const(datum), Ty::INTERVAL))
-    }
-
     fn binary(
         &self,
         left: &ast::Expr,
@@ -443,7 +410,10 @@ impl Analyzer<'_> {
                 let condition = self.condition(typed, "NOT")?;
                 Ok(Typed::new(Expr::Not(boxed(condition)), Ty::BOOL))
             }
-            UnaryOperator::Plus => Ok(typed),
+            UnaryOperator::Plus if typed.ty.is_number() => Ok(typed),
+            UnaryOperator::Plus if typed.ty == Ty::UNKNOWN => {
+                Err(PgError::unsupported("+ of a literal without a type"))
+            }
             other => self.call(&other.to_string(), vec![typed]),
         }
     }
@@ -526,6 +496,9 @@ impl Analyzer<'_> {
             let signature = format!("{} {} {}", left.ty.name(), op.symbol(), element.name());
             common::no_operator(&signature).at(self.operator(op.symbol(), span))
         })?;
+        if ty == Ty::BPCHAR {
+            return Err(PgError::unsupported("a character op ANY or ALL of an array"));
+        }
         let open = right.ty == Ty::UNKNOWN && ty == Ty::VARCHAR;
         let array = Ty { array: true, ..if open { Ty::TEXT } else { ty } };
         let left = self.coerce(left, ty, -1, Context::Implicit)?;
@@ -568,14 +541,4 @@ fn junction(and: bool, left: Expr, right: Expr) -> Expr {
 
 fn negate(typed: Typed, negated: bool) -> Typed {
     if negated { Typed::new(Expr::Not(boxed(typed.expr)), Ty::BOOL) } else { typed }
-}
-
-/// The smallest type that holds the number.
-fn number(text: &str) -> Result<Typed> {
-    if let Ok(number) = text.parse::<i64>() {
-        let ty = if i32::try_from(number).is_ok() { Ty::INT4 } else { Ty::INT8 };
-        return Ok(Typed::new(Expr::Const(Datum::Int(number)), ty));
-    }
-    let number = Numeric::parse(text).ok_or_else(|| common::invalid_text("numeric", text))?;
-    Ok(Typed::new(Expr::Const(Datum::Numeric(number)), Ty::NUMERIC))
 }

@@ -248,6 +248,18 @@ impl Analyzer<'_> {
                 _ => return Err(PgError::unsupported("an argument of this form")),
             }
         }
+        let few = match name.as_str() {
+            "concat" => 1,
+            "concat_ws" => 2,
+            _ => 0,
+        };
+        if args.len() < few {
+            let types: Vec<String> = args.iter().map(|arg| arg.ty.name()).collect();
+            return Err(common::no_function(&format!("{name}({})", types.join(", "))));
+        }
+        if name == "substring" && args.get(1).is_some_and(|arg| arg.ty == Ty::UNKNOWN) {
+            return Err(PgError::unsupported("substring by a pattern"));
+        }
         if args.is_empty() && matches!(name.as_str(), "coalesce" | "greatest" | "least") {
             return Err(PgError::new("42601", "syntax error at or near \")\""));
         }
@@ -341,7 +353,15 @@ impl Analyzer<'_> {
         for arg in &list.args {
             match arg {
                 ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => {
-                    args.push(self.settle(self.expr(expr, scope)?)?);
+                    let arg = self.settle(self.expr(expr, scope)?)?;
+                    args.push(match arg.ty {
+                        // A text: the blanks at its end are gone.
+                        Ty::BPCHAR if name == "string_agg" => {
+                            let expr = self.coerce(arg, Ty::TEXT, -1, Context::Implicit)?;
+                            Typed::new(expr, Ty::TEXT)
+                        }
+                        _ => arg,
+                    });
                 }
                 ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard) => {}
                 _ => return Err(PgError::unsupported("an argument of this form")),

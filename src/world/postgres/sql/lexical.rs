@@ -14,6 +14,7 @@ const OPERATORS_MAX: usize = 400;
 pub fn scanned(text: &str, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
     check_names(text, &tokens)?;
     check_chains(&tokens)?;
+    check_intervals(&tokens)?;
     Ok(without_only(joined(text, tokens)?))
 }
 
@@ -52,6 +53,17 @@ fn check_names(text: &str, tokens: &[TokenWithSpan]) -> Result<()> {
     let Some(token) = tokens.iter().find(empty) else { return Ok(()) };
     let message = "zero-length delimited identifier at or near \"\"\"\"";
     Err(PgError::new("42601", message).at(offset(text, token.span.start)))
+}
+
+/// `interval(0) '…'`: the library passes over what stands in the parentheses.
+fn check_intervals(tokens: &[TokenWithSpan]) -> Result<()> {
+    let interval = |token: &Token| match token {
+        Token::Word(word) => word.quote_style.is_none() && word.keyword == Keyword::INTERVAL,
+        _ => false,
+    };
+    let bounded =
+        tokens.windows(2).any(|pair| interval(&pair[0].token) && pair[1].token == Token::LParen);
+    if bounded { Err(PgError::unsupported("the precision of an interval")) } else { Ok(()) }
 }
 
 /// Refuses operators that stand in a row beyond what can be taken.

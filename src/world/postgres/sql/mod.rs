@@ -10,6 +10,7 @@ mod from;
 mod functions;
 mod insert;
 mod lexical;
+mod literals;
 mod locking;
 mod names;
 mod output;

@@ -300,6 +300,12 @@ pub fn output_name(expr: &ast::Expr) -> String {
         ast::Expr::Extract { .. } => "extract".to_owned(),
         ast::Expr::Substring { shorthand: true, .. } => "substr".to_owned(),
         ast::Expr::Substring { .. } => "substring".to_owned(),
+        ast::Expr::Trim { trim_where: Some(ast::TrimWhereField::Leading), .. } => {
+            "ltrim".to_owned()
+        }
+        ast::Expr::Trim { trim_where: Some(ast::TrimWhereField::Trailing), .. } => {
+            "rtrim".to_owned()
+        }
         ast::Expr::Trim { .. } => "btrim".to_owned(),
         ast::Expr::Position { .. } => "position".to_owned(),
         ast::Expr::Ceil { .. } => "ceil".to_owned(),

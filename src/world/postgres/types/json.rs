@@ -142,6 +142,12 @@ fn key_order(a: &str, b: &str) -> Ordering {
     a.len().cmp(&b.len()).then_with(|| a.as_bytes().cmp(b.as_bytes()))
 }
 
+impl Json {
+    pub fn is_empty_array(&self) -> bool {
+        matches!(self, Json::Array(items) if items.is_empty())
+    }
+}
+
 /// A JSON text literal, escaped as PostgreSQL's `escape_json`.
 pub fn write_quoted(text: &str, out: &mut String) {
     out.push('"');

@@ -214,7 +214,14 @@ impl<'a> Parser<'a> {
         let code = if (0xd800..0xdc00).contains(&high) && self.rest().starts_with("\\u") {
             self.at += 2;
             let low = self.hex()?;
-            0x1_0000 + ((high - 0xd800) << 10) + (low.wrapping_sub(0xdc00) & 0x3ff)
+            if !(0xdc00..0xe000).contains(&low) {
+                let detail = match low {
+                    0xd800..0xdc00 => "Unicode high surrogate must not follow a high surrogate.",
+                    _ => "Unicode low surrogate must follow a high surrogate.",
+                };
+                return Err(bad(detail.to_owned()));
+            }
+            0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00)
         } else {
             high
         };

@@ -170,6 +170,11 @@ impl Ty {
         !self.array && matches!(self.base, Base::Int2 | Base::Int4 | Base::Int8 | Base::Oid)
     }
 
+    pub fn is_number(self) -> bool {
+        let other = matches!(self.base, Base::Numeric | Base::Float4 | Base::Float8);
+        self.is_integer() && self.base != Base::Oid || !self.array && other
+    }
+
     pub fn is_text(self) -> bool {
         !self.array && matches!(self.base, Base::Text | Base::Varchar | Base::Bpchar | Base::Name)
     }
@@ -294,7 +299,12 @@ impl Ord for Datum {
             (Datum::Uuid(a), Datum::Uuid(b)) => a.cmp(b),
             (Datum::Date(a), Datum::Date(b)) => a.cmp(b),
             (Datum::Interval(a), Datum::Interval(b)) => a.cmp(b),
-            (Datum::Json(a), Datum::Json(b)) => a.cmp(b),
+            // An empty array, by itself, comes before everything: so PostgreSQL has it.
+            (Datum::Json(a), Datum::Json(b)) => match (a.is_empty_array(), b.is_empty_array()) {
+                (true, false) => Ordering::Less,
+                (false, true) => Ordering::Greater,
+                _ => a.cmp(b),
+            },
             (Datum::Array(a), Datum::Array(b)) => a.cmp(b),
             (Datum::Record(a), Datum::Record(b)) => {
                 a.fields.iter().map(|f| &f.1).cmp(b.fields.iter().map(|f| &f.1))

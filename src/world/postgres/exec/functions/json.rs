@@ -78,8 +78,15 @@ pub fn to_json(datum: &Datum, ty: Ty) -> Json {
         }
         Datum::Micros(_) if ty == Ty::TIME => Json::Text(to_text(datum, ty).into()),
         Datum::Micros(_) => {
+            let text = to_text(datum, ty);
             let zone = if ty == Ty::TIMESTAMPTZ { ":00" } else { "" };
-            Json::Text((to_text(datum, ty).replacen(' ', "T", 1) + zone).into())
+            let (moment, era) = match text.strip_suffix(" BC") {
+                Some(moment) => (moment, " BC"),
+                None => (&*text, ""),
+            };
+            let plain = text.ends_with("infinity");
+            let moment = moment.replacen(' ', "T", 1);
+            Json::Text(if plain { text.into() } else { (moment + zone + era).into() })
         }
         other => Json::Text(to_text(other, ty).into()),
     }
