@@ -371,7 +371,9 @@ impl Analyzer<'_> {
     /// Rows are compared part by part: each part has types of its own.
     pub fn compare(&self, op: CompareOp, left: Typed, right: Typed) -> Result<Expr> {
         let symbol = op.symbol();
-        let ty = compared_type(left.ty, right.ty).ok_or_else(|| {
+        let arrays = left.ty.array && right.ty.array;
+        let alike = !arrays || left.ty.base == right.ty.base;
+        let ty = compared_type(left.ty, right.ty).filter(|_| alike).ok_or_else(|| {
             common::no_operator(&format!("{} {symbol} {}", left.ty.name(), right.ty.name()))
         })?;
         // All integers have one form: no conversion is needed to compare them.

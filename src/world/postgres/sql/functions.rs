@@ -331,6 +331,11 @@ impl Analyzer<'_> {
         }
         let analyzed = self.aggregate_parts(name, function, list, scope);
         group.inside.set(false);
+        let span = function.name.0.first().and_then(|part| part.as_ident()).map(|i| i.span);
+        let analyzed = analyzed.map_err(|error| match error.code() {
+            "42883" | "42809" => error.at(span.and_then(|span| self.position(span))),
+            _ => error,
+        });
         let aggregate = analyzed?;
         if only_outer(&aggregate, scope.parent.is_some()) {
             return Err(PgError::unsupported("an aggregate of a query around"));
@@ -381,11 +386,40 @@ impl Analyzer<'_> {
             Some(filter) => Some(self.condition(self.expr(filter, scope)?, "FILTER")?),
             None => None,
         };
+        let star = list
+            .args
+            .iter()
+            .any(|arg| matches!(arg, ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)));
+        check_arguments(name, &args, star)?;
         let arg_ty = args.first().map_or(Ty::ANY, |arg| arg.ty);
         let (name, ty) = aggregate_type(name, arg_ty)?;
         let distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
         let args = args.into_iter().map(|arg| arg.expr).collect();
         Ok(Aggregate { name, args, ty, arg_ty, distinct, filter, order })
+    }
+}
+
+/// How many arguments an aggregate takes, and which `string_agg` does.
+fn check_arguments(name: &str, args: &[Typed], star: bool) -> Result<()> {
+    if name == "count" && args.is_empty() && !star {
+        let message = "count(*) must be used to call a parameterless aggregate function";
+        return Err(PgError::new("42809", message));
+    }
+    let (wanted, texts) = match name {
+        "count" if star => (0, true),
+        "string_agg" => (2, args.iter().all(|arg| arg.ty.is_text())),
+        _ => (1, true),
+    };
+    if args.len() == wanted && texts {
+        return Ok(());
+    }
+    let types: Vec<String> = args.iter().map(|arg| arg.ty.name()).collect();
+    let signature = format!("{name}({})", types.join(", "));
+    match name {
+        "string_agg" if args.iter().any(|arg| arg.ty == Ty::BYTEA) => {
+            Err(PgError::unsupported(signature))
+        }
+        _ => Err(common::no_function(&signature)),
     }
 }
 
@@ -539,6 +573,9 @@ pub const SET_FUNCTIONS: &[&str] = &[
 impl Analyzer<'_> {
     /// The function, its arguments, and the type of an item.
     pub fn set_call(&self, name: &str, args: Vec<Typed>) -> Result<SetCall> {
+        if name == "generate_series" && args.iter().any(|arg| arg.ty == Ty::DATE) {
+            return Err(PgError::unsupported("generate_series of dates"));
+        }
         let typed = self.call(name, args)?;
         let item = typed.ty.element();
         match typed.expr {
