@@ -37,7 +37,9 @@
 //! arrays, NaN and infinity of numeric, dates and times in a session with a time zone but UTC or
 //! with a date or interval style but ISO and postgres, encodings but UTF8, two-phase commit;
 //! aggregates of a query around, USING of columns of different types, DISTINCT ON of groups, the
-//! order of volatile expressions, more than 400 operators in a row.
+//! order of volatile expressions, more than 400 operators in a row; precision of times and
+//! intervals, roots and powers of numeric, letters beyond ASCII in another case, reading a part of
+//! json, MATCH FULL, keys that are DEFERRABLE, settings that would have an effect.
 //!
 //! Where it answers otherwise than PostgreSQL, and why:
 //!

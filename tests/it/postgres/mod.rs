@@ -9,6 +9,7 @@ mod isolation;
 mod malformed;
 mod messages;
 mod raw;
+mod refused;
 mod same;
 mod slt;
 mod watch;

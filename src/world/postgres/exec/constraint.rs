@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use super::late::{enter, has_late, is_late, late_key};
-use super::setting::quoted;
 use super::{Cx, Frame, eval, is_true};
 use crate::world::postgres::error::{PgError, Step};
-use crate::world::postgres::sql::{Conflict, RowCheck};
+use crate::world::postgres::sql::{Conflict, RowCheck, quoted};
 use crate::world::postgres::storage::catalog::{Index, IndexPart, Table};
 use crate::world::postgres::storage::heap::Tid;
 use crate::world::postgres::types::{Datum, Row, Ty, to_text};

@@ -1,18 +1,10 @@
 //! Session parameters: SET, SHOW and what they may hold. Must never act on a parameter.
 
-use super::setting_names::{ABSENT, RESERVED};
+use super::setting_names::ABSENT;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::locks::Pid;
 use crate::world::postgres::storage::parameters::UTC;
 use crate::world::postgres::storage::{Db, Isolation, Undo};
-
-/// A name as PostgreSQL writes it: quoted if it must be.
-pub fn quoted(name: &str) -> String {
-    let small = |c: char| c.is_ascii_lowercase() || c == '_';
-    let plain = name.starts_with(small) && name.chars().all(|c| small(c) || c.is_ascii_digit());
-    let plain = plain && RESERVED.binary_search(&name).is_err();
-    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
-}
 
 /// By name: name, default, and what kind of value it holds.
 const KNOWN: &[(&str, &str, Kind)] = &[
@@ -552,6 +544,6 @@ mod tests {
     #[test]
     fn parameters_stand_in_the_order_of_their_names() {
         assert!(KNOWN.is_sorted_by_key(|(name, ..)| name));
-        assert!(RESERVED.is_sorted());
+        assert!(ABSENT.is_sorted());
     }
 }

@@ -11,7 +11,7 @@ use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::exec::{
     Cx, State, alter, create_as, create_sequence, ddl, drops, roles, routine, setting,
 };
-use crate::world::postgres::sql::{OutColumn, ident, object_name};
+use crate::world::postgres::sql::{OutColumn, ident, object_name, quoted};
 use crate::world::postgres::storage::locks::{Mode, Pid, Tag};
 use crate::world::postgres::storage::{Db, Notification, Undo};
 use crate::world::postgres::types::{Datum, Row, Ty};
@@ -345,7 +345,7 @@ fn set_parameter(cx: &mut Cx<'_>, set: &ast::Set) -> Result<()> {
             let name = variable.to_string();
             let texts = values.iter().map(value_text);
             let texts: Vec<String> = match name.to_lowercase().as_str() {
-                "search_path" => texts.map(|name| setting::quoted(&name)).collect(),
+                "search_path" => texts.map(|name| quoted(&name)).collect(),
                 _ => texts.collect(),
             };
             let value = texts.join(", ");

@@ -404,7 +404,6 @@ pub fn can_cast(from: Ty, to: Ty, context: Context) -> bool {
     context >= least
 }
 
-/// A plan's column, named and typed.
 /// Refuses to sort or to find equals by a type that has no such operators.
 pub fn can_compare(ty: Ty, order: bool) -> Result<()> {
     if ty.base != Base::Json {
@@ -417,6 +416,7 @@ pub fn can_compare(ty: Ty, order: bool) -> Result<()> {
     Err(if order { error.hint(hint) } else { error })
 }
 
+/// A plan's column, named and typed.
 pub fn out_column(name: impl Into<Arc<str>>, typed: &Typed) -> OutColumn {
     OutColumn { name: name.into(), ty: typed.ty, typmod: typed.typmod, origin: None }
 }

@@ -190,11 +190,7 @@ impl Analyzer<'_> {
                     args.push(Typed::new(Expr::Const(Datum::Int(1)), Ty::INT4));
                 }
                 for part in [substring_from, substring_for].into_iter().flatten() {
-                    let part = self.expr(part, scope)?;
-                    if matches!((part.ty, &part.expr), (Ty::UNKNOWN, Expr::Const(_))) {
-                        return Err(PgError::unsupported("substring by a pattern"));
-                    }
-                    args.push(part);
+                    args.push(self.expr(part, scope)?);
                 }
                 self.call("substring", args)
             }

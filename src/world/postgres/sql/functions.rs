@@ -178,6 +178,9 @@ impl Analyzer<'_> {
     /// A call of a function or operator with arguments that are not aggregates' own.
     pub fn call(&self, name: &str, args: Vec<Typed>) -> Result<Typed> {
         let types: Vec<Ty> = args.iter().map(|arg| arg.ty).collect();
+        if name == "substring" && types.get(1) == Some(&Ty::UNKNOWN) {
+            return Err(PgError::unsupported("substring by a pattern"));
+        }
         refuse_open(name, &types)?;
         let Some(function) = choose(name, &types) else {
             let own = self.routine(name, &args)?;
@@ -256,9 +259,6 @@ impl Analyzer<'_> {
         if args.len() < few {
             let types: Vec<String> = args.iter().map(|arg| arg.ty.name()).collect();
             return Err(common::no_function(&format!("{name}({})", types.join(", "))));
-        }
-        if name == "substring" && args.get(1).is_some_and(|arg| arg.ty == Ty::UNKNOWN) {
-            return Err(PgError::unsupported("substring by a pattern"));
         }
         if args.is_empty() && matches!(name.as_str(), "coalesce" | "greatest" | "least") {
             return Err(PgError::new("42601", "syntax error at or near \")\""));

@@ -9,6 +9,7 @@ mod expression;
 mod from;
 mod functions;
 mod insert;
+mod keywords;
 mod lexical;
 mod literals;
 mod locking;
@@ -36,6 +37,7 @@ pub use body::{
 pub use conditions::{means, named};
 pub use expression::DEFAULT;
 pub use functions::{Builtin, Function};
+pub use keywords::quoted;
 pub use names::{data_type, ident, is_serial, object_name};
 pub use parse::{Parsed, Parses, offset, parse};
 pub use plan::{

@@ -9,6 +9,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
+use super::keywords::is_reserved;
 use super::lexical::scanned;
 use crate::world::postgres::error::{PgError, Result};
 
@@ -111,26 +112,13 @@ pub fn split(text: &str) -> Result<Vec<&str>> {
     Ok(all)
 }
 
-/// Words that name no table and no column unless they are quoted; the parser takes some of them.
-const RESERVED: &str = "all analyse analyze and any array as asc asymmetric authorization binary \
-    both case cast check collate collation column concurrently constraint create cross \
-    current_catalog current_date current_role current_schema current_time current_timestamp \
-    current_user default deferrable desc distinct do else end except false fetch for foreign \
-    freeze from full grant group having ilike in initially inner intersect into is isnull join \
-    lateral leading left like limit localtime localtimestamp natural not notnull null offset on \
-    only or order outer overlaps placing primary references returning right select session_user \
-    similar some symmetric table tablesample then to trailing true union unique user using \
-    variadic verbose when where window with";
-
 /// The first reserved word that a new table or a column of it is called.
 fn reserved(statement: &Statement) -> Option<&Ident> {
     let Statement::CreateTable(create) = statement else { return None };
     let name = create.name.0.last().and_then(|part| part.as_ident());
     let names = name.into_iter().chain(create.columns.iter().map(|column| &column.name));
-    let is_reserved = |name: &&Ident| {
-        let word = name.value.to_lowercase();
-        name.quote_style.is_none() && RESERVED.split_whitespace().any(|known| *known == word)
-    };
+    let is_reserved =
+        |name: &&Ident| name.quote_style.is_none() && is_reserved(&name.value.to_lowercase());
     names.into_iter().find(is_reserved)
 }
 

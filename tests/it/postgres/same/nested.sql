@@ -33,6 +33,8 @@ with x as (select 1/0 a) select 1;
 select exists(select 1/0 from t);
 with t as (select id from t where id>3) select * from public.t order by id;
 select * from t,t;
+select id from only t x order by id;
+update only t set b = 'only' where id = 99;
 select 1 from t x, u x;
 update t set a=1 from t where id=1;
 delete from w using w where true;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::world::postgres::error::{PgError, Result, Step, Stop, common};
 use crate::world::postgres::exec::Cx;
 use crate::world::postgres::exec::setting;
-use crate::world::postgres::sql::{Builtin, Function};
+use crate::world::postgres::sql::{Builtin, Function, quoted};
 use crate::world::postgres::storage::Notification;
 use crate::world::postgres::storage::locks::{Mode, Owner, Tag};
 use crate::world::postgres::storage::roles::Privileges;
@@ -359,7 +359,7 @@ fn serial_sequence(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let mut sequences = cx.db.catalog.sequences.values();
     let found = sequences.find(|one| one.owner == Some(table.oid) && one.column == at);
     Ok(match found {
-        Some(found) => Datum::text(format!("public.{}", setting::quoted(&found.name))),
+        Some(found) => Datum::text(format!("public.{}", quoted(&found.name))),
         None => Datum::Null,
     })
 }

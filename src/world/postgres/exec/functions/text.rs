@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::world::postgres::error::{PgError, Step, Stop};
 use crate::world::postgres::exec::Cx;
-use crate::world::postgres::sql::Function;
+use crate::world::postgres::sql::{Function, quoted};
 use crate::world::postgres::types::{Array, Datum, Ty, hex as to_hex_digits, to_text};
 
 macro_rules! table {
@@ -316,38 +316,8 @@ fn quoted_literal(text: &str) -> String {
     format!("{escape}'{}'", text.replace('\'', "''").replace('\\', "\\\\"))
 }
 
-/// Words that are no names without quotes.
-const RESERVED: &str = "all analyse analyze and any array as asc asymmetric authorization \
-    between bigint binary bit boolean both case cast char character check coalesce collate \
-    collation column \
-    concurrently constraint create cross current_catalog current_date current_role \
-    current_schema current_time current_timestamp current_user dec decimal default deferrable \
-    desc distinct do else end except exists extract false fetch float for foreign freeze from \
-    full grant greatest group grouping having ilike in initially inner inout int integer \
-    intersect interval into is isnull join lateral leading least left like limit localtime \
-    localtimestamp national natural nchar none normalize not notnull null nullif numeric \
-    offset on only or order out outer overlaps overlay placing position precision primary \
-    real references returning right row select session_user setof similar smallint some \
-    substring symmetric table tablesample then time timestamp to trailing treat trim true \
-    union unique user using values varchar variadic verbose when where window with \
-    xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi \
-    xmlroot xmlserialize xmltable";
-
-fn quoted_ident(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit();
-    if name.chars().all(plain)
-        && !name.starts_with(|c: char| c.is_ascii_digit())
-        && !name.is_empty()
-        && !RESERVED.split(' ').any(|word| word == name)
-    {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
-}
-
 fn quote_ident(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    Ok(Datum::text(quoted_ident(text(&args[0]))))
+    Ok(Datum::text(quoted(text(&args[0]))))
 }
 
 fn encode(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
@@ -498,7 +468,7 @@ fn format(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
                 let message = "null values cannot be formatted as an SQL identifier";
                 return Err(PgError::new("22004", message).into());
             }
-            Some('I') => out.push_str(&quoted_ident(&text)),
+            Some('I') => out.push_str(&quoted(&text)),
             Some('L') if datum.is_null() => out.push_str("NULL"),
             Some('L') => out.push_str(&quoted_literal(&text)),
             _ => return Err(PgError::unsupported("this specifier of format()").into()),

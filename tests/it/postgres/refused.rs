@@ -1,0 +1,62 @@
+//! What PostgreSQL answers and this server does not: each is refused with 0A000, for any other
+//! answer would be a wrong one. Must never hold a statement that is answered as PostgreSQL does.
+
+use seedbed::world::postgres::{Settings, Watch};
+
+use super::{answer, client, ours, runtime};
+use crate::pg_server::PgServer;
+
+const SET_UP: &[&str] = &[
+    "create table p(a int, b int, primary key (a, b))",
+    "create table t(id int primary key, b text)",
+    "insert into t values (1, 'x'), (2, null)",
+    "create table u(a int, b text)",
+    "insert into u values (1, 'p')",
+    "create sequence s",
+];
+
+#[test]
+fn what_is_not_here_is_refused_and_never_answered() {
+    runtime().block_on(async {
+        let (addr, _store) = ours(Settings::default(), Watch::none()).await;
+        let here = client(&addr).await;
+        for statement in SET_UP {
+            assert!(answer(&here, statement).await.starts_with("ok"), "{statement}");
+        }
+        let mut answered = Vec::new();
+        for statement in include_str!("refused.sql").split(";\n").filter(|text| !text.is_empty()) {
+            let told = answer(&here, statement).await;
+            if !(told.starts_with("0A000: ") && told.ends_with("is not supported")) {
+                answered.push(format!("{statement}\n--- here:\n{told}\n"));
+            }
+        }
+        assert!(answered.is_empty(), "{}", answered.join("\n"));
+    });
+}
+
+/// A statement that would recurse as deep as it is long, or take as long as it has wildcards, ends
+/// by itself, and others go on.
+#[test]
+fn long_statements_and_patterns_harm_nobody() {
+    let server = PgServer::start();
+    runtime().block_on(async {
+        let (addr, _store) = ours(Settings::default(), Watch::none()).await;
+        let (here, there) = (client(&addr).await, client(&server.addr()).await);
+        for (part, operator) in [("1", " + "), ("true", " and "), ("1 = 1", " or ")] {
+            let long = format!("select {}", vec![part; 3_000].join(operator));
+            let told = answer(&here, &long).await;
+            assert!(told.starts_with("0A000: "), "{operator}: {told}");
+            let fits = format!("select {}", vec![part; 150].join(operator));
+            assert_eq!(answer(&here, &fits).await, answer(&there, &fits).await, "{operator}");
+        }
+        let union = vec!["select 1"; 3_000].join(" union all ");
+        assert!(answer(&here, &union).await.starts_with("0A000: "));
+        for pattern in [
+            "select repeat('a', 100000) like repeat('_', 100000)".to_owned(),
+            format!("select repeat('a', 48) like '{}b%'", "%a".repeat(14)),
+            "select 'ab' like '%\\%', 'a%' like '%\\%', 'ab' ilike 'A_', 'a' like ''".to_owned(),
+        ] {
+            assert_eq!(answer(&here, &pattern).await, answer(&there, &pattern).await, "{pattern}");
+        }
+    });
+}
