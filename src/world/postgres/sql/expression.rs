@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 
-use super::analyze::{Analyzer, Context, Typed, compared_type};
+use super::analyze::{Analyzer, Context, Typed, can_cast, compared_type};
 use super::functions::{has_aggregate, is_volatile};
 use super::literals::{number, said};
 use super::names::{data_type, ident};
@@ -164,27 +164,26 @@ impl Analyzer<'_> {
     fn special(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
         match parsed {
             ast::Expr::Extract { field, expr, .. } => {
-                let field = Typed::new(
-                    Expr::Const(Datum::text(field.to_string().to_lowercase())),
-                    Ty::TEXT,
-                );
+                let field = Expr::Const(Datum::text(field.to_string().to_lowercase()));
                 let from = self.expr(expr, scope)?;
-                if matches!((from.ty, &from.expr), (Ty::UNKNOWN, Expr::Const(_))) {
-                    return Err(PgError::unsupported("extract of a literal without a type"));
-                }
-                self.call("extract", vec![field, from])
+                self.call("pg_catalog.extract", vec![Typed::new(field, Ty::UNKNOWN), from])
             }
             ast::Expr::AtTimeZone { timestamp, time_zone } => {
                 let args = vec![self.expr(time_zone, scope)?, self.expr(timestamp, scope)?];
-                self.call("timezone", args)
+                self.call("pg_catalog.timezone", args)
             }
-            ast::Expr::Ceil { expr, .. } => self.call("ceil", vec![self.expr(expr, scope)?]),
-            ast::Expr::Floor { expr, .. } => self.call("floor", vec![self.expr(expr, scope)?]),
+            ast::Expr::Ceil { expr, field } => self.rounded("ceil", expr, field, scope),
+            ast::Expr::Floor { expr, field } => self.rounded("floor", expr, field, scope),
             ast::Expr::Position { expr, r#in } => {
                 let args = vec![self.expr(r#in, scope)?, self.expr(expr, scope)?];
-                self.call("strpos", args)
+                self.call("pg_catalog.position", args)
             }
-            ast::Expr::Substring { expr, substring_from, substring_for, .. } => {
+            ast::Expr::Substring { expr, substring_from, substring_for, special, shorthand } => {
+                let name = match (shorthand, special) {
+                    (true, _) => "substr",
+                    (false, true) => "substring",
+                    _ => "pg_catalog.substring",
+                };
                 let mut args = vec![self.expr(expr, scope)?];
                 if substring_from.is_none() && substring_for.is_some() {
                     args.push(Typed::new(Expr::Const(Datum::Int(1)), Ty::INT4));
@@ -192,13 +191,13 @@ impl Analyzer<'_> {
                 for part in [substring_from, substring_for].into_iter().flatten() {
                     args.push(self.expr(part, scope)?);
                 }
-                self.call("substring", args)
+                self.call(name, args)
             }
             ast::Expr::Trim { trim_where, trim_what, expr, trim_characters: None } => {
                 let name = match trim_where {
-                    Some(ast::TrimWhereField::Leading) => "ltrim",
-                    Some(ast::TrimWhereField::Trailing) => "rtrim",
-                    _ => "btrim",
+                    Some(ast::TrimWhereField::Leading) => "pg_catalog.ltrim",
+                    Some(ast::TrimWhereField::Trailing) => "pg_catalog.rtrim",
+                    _ => "pg_catalog.btrim",
                 };
                 let mut args = vec![self.expr(expr, scope)?];
                 if let Some(what) = trim_what {
@@ -304,6 +303,27 @@ impl Analyzer<'_> {
         Ok(Typed { typmod, ..Typed::new(expr, ty).at(place) })
     }
 
+    /// The parser takes these two for calls of its own, with a scale.
+    fn rounded(
+        &self,
+        name: &str,
+        expr: &ast::Expr,
+        field: &ast::CeilFloorKind,
+        scope: &Scope<'_>,
+    ) -> Result<Typed> {
+        let mut args = vec![self.expr(expr, scope)?];
+        match field {
+            ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) => {}
+            ast::CeilFloorKind::DateTimeField(_) => {
+                return Err(PgError::new("42601", "syntax error at or near \"to\""));
+            }
+            ast::CeilFloorKind::Scale(scale) => {
+                args.push(self.expr(&ast::Expr::Value(scale.clone()), scope)?);
+            }
+        }
+        self.call(name, args)
+    }
+
     /// Words that are functions without parentheses.
     fn bare_word(&self, name: &str) -> Option<Typed> {
         let function = match name {
@@ -313,7 +333,7 @@ impl Analyzer<'_> {
             }
             _ => return None,
         };
-        self.call(function, Vec::new()).ok()
+        self.grammar(function, Vec::new()).ok()
     }
 
     fn compound(&self, parts: &[ast::Ident], scope: &Scope<'_>) -> Result<Typed> {
@@ -359,7 +379,7 @@ impl Analyzer<'_> {
             other => other.to_string(),
         };
         self.call(&name, vec![left, right]).map_err(|error| match error.code() {
-            "42883" => error.at(place(&name)),
+            "42883" | "42725" => error.at(place(&name)),
             _ => error,
         })
     }
@@ -409,9 +429,6 @@ impl Analyzer<'_> {
                 Ok(Typed::new(Expr::Not(boxed(condition)), Ty::BOOL))
             }
             UnaryOperator::Plus if typed.ty.is_number() => Ok(typed),
-            UnaryOperator::Plus if typed.ty == Ty::UNKNOWN => {
-                Err(PgError::unsupported("+ of a literal without a type"))
-            }
             other => self.call(&other.to_string(), vec![typed]),
         }
     }
@@ -518,9 +535,24 @@ impl Analyzer<'_> {
             let ast::AccessExpr::Subscript(ast::Subscript::Index { index }) = access else {
                 return Err(PgError::unsupported("this access to a field"));
             };
+            if typed.ty == Ty::JSONB {
+                return Err(PgError::unsupported("a subscript of jsonb"));
+            }
+            if !typed.ty.array {
+                let name = typed.ty.name();
+                let why = "because it does not support subscripting";
+                let message = format!("cannot subscript type {name} {why}");
+                return Err(PgError::new("42804", message).at(self.placed(typed.place)));
+            }
             let index = self.expr(index, scope)?;
+            if index.ty != Ty::UNKNOWN && !can_cast(index.ty, Ty::INT4, Context::Assignment) {
+                let error = PgError::new("42804", "array subscript must have type integer");
+                return Err(error.at(self.placed(index.place)));
+            }
+            let index = self.coerce(index, Ty::INT4, -1, Context::Assignment)?;
             let ty = typed.ty.element();
-            typed = Typed { ty, ..self.call("array_item", vec![typed, index])? };
+            let args = vec![typed, Typed::new(index, Ty::INT4)];
+            typed = Typed { ty, ..self.grammar("array_item", args)? };
         }
         Ok(typed)
     }

@@ -53,56 +53,23 @@ impl Analyzer<'_> {
         Err(PgError::new("42702", message).detail(detail))
     }
 
-    /// A call of a function of one's own; `None` if there is none that would take the arguments.
-    pub fn routine(&self, name: &str, args: &[Typed]) -> Result<Option<Typed>> {
+    /// The functions of one's own of this name.
+    pub fn routines(&self, name: &str) -> Vec<&Routine> {
         let own = self.db.own(self.pid);
-        let mut best: Vec<(usize, &Routine)> = Vec::new();
-        for routine in self.db.catalog.routines.values() {
-            if &*routine.name != name || !routine.is_there(own) {
-                continue;
-            }
-            let Some(score) = fit(routine, args) else { continue };
-            best.push((score, routine));
-        }
-        let most = best.iter().map(|(score, _)| *score).max();
-        best.retain(|(score, _)| Some(*score) == most);
-        let routine = match best.as_slice() {
-            [] => return Ok(None),
-            [(_, only)] => *only,
-            _ => {
-                let types: Vec<String> = args.iter().map(|arg| arg.ty.name()).collect();
-                let message = format!("function {name}({}) is not unique", types.join(", "));
-                let hint = "Could not choose a best candidate function. You might need to add \
-                            explicit type casts.";
-                return Err(PgError::new("42725", message).hint(hint));
-            }
-        };
+        let all = self.db.catalog.routines.values().map(|routine| &**routine);
+        all.filter(|routine| &*routine.name == name && routine.is_there(own)).collect()
+    }
+
+    /// A call of a function of one's own that takes these arguments.
+    pub fn routine(&self, routine: &Routine, args: Vec<Typed>) -> Result<Typed> {
         let mut exprs = Vec::with_capacity(args.len());
-        for (arg, wanted) in args.iter().zip(&routine.args) {
-            exprs.push(self.coerce(arg.clone(), wanted.ty, -1, Context::Implicit)?);
+        for (arg, wanted) in args.into_iter().zip(&routine.args) {
+            exprs.push(self.coerce(arg, wanted.ty, -1, Context::Implicit)?);
         }
         self.calls.set(true);
         let expr = Expr::Routine { oid: routine.oid, args: exprs };
-        Ok(Some(Typed::new(expr, routine.ret)))
+        Ok(Typed::new(expr, routine.ret))
     }
-}
-
-/// How well the arguments fit; `None` if not at all.
-fn fit(routine: &Routine, args: &[Typed]) -> Option<usize> {
-    if routine.args.len() != args.len() {
-        return None;
-    }
-    let mut score = 0;
-    for (arg, wanted) in args.iter().zip(&routine.args) {
-        if arg.ty == wanted.ty {
-            score += 2;
-        } else if arg.ty == Ty::UNKNOWN {
-            score += usize::from(wanted.ty == Ty::TEXT);
-        } else if !can_cast(arg.ty, wanted.ty, Context::Implicit) {
-            return None;
-        }
-    }
-    Some(score)
 }
 
 /// Plans a piece of SQL in a function; errors point into its own text.
