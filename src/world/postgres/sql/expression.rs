@@ -2,14 +2,15 @@
 
 use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 
-use super::analyze::{Analyzer, Context, Typed, can_cast, compared_type};
+use super::analyze::{Analyzer, Context, Typed};
 use super::functions::{has_aggregate, is_volatile};
 use super::literals::{number, said};
 use super::names::{data_type, ident};
 use super::plan::{CompareOp, Expr, SubKind};
+use super::resolve::{can_cast, compared};
 use super::rows::whole_row;
 use super::scope::{Group, Scope};
-use crate::world::postgres::error::{PgError, Result, common};
+use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::{Datum, Ty};
 
 fn compare_op(op: &BinaryOperator) -> Option<CompareOp> {
@@ -387,25 +388,23 @@ impl Analyzer<'_> {
     /// Rows are compared part by part: each part has types of its own.
     pub fn compare(&self, op: CompareOp, left: Typed, right: Typed) -> Result<Expr> {
         let symbol = op.symbol();
-        let arrays = left.ty.array && right.ty.array;
-        let alike = !arrays || left.ty.base == right.ty.base;
-        let ty = compared_type(left.ty, right.ty).filter(|_| alike).ok_or_else(|| {
-            common::no_operator(&format!("{} {symbol} {}", left.ty.name(), right.ty.name()))
-        })?;
-        // All integers have one form: no conversion is needed to compare them.
-        let side = |typed: Typed| {
-            // varchar has no operators: those of text take it, and what has no type is a text.
-            let ty = if typed.ty == Ty::UNKNOWN && ty == Ty::VARCHAR { Ty::TEXT } else { ty };
+        let (types, ty) = compared(symbol, left.ty, right.ty)?;
+        if ty == (Ty { array: true, ..Ty::BPCHAR }) {
+            return Err(PgError::unsupported("a comparison of arrays of characters"));
+        }
+        let side = |typed: Typed, own: Ty| {
+            // All integers have one form: no conversion is needed to compare them.
             if ty.is_integer() && typed.ty.is_integer() {
                 return Ok(typed.expr);
             }
-            let expr = self.coerce(typed, ty, -1, Context::Implicit)?;
+            let expr = self.coerce(typed, own, -1, Context::Implicit)?;
+            let expr = self.coerce(Typed::new(expr, own), ty, -1, Context::Implicit)?;
             // Blanks at the end of a `char` do not count.
             let padded = Typed::new(expr, ty);
             let text = if ty == Ty::BPCHAR { Ty::TEXT } else { ty };
             self.coerce(padded, text, -1, Context::Implicit)
         };
-        Ok(Expr::Compare(op, boxed(side(left)?), boxed(side(right)?)))
+        Ok(Expr::Compare(op, boxed(side(left, types[0])?), boxed(side(right, types[1])?)))
     }
 
     fn unary(&self, op: UnaryOperator, inner: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
@@ -451,7 +450,7 @@ impl Analyzer<'_> {
             let condition = self.expr(&when.condition, scope)?;
             whens.push(match operand {
                 Some(operand) => {
-                    let operand = self.expr(operand, scope)?;
+                    let operand = self.settle(self.expr(operand, scope)?)?;
                     if conditions.len() > 1 && is_volatile(&operand.expr) {
                         return Err(PgError::unsupported("CASE of a volatile expression"));
                     }
@@ -506,17 +505,15 @@ impl Analyzer<'_> {
         }
         let (left, right) = (self.expr(left, scope)?, self.expr(right, scope)?);
         let element = if right.ty.array { right.ty.element() } else { left.ty };
-        let ty = compared_type(left.ty, element);
-        let ty = ty.ok_or_else(|| {
-            let signature = format!("{} {} {}", left.ty.name(), op.symbol(), element.name());
-            common::no_operator(&signature).at(self.operator(op.symbol(), span))
-        })?;
-        if ty == Ty::BPCHAR {
-            return Err(PgError::unsupported("a character op ANY or ALL of an array"));
+        let (types, ty) = compared(op.symbol(), left.ty, element)
+            .map_err(|error| error.at(self.operator(op.symbol(), span)))?;
+        if ty == Ty::BPCHAR || ty.array {
+            let name = ty.name();
+            return Err(PgError::unsupported(format_args!("{name} op ANY or ALL of an array")));
         }
-        let open = right.ty == Ty::UNKNOWN && ty == Ty::VARCHAR;
-        let array = Ty { array: true, ..if open { Ty::TEXT } else { ty } };
-        let left = self.coerce(left, ty, -1, Context::Implicit)?;
+        let array = Ty { array: true, ..ty };
+        let left = self.coerce(left, types[0], -1, Context::Implicit)?;
+        let left = self.coerce(Typed::new(left, types[0]), ty, -1, Context::Implicit)?;
         if right.ty != Ty::UNKNOWN && !right.ty.array {
             return Err(PgError::new("42809", "op ANY/ALL (array) requires array on right side"));
         }

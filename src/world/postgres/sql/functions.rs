@@ -7,7 +7,7 @@ use sqlparser::ast;
 use super::analyze::{Analyzer, Context, Typed, check_times};
 use super::names::{ident, object_name};
 use super::plan::{Aggregate, Expr, SortKey, SubKind};
-use super::resolve::{Chosen, Meaning, resolve, signature};
+use super::resolve::{Chosen, Meaning, compared, resolve, signature};
 use super::scope::Scope;
 use super::signatures::Kind;
 use crate::world::postgres::error::{PgError, Result, Step, common};
@@ -177,7 +177,7 @@ impl Analyzer<'_> {
             return Err(PgError::unsupported("a window function"));
         }
         let list = match &function.args {
-            ast::FunctionArguments::None => return self.call(&name, Vec::new()),
+            ast::FunctionArguments::None => return self.grammar(&name, Vec::new()),
             ast::FunctionArguments::Subquery(query) if name == "array" => {
                 return self.subquery(query, SubKind::Array, scope);
             }
@@ -217,6 +217,10 @@ impl Analyzer<'_> {
             }
             "greatest" | "least" => {
                 let (all, ty) = self.unify(args, &name.to_uppercase())?;
+                if ty == Ty::JSON {
+                    let why = "could not identify a comparison function for type json";
+                    return Err(PgError::new("42883", why));
+                }
                 let args = all.into_iter().map(|expr| Typed::new(expr, ty)).collect();
                 Ok(Typed { ty, ..self.grammar(&name, args)? })
             }
@@ -237,24 +241,14 @@ impl Analyzer<'_> {
         if is_volatile(&a.expr) {
             return Err(PgError::unsupported("NULLIF of a volatile expression"));
         }
-        let (ty, typmod) = (a.ty, a.typmod);
-        let integers = a.ty.is_integer() && b.ty.is_integer();
-        let kept = a.expr.clone();
-        let same = self.compare(super::plan::CompareOp::Eq, a, b.clone())?;
-        let typed = Typed { typmod, ..Typed::new(kept, ty) };
         // The type is that of the left side of the operator.
-        let (kept, ty) = match ty {
-            _ if integers => (typed.expr, ty),
-            Ty::VARCHAR => (typed.expr, Ty::TEXT),
-            _ => {
-                let (mut both, ty) = self.unify(vec![typed, b], "NULLIF")?;
-                let ty = if ty == Ty::UNKNOWN || ty == Ty::VARCHAR { Ty::TEXT } else { ty };
-                (both.swap_remove(0), ty)
-            }
-        };
+        let ([ty, _], _) = compared("=", a.ty, b.ty)?;
+        let typmod = if a.ty == ty { a.typmod } else { -1 };
+        let kept = self.coerce(a.clone(), ty, -1, Context::Implicit)?;
+        let same = self.compare(super::plan::CompareOp::Eq, a, b)?;
         let whens = vec![(same, Expr::NULL)];
         let expr = Expr::Case { whens, otherwise: Box::new(kept) };
-        Ok(Typed { typmod: if integers { typmod } else { -1 }, ..Typed::new(expr, ty) })
+        Ok(Typed { typmod, ..Typed::new(expr, ty) })
     }
 
     fn aggregate(

@@ -31,7 +31,7 @@ mod subquery;
 mod system;
 mod tokens;
 
-pub use analyze::{Analyzer, Context, Typed, can_cast};
+pub use analyze::{Analyzer, Context, Typed};
 pub use body::{
     Act, Block, Code, Fragment, Handler, IntoVariables, Raise, Routine, Variable, Volatility,
     is_planned,
@@ -47,6 +47,7 @@ pub use plan::{
     OutColumn, Plan, Policy, Query, Relation, RowCheck, Scan, Select, SetOp, SortKey, Source,
     SubKind, Update,
 };
+pub use resolve::can_cast;
 pub use routine::{declared, plan_fragment};
 pub use scope::Scope;
 pub use security::table_scope;

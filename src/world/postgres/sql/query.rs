@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, Spanned as _};
 
-use super::analyze::{Analyzer, Context, Typed, can_compare, common_type, out_column};
+use super::analyze::{Analyzer, Context, Typed, can_compare, out_column};
 use super::ctes::in_order;
 use super::functions::{has_aggregate, sort_key};
 use super::locking::locks;
@@ -15,6 +15,7 @@ use super::output::{
 };
 use super::placing::place;
 use super::plan::{Body, Expr, OutColumn, Query, Relation, Select, SetOp, SortKey, Source};
+use super::resolve::{can_cast, common_type};
 use super::scope::{Group, Scope};
 use super::security::filter_scan;
 use crate::world::postgres::error::{PgError, Result, common};
@@ -160,10 +161,7 @@ impl Analyzer<'_> {
         self.retype(&mut right, &types(&left))?;
         let mut columns = left.columns.clone();
         for (column, other) in columns.iter_mut().zip(&right.columns) {
-            column.ty = common_type(&[column.ty, other.ty]).map_err(|(a, b)| {
-                let (a, b) = (a.name(), b.name());
-                PgError::new("42804", format!("{name} types {a} and {b} cannot be matched"))
-            })?;
+            column.ty = common_type(&[column.ty, other.ty], name)?;
             column.origin = None;
             if column.typmod != other.typmod {
                 column.typmod = -1;
@@ -195,10 +193,7 @@ impl Analyzer<'_> {
         let mut columns = Vec::with_capacity(width);
         for at in 0..width {
             let types: Vec<Ty> = rows.iter().map(|row| row[at].ty).collect();
-            let ty = common_type(&types).map_err(|(a, b)| {
-                let (a, b) = (a.name(), b.name());
-                PgError::new("42804", format!("VALUES types {a} and {b} cannot be matched"))
-            })?;
+            let ty = common_type(&types, "VALUES")?;
             let named = Typed::new(Expr::NULL, ty);
             columns.push(out_column(format!("column{}", at + 1), &named));
         }
@@ -399,7 +394,7 @@ impl Analyzer<'_> {
         let empty = Scope::within(scope.parent);
         let count = |expr: &ast::Expr, clause: &str| {
             let typed = self.expr(expr, &empty)?;
-            if typed.ty != Ty::UNKNOWN && !typed.ty.is_integer() && typed.ty != Ty::NUMERIC {
+            if !can_cast(typed.ty, Ty::INT8, Context::Assignment) {
                 let ty = typed.ty.name();
                 let message = format!("argument of {clause} must be type bigint, not type {ty}");
                 return Err(PgError::new("42804", message).at(self.position(expr.span())));

@@ -1,8 +1,9 @@
 //! Which function or operator a call means: the rules of PostgreSQL's chapter 10 (Type Conversion),
 //! in the steps of its `parse_func.c` and `parse_oper.c`. Must never know what is implemented.
 
+use super::analyze::Context;
 use super::signatures::{Kind, Signatures, Type};
-use crate::world::postgres::error::{PgError, common};
+use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::types::Ty;
 
 /// What a call means.
@@ -112,6 +113,57 @@ fn slot(ty: Type) -> Slot {
     }
 }
 
+/// `select_common_type`: the one that others are converted to; two of different categories.
+fn select_common(all: &Signatures, types: &[Type]) -> std::result::Result<Type, (Type, Type)> {
+    let casts = |from, to| all.casts(from, to, Context::Implicit);
+    let mut common = Type::UNKNOWN;
+    for ty in types.iter().filter(|ty| **ty != Type::UNKNOWN) {
+        let (category, preferred) = all.category(common);
+        if common == Type::UNKNOWN {
+            common = *ty;
+        } else if *ty != common && category != all.category(*ty).0 {
+            return Err((common, *ty));
+        } else if !preferred && casts(common, *ty) && !casts(*ty, common) {
+            common = *ty;
+        }
+    }
+    Ok(common)
+}
+
+/// The type that all are brought to, text if none has one; `place` names them in the error.
+pub fn common_type(types: &[Ty], place: &str) -> Result<Ty> {
+    let all = Signatures::all();
+    let named: Vec<Type> = types.iter().map(|ty| Type::of(*ty)).collect();
+    let name = |ty: Type| ty.here().unwrap_or(Ty::ANY).name();
+    let common = select_common(all, &named).map_err(|(a, b)| {
+        let (a, b) = (name(a), name(b));
+        PgError::new("42804", format!("{place} types {a} and {b} cannot be matched"))
+    })?;
+    let common = if common == Type::UNKNOWN { Type::TEXT } else { common };
+    let fits = |ty: &Type| *ty == Type::UNKNOWN || all.casts(*ty, common, Context::Implicit);
+    if let Some(bad) = named.iter().find(|ty| !fits(ty)) {
+        let (from, to) = (name(*bad), name(common));
+        let message = format!("{place} could not convert type {from} to {to}");
+        return Err(PgError::new("42846", message));
+    }
+    common.here().ok_or_else(|| PgError::unsupported(place))
+}
+
+/// What two sides of a comparison are converted to: what the operator takes, and the type in which
+/// both have one form (an operator may take two types).
+pub fn compared(symbol: &str, left: Ty, right: Ty) -> Result<([Ty; 2], Ty)> {
+    let types = match resolve(Kind::Operator, symbol, &[left, right], &[]) {
+        Meaning::Builtin(chosen) => [chosen.resolved[0], chosen.resolved[1]],
+        other => return Err(other.error(Kind::Operator, symbol, &[left, right])),
+    };
+    Ok((types, common_type(&types, symbol)?))
+}
+
+/// Whether a conversion exists and the context allows it.
+pub fn can_cast(from: Ty, to: Ty, context: Context) -> bool {
+    from == Ty::UNKNOWN || Signatures::all().casts(Type::of(from), Type::of(to), context)
+}
+
 struct Candidate {
     args: Vec<Type>,
     variadic: bool,
@@ -205,7 +257,9 @@ impl Call<'_> {
     /// Whether the arguments can be converted, unasked.
     fn fits(&self, given: &[Type], wanted: &[Type]) -> bool {
         let plain = given.iter().zip(wanted).all(|(from, to)| {
-            slot(*to) != Slot::Plain || *from == Type::UNKNOWN || self.all.casts(*from, *to)
+            slot(*to) != Slot::Plain
+                || *from == Type::UNKNOWN
+                || self.all.casts(*from, *to, Context::Implicit)
         });
         plain && self.polymorphic(given, wanted).is_some()
     }
@@ -323,28 +377,12 @@ impl Call<'_> {
                 return None;
             }
         }
-        let common = self.common(&compatible)?;
+        let common = select_common(self.all, &compatible).ok()?;
+        if !compatible.iter().all(|ty| self.all.casts(*ty, common, Context::Implicit)) {
+            return None;
+        }
         let bad = scalars.0 && element.array || scalars.1 && common.array;
         (!bad).then_some((element, common))
-    }
-
-    /// `select_common_type`: the one that all others can be converted to.
-    fn common(&self, types: &[Type]) -> Option<Type> {
-        let mut common = Type::UNKNOWN;
-        for ty in types {
-            if common == Type::UNKNOWN {
-                common = *ty;
-                continue;
-            }
-            let (category, preferred) = self.all.category(common);
-            if category != self.all.category(*ty).0 {
-                return None;
-            }
-            if !preferred && self.all.casts(common, *ty) && !self.all.casts(*ty, common) {
-                common = *ty;
-            }
-        }
-        types.iter().all(|ty| self.all.casts(*ty, common)).then_some(common)
     }
 
     /// The types of the arguments, once the candidate is chosen.

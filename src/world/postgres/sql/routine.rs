@@ -3,11 +3,12 @@
 
 use sqlparser::ast;
 
-use super::analyze::{Analyzer, Context, Typed, can_cast};
+use super::analyze::{Analyzer, Context, Typed};
 use super::body::{Code, Fragment, Routine, Variable, Volatility, is_planned};
 use super::names::{data_type, ident, object_name};
 use super::plan::Expr;
 use super::plpgsql::procedural;
+use super::resolve::can_cast;
 use super::statement::{Planned, plan_named};
 use super::tokens::fragment;
 use crate::world::postgres::error::{PgError, Result};

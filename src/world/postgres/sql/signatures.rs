@@ -1,9 +1,10 @@
 //! The functions, operators, types and implicit casts of PostgreSQL 15, by name: what a call may
 //! mean there, whether it is here or not. Must never know what is implemented.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use super::analyze::Context;
 use crate::world::postgres::types::{Base, Ty};
 
 const TEXT: &str = include_str!("signatures.txt");
@@ -41,7 +42,8 @@ pub struct Signature {
 pub struct Signatures {
     /// Category, and whether the type is the preferred one of it.
     types: BTreeMap<&'static str, (char, bool)>,
-    casts: BTreeSet<(&'static str, &'static str)>,
+    /// The least willing place that converts from one type to the other.
+    casts: BTreeMap<(&'static str, &'static str), Context>,
     by_name: BTreeMap<(Kind, &'static str), Vec<Signature>>,
 }
 
@@ -119,7 +121,14 @@ impl Signatures {
                 self.types.insert(name, (category.unwrap_or('U'), preferred));
                 return;
             }
-            "c" => return self.casts.extend(words.map(|to| (name, to))),
+            "c" | "d" | "e" => {
+                let context = match kind {
+                    "c" => Context::Implicit,
+                    "d" => Context::Assignment,
+                    _ => Context::Explicit,
+                };
+                return self.casts.extend(words.map(|to| ((name, to), context)));
+            }
             "f" => Kind::Function,
             "a" => Kind::Aggregate,
             "w" => Kind::Window,
@@ -150,9 +159,21 @@ impl Signatures {
         self.types.get(ty.name).copied().unwrap_or(('U', false))
     }
 
-    /// Whether PostgreSQL converts without being asked (`pg_cast`); arrays as their elements.
-    pub fn casts(&self, from: Type, to: Type) -> bool {
-        from == to || from.array == to.array && self.casts.contains(&(from.name, to.name))
+    /// Whether PostgreSQL converts in this context: by `pg_cast`, arrays as their elements, and by
+    /// way of the text to and from strings.
+    pub fn casts(&self, from: Type, to: Type, context: Context) -> bool {
+        if from == to {
+            return true;
+        }
+        if from.array && to.array {
+            return self.casts(from.element(), to.element(), context);
+        }
+        let known = self.casts.get(&(from.name, to.name));
+        if let Some(least) = known.filter(|_| !from.array && !to.array) {
+            return context >= *least;
+        }
+        let string = |ty: Type| self.category(ty).0 == 'S';
+        context >= Context::Assignment && string(to) || context == Context::Explicit && string(from)
     }
 }
 
