@@ -122,13 +122,7 @@ impl Analyzer<'_> {
             ast::Expr::IsDistinctFrom(a, b) => self.distinct(a, b, true, scope),
             ast::Expr::IsNotDistinctFrom(a, b) => self.distinct(a, b, false, scope),
             ast::Expr::InList { expr, list, negated } => {
-                let mut any = Vec::with_capacity(list.len());
-                if list.len() > 1 && is_volatile(&self.expr(expr, scope)?.expr) {
-                    return Err(PgError::unsupported("IN of a volatile expression"));
-                }
-                for item in list {
-                    any.push(self.compare_parsed(CompareOp::Eq, expr, item, scope)?);
-                }
+                let any = self.in_list(expr, list, scope)?;
                 Ok(negate(Typed::new(Expr::Or(any), Ty::BOOL), *negated))
             }
             ast::Expr::InSubquery { expr, subquery, negated } => {
@@ -183,6 +177,7 @@ impl Analyzer<'_> {
                 let name = match (shorthand, special) {
                     (true, _) => "substr",
                     (false, true) => "substring",
+                    _ if substring_from.is_none() && substring_for.is_none() => "substring",
                     _ => "pg_catalog.substring",
                 };
                 let mut args = vec![self.expr(expr, scope)?];

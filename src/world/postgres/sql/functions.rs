@@ -70,16 +70,12 @@ fn kind(name: &str, number: usize) -> Kind {
 fn here(name: &str, chosen: &Chosen) -> Option<&'static Function> {
     let declared = chosen.declared.as_slice();
     let runs = |function: &&Function, wanted: &[Ty]| {
-        let last = function.args.len().saturating_sub(1);
-        function.variadic == chosen.variadic
-            && match function.variadic {
-                true => {
-                    function.args.len() <= wanted.len()
-                        && function.args[..last] == wanted[..last]
-                        && wanted[last..].iter().all(|ty| *ty == function.args[last])
-                }
-                false => function.args == wanted,
-            }
+        if !function.variadic || !chosen.variadic {
+            return function.variadic == chosen.variadic && function.args == wanted;
+        }
+        let Some((last, first)) = function.args.split_last() else { return false };
+        let rest = wanted.strip_prefix(first);
+        rest.is_some_and(|rest| !rest.is_empty() && rest.iter().all(|ty| ty == last))
     };
     let exact = candidates(name).find(|function| runs(function, declared));
     exact.or_else(|| {
@@ -236,8 +232,9 @@ impl Analyzer<'_> {
     }
 
     fn nullif(&self, args: Vec<Typed>) -> Result<Typed> {
+        let near = if args.len() < 2 { ")" } else { "," };
         let [a, b] = <[Typed; 2]>::try_from(args)
-            .map_err(|_| PgError::new("42601", "NULLIF takes two arguments"))?;
+            .map_err(|_| PgError::new("42601", format!("syntax error at or near \"{near}\"")))?;
         if is_volatile(&a.expr) {
             return Err(PgError::unsupported("NULLIF of a volatile expression"));
         }

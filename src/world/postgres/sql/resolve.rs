@@ -141,8 +141,14 @@ pub fn common_type(types: &[Ty], place: &str) -> Result<Ty> {
     })?;
     let common = if common == Type::UNKNOWN { Type::TEXT } else { common };
     let fits = |ty: &Type| *ty == Type::UNKNOWN || all.casts(*ty, common, Context::Implicit);
-    if let Some(bad) = named.iter().find(|ty| !fits(ty)) {
+    if let Some((at, bad)) = named.iter().enumerate().find(|(_, ty)| !fits(ty)) {
         let (from, to) = (name(*bad), name(common));
+        // The result of ELSE stands first.
+        let place = match (place, at) {
+            ("CASE", 0) => "CASE/ELSE",
+            ("CASE", _) => "CASE/WHEN",
+            _ => place,
+        };
         let message = format!("{place} could not convert type {from} to {to}");
         return Err(PgError::new("42846", message));
     }
