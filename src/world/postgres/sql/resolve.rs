@@ -2,7 +2,7 @@
 //! in the steps of its `parse_func.c` and `parse_oper.c`. Must never know what is implemented.
 
 use super::analyze::Context;
-use super::signatures::{Kind, Signatures, Type};
+use super::signatures::{Kind, Type, casts, category, has, named, named_type};
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::types::Ty;
 
@@ -26,10 +26,9 @@ pub enum Meaning {
 impl Meaning {
     /// Why there is no such call.
     pub fn error(self, kind: Kind, name: &str, args: &[Ty]) -> PgError {
-        let all = Signatures::all();
         let signature = signature(kind, name, args);
         let operator = matches!(kind, Kind::Operator | Kind::Prefix);
-        let other = [Kind::Aggregate, Kind::Window].iter().any(|kind| all.has(*kind, name));
+        let other = [Kind::Aggregate, Kind::Window].iter().any(|kind| has(*kind, name));
         match self {
             Meaning::Ambiguous => {
                 let (what, sort) = if operator {
@@ -114,16 +113,16 @@ fn slot(ty: Type) -> Slot {
 }
 
 /// `select_common_type`: the one that others are converted to; two of different categories.
-fn select_common(all: &Signatures, types: &[Type]) -> std::result::Result<Type, (Type, Type)> {
-    let casts = |from, to| all.casts(from, to, Context::Implicit);
+fn select_common(types: &[Type]) -> std::result::Result<Type, (Type, Type)> {
+    let unasked = |from, to| casts(from, to, Context::Implicit);
     let mut common = Type::UNKNOWN;
     for ty in types.iter().filter(|ty| **ty != Type::UNKNOWN) {
-        let (category, preferred) = all.category(common);
+        let (own, preferred) = category(common);
         if common == Type::UNKNOWN {
             common = *ty;
-        } else if *ty != common && category != all.category(*ty).0 {
+        } else if *ty != common && own != category(*ty).0 {
             return Err((common, *ty));
-        } else if !preferred && casts(common, *ty) && !casts(*ty, common) {
+        } else if !preferred && unasked(common, *ty) && !unasked(*ty, common) {
             common = *ty;
         }
     }
@@ -132,15 +131,14 @@ fn select_common(all: &Signatures, types: &[Type]) -> std::result::Result<Type, 
 
 /// The type that all are brought to, text if none has one; `place` names them in the error.
 pub fn common_type(types: &[Ty], place: &str) -> Result<Ty> {
-    let all = Signatures::all();
     let named: Vec<Type> = types.iter().map(|ty| Type::of(*ty)).collect();
     let name = |ty: Type| ty.here().unwrap_or(Ty::ANY).name();
-    let common = select_common(all, &named).map_err(|(a, b)| {
+    let common = select_common(&named).map_err(|(a, b)| {
         let (a, b) = (name(a), name(b));
         PgError::new("42804", format!("{place} types {a} and {b} cannot be matched"))
     })?;
     let common = if common == Type::UNKNOWN { Type::TEXT } else { common };
-    let fits = |ty: &Type| *ty == Type::UNKNOWN || all.casts(*ty, common, Context::Implicit);
+    let fits = |ty: &Type| *ty == Type::UNKNOWN || casts(*ty, common, Context::Implicit);
     if let Some((at, bad)) = named.iter().enumerate().find(|(_, ty)| !fits(ty)) {
         let (from, to) = (name(*bad), name(common));
         // The result of ELSE stands first.
@@ -167,7 +165,7 @@ pub fn compared(symbol: &str, left: Ty, right: Ty) -> Result<([Ty; 2], Ty)> {
 
 /// Whether a conversion exists and the context allows it.
 pub fn can_cast(from: Ty, to: Ty, context: Context) -> bool {
-    from == Ty::UNKNOWN || Signatures::all().casts(Type::of(from), Type::of(to), context)
+    from == Ty::UNKNOWN || casts(Type::of(from), Type::of(to), context)
 }
 
 struct Candidate {
@@ -178,16 +176,14 @@ struct Candidate {
 
 /// A call: its arguments' types, and PostgreSQL's tables.
 struct Call<'a> {
-    all: &'static Signatures,
     args: &'a [Type],
 }
 
 /// What a call of this name with these arguments means; `own` are functions beside PostgreSQL's.
 pub fn resolve(kind: Kind, name: &str, args: &[Ty], own: &[Vec<Ty>]) -> Meaning {
-    let all = Signatures::all();
     let args: Vec<Type> = args.iter().map(|ty| Type::of(*ty)).collect();
-    let call = Call { all, args: &args };
-    let mut candidates = candidates(all, kind, name, args.len());
+    let call = Call { args: &args };
+    let mut candidates = candidates(kind, name, args.len());
     for (at, types) in own.iter().enumerate().filter(|(_, types)| types.len() == args.len()) {
         let types: Vec<Type> = types.iter().map(|ty| Type::of(*ty)).collect();
         if !candidates.iter().any(|known| known.args == types) {
@@ -200,7 +196,7 @@ pub fn resolve(kind: Kind, name: &str, args: &[Ty], own: &[Vec<Ty>]) -> Meaning 
     if kind == Kind::Function && call.is_cast(name) {
         return Meaning::Foreign;
     }
-    candidates.retain(|candidate| call.fits(&args, &candidate.args));
+    candidates.retain(|candidate| fits(&args, &candidate.args));
     match candidates.as_slice() {
         [] => Meaning::Missing,
         [only] => call.meaning(only),
@@ -213,9 +209,9 @@ pub fn resolve(kind: Kind, name: &str, args: &[Ty], own: &[Vec<Ty>]) -> Meaning 
 
 /// Those of this name that take this number of arguments; a variadic one only if no other takes
 /// the same types.
-fn candidates(all: &Signatures, kind: Kind, name: &str, number: usize) -> Vec<Candidate> {
+fn candidates(kind: Kind, name: &str, number: usize) -> Vec<Candidate> {
     let mut found: Vec<Candidate> = Vec::new();
-    let named = all.named(kind, name);
+    let named = named(kind, name);
     for signature in named.iter().filter(|signature| !signature.variadic) {
         if (signature.needed..=signature.args.len()).contains(&number) {
             let args = signature.args[..number].to_vec();
@@ -235,6 +231,56 @@ fn candidates(all: &Signatures, kind: Kind, name: &str, number: usize) -> Vec<Ca
     found
 }
 
+/// Whether the arguments can be converted, unasked.
+fn fits(given: &[Type], wanted: &[Type]) -> bool {
+    let plain = given.iter().zip(wanted).all(|(from, to)| {
+        slot(*to) != Slot::Plain || *from == Type::UNKNOWN || casts(*from, *to, Context::Implicit)
+    });
+    plain && polymorphic(given, wanted).is_some()
+}
+
+/// What the polymorphic arguments are: of elements, and of compatible ones. `None` if they do
+/// not go together; a type is `UNKNOWN` if only literals could tell.
+fn polymorphic(given: &[Type], wanted: &[Type]) -> Option<(Type, Type)> {
+    let mut element = Type::UNKNOWN;
+    let mut compatible = Vec::new();
+    let mut scalars = (false, false);
+    for (from, to) in given.iter().zip(wanted) {
+        let (array, exact) = match slot(*to) {
+            Slot::Never if *from != Type::UNKNOWN => return None,
+            Slot::Plain | Slot::Any | Slot::Never => continue,
+            Slot::Element { array, scalar } => {
+                scalars.0 |= scalar;
+                (array, true)
+            }
+            Slot::Compatible { array, scalar } => {
+                scalars.1 |= scalar;
+                (array, false)
+            }
+        };
+        if *from == Type::UNKNOWN {
+            continue;
+        }
+        if array && !from.array {
+            return None;
+        }
+        let part = if array { from.element() } else { *from };
+        if !exact {
+            compatible.push(part);
+        } else if element == Type::UNKNOWN {
+            element = part;
+        } else if element != part {
+            return None;
+        }
+    }
+    let common = select_common(&compatible).ok()?;
+    if !compatible.iter().all(|ty| casts(*ty, common, Context::Implicit)) {
+        return None;
+    }
+    let bad = scalars.0 && element.array || scalars.1 && common.array;
+    (!bad).then_some((element, common))
+}
+
 impl Call<'_> {
     fn is_unknown(&self, at: usize) -> bool {
         self.args[at] == Type::UNKNOWN
@@ -243,8 +289,8 @@ impl Call<'_> {
     /// The name of a type, called like a function: its value by way of a text.
     fn is_cast(&self, name: &str) -> bool {
         let [only] = self.args else { return false };
-        let text = *only == Type::UNKNOWN || self.all.category(*only).0 == 'S';
-        self.all.named_type(name).is_some_and(|category| text || category == 'S')
+        let text = *only == Type::UNKNOWN || category(*only).0 == 'S';
+        named_type(name).is_some_and(|category| text || category == 'S')
     }
 
     /// Of operators, a literal without a type is first taken for what stands on the other side.
@@ -260,25 +306,14 @@ impl Call<'_> {
         candidates.iter().position(|candidate| candidate.args == wanted)
     }
 
-    /// Whether the arguments can be converted, unasked.
-    fn fits(&self, given: &[Type], wanted: &[Type]) -> bool {
-        let plain = given.iter().zip(wanted).all(|(from, to)| {
-            slot(*to) != Slot::Plain
-                || *from == Type::UNKNOWN
-                || self.all.casts(*from, *to, Context::Implicit)
-        });
-        plain && self.polymorphic(given, wanted).is_some()
-    }
-
     /// `select_candidate`: exact matches, preferred types, then what literals are likely to be.
     fn select(&self, mut candidates: Vec<Candidate>) -> Option<Candidate> {
-        self.keep_best(&mut candidates, |_, given, wanted| given == wanted);
+        self.keep_best(&mut candidates, |given, wanted| given == wanted);
         if candidates.len() == 1 {
             return candidates.pop();
         }
-        self.keep_best(&mut candidates, |call, given, wanted| {
-            let category = call.all.category(given).0;
-            given == wanted || call.all.category(wanted) == (category, true)
+        self.keep_best(&mut candidates, |given, wanted| {
+            given == wanted || category(wanted) == (category(given).0, true)
         });
         if candidates.len() == 1 {
             return candidates.pop();
@@ -297,15 +332,15 @@ impl Call<'_> {
             return None;
         }
         let assumed = vec![one; self.args.len()];
-        candidates.retain(|candidate| self.fits(&assumed, &candidate.args));
+        candidates.retain(|candidate| fits(&assumed, &candidate.args));
         if candidates.len() == 1 { candidates.pop() } else { None }
     }
 
     /// Those with the most arguments that count.
-    fn keep_best(&self, all: &mut Vec<Candidate>, counts: fn(&Call<'_>, Type, Type) -> bool) {
+    fn keep_best(&self, all: &mut Vec<Candidate>, counts: fn(Type, Type) -> bool) {
         let score = |candidate: &Candidate| {
             let pairs = self.args.iter().zip(&candidate.args);
-            pairs.filter(|(a, b)| **a != Type::UNKNOWN && counts(self, **a, **b)).count()
+            pairs.filter(|(a, b)| **a != Type::UNKNOWN && counts(**a, **b)).count()
         };
         let best = all.iter().map(score).max();
         all.retain(|candidate| Some(score(candidate)) == best);
@@ -319,13 +354,11 @@ impl Call<'_> {
             let mut slot: Option<(char, bool)> = None;
             let mut conflict = false;
             for candidate in candidates.iter() {
-                let (category, preferred) = self.all.category(candidate.args[at]);
+                let (own, preferred) = category(candidate.args[at]);
                 slot = match slot {
-                    None => Some((category, preferred)),
-                    Some((known, before)) if known == category => {
-                        Some((known, before || preferred))
-                    }
-                    Some(_) if category == 'S' => Some((category, preferred)),
+                    None => Some((own, preferred)),
+                    Some((known, before)) if known == own => Some((known, before || preferred)),
+                    Some(_) if own == 'S' => Some((own, preferred)),
                     other => {
                         conflict = true;
                         other
@@ -340,7 +373,7 @@ impl Call<'_> {
         }
         let likely = |candidate: &Candidate| {
             slots.iter().all(|(at, (wanted, preferred))| {
-                let own = self.all.category(candidate.args[*at]);
+                let own = category(candidate.args[*at]);
                 own.0 == *wanted && (own.1 || !preferred)
             })
         };
@@ -349,54 +382,12 @@ impl Call<'_> {
         }
     }
 
-    /// What the polymorphic arguments are: of elements, and of compatible ones. `None` if they do
-    /// not go together; a type is `UNKNOWN` if only literals could tell.
-    fn polymorphic(&self, given: &[Type], wanted: &[Type]) -> Option<(Type, Type)> {
-        let mut element = Type::UNKNOWN;
-        let mut compatible = Vec::new();
-        let mut scalars = (false, false);
-        for (from, to) in given.iter().zip(wanted) {
-            let (array, exact) = match slot(*to) {
-                Slot::Never if *from != Type::UNKNOWN => return None,
-                Slot::Plain | Slot::Any | Slot::Never => continue,
-                Slot::Element { array, scalar } => {
-                    scalars.0 |= scalar;
-                    (array, true)
-                }
-                Slot::Compatible { array, scalar } => {
-                    scalars.1 |= scalar;
-                    (array, false)
-                }
-            };
-            if *from == Type::UNKNOWN {
-                continue;
-            }
-            if array && !from.array {
-                return None;
-            }
-            let part = if array { from.element() } else { *from };
-            if !exact {
-                compatible.push(part);
-            } else if element == Type::UNKNOWN {
-                element = part;
-            } else if element != part {
-                return None;
-            }
-        }
-        let common = select_common(self.all, &compatible).ok()?;
-        if !compatible.iter().all(|ty| self.all.casts(*ty, common, Context::Implicit)) {
-            return None;
-        }
-        let bad = scalars.0 && element.array || scalars.1 && common.array;
-        (!bad).then_some((element, common))
-    }
-
     /// The types of the arguments, once the candidate is chosen.
     fn meaning(&self, candidate: &Candidate) -> Meaning {
         if let Some(own) = candidate.own {
             return Meaning::Own(own);
         }
-        let Some((element, common)) = self.polymorphic(self.args, &candidate.args) else {
+        let Some((element, common)) = polymorphic(self.args, &candidate.args) else {
             return Meaning::Missing;
         };
         // Literals that nothing else settles are texts among compatible ones.

@@ -1,12 +1,16 @@
 //! The functions, operators, types and implicit casts of PostgreSQL 15, by name: what a call may
 //! mean there, whether it is here or not. Must never know what is implemented.
 
-use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::cmp::Ordering;
 
 use super::analyze::Context;
 use crate::world::postgres::types::{Base, Ty};
 
+/// Lines in the order of their bytes, each of a kind, a name and words: `t` of a type, its category
+/// and whether it is preferred (`pg_type`); `c`, `d` and `e` of a type, those that it is converted
+/// to unasked, also in assignments, when asked only (`pg_cast`); `f`, `a`, `w`, `o` and `l` of a
+/// function, aggregate, window function, operator and prefix operator, what they take (`pg_proc`,
+/// `pg_operator`): `*` begins a variadic argument, `=` ends one with a default, `-` is none.
 const TEXT: &str = include_str!("signatures.txt");
 
 /// What a name is looked up as.
@@ -19,6 +23,18 @@ pub enum Kind {
     Operator,
     /// Before one.
     Prefix,
+}
+
+impl Kind {
+    fn letter(self) -> &'static str {
+        match self {
+            Kind::Function => "f",
+            Kind::Aggregate => "a",
+            Kind::Window => "w",
+            Kind::Operator => "o",
+            Kind::Prefix => "l",
+        }
+    }
 }
 
 /// A type of PostgreSQL, by its name in `pg_type`; an array of it.
@@ -36,15 +52,6 @@ pub struct Signature {
     pub needed: usize,
     /// Any number of the last one, at least one.
     pub variadic: bool,
-}
-
-#[derive(Default)]
-pub struct Signatures {
-    /// Category, and whether the type is the preferred one of it.
-    types: BTreeMap<&'static str, (char, bool)>,
-    /// The least willing place that converts from one type to the other.
-    casts: BTreeMap<(&'static str, &'static str), Context>,
-    by_name: BTreeMap<(Kind, &'static str), Vec<Signature>>,
 }
 
 /// In the order of `Base`.
@@ -101,80 +108,66 @@ impl Type {
     }
 }
 
-impl Signatures {
-    pub fn all() -> &'static Signatures {
-        static ALL: OnceLock<Signatures> = OnceLock::new();
-        ALL.get_or_init(|| {
-            let mut all = Signatures::default();
-            TEXT.lines().filter(|line| !line.starts_with('#')).for_each(|line| all.read(line));
-            all
-        })
-    }
-
-    fn read(&mut self, line: &'static str) {
-        let mut words = line.split(' ');
-        let (Some(kind), Some(name)) = (words.next(), words.next()) else { return };
-        let kind = match kind {
-            "t" => {
-                let category = words.next().and_then(|word| word.chars().next());
-                let preferred = words.next().is_some();
-                self.types.insert(name, (category.unwrap_or('U'), preferred));
-                return;
-            }
-            "c" | "d" | "e" => {
-                let context = match kind {
-                    "c" => Context::Implicit,
-                    "d" => Context::Assignment,
-                    _ => Context::Explicit,
-                };
-                return self.casts.extend(words.map(|to| ((name, to), context)));
-            }
-            "f" => Kind::Function,
-            "a" => Kind::Aggregate,
-            "w" => Kind::Window,
-            "o" => Kind::Operator,
-            _ => Kind::Prefix,
-        };
-        self.by_name.insert((kind, name), words.map(signature).collect());
-    }
-
-    pub fn named<'a>(&'a self, kind: Kind, name: &'a str) -> &'a [Signature] {
-        let by_name: &BTreeMap<(Kind, &'a str), Vec<Signature>> = &self.by_name;
-        by_name.get(&(kind, name)).map_or(&[], Vec::as_slice)
-    }
-
-    pub fn has(&self, kind: Kind, name: &str) -> bool {
-        !self.named(kind, name).is_empty()
-    }
-
-    /// The category of the type of this name.
-    pub fn named_type(&self, name: &str) -> Option<char> {
-        self.types.get(name).map(|known| known.0)
-    }
-
-    pub fn category(&self, ty: Type) -> (char, bool) {
-        if ty.array {
-            return ('A', false);
+/// The words after a kind and a name, by bisection.
+fn find(kind: &str, name: &str) -> Option<&'static str> {
+    let (mut low, mut high) = (0, TEXT.len());
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        let start = TEXT[..middle].rfind('\n').map_or(0, |at| at + 1).max(low);
+        let end = TEXT[start..].find('\n').map_or(TEXT.len(), |at| start + at);
+        let mut words = TEXT[start..end].splitn(3, ' ');
+        let key = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+        match key.cmp(&(kind, name)) {
+            Ordering::Equal => return words.next(),
+            Ordering::Less => low = end + 1,
+            Ordering::Greater => high = start,
         }
-        self.types.get(ty.name).copied().unwrap_or(('U', false))
     }
+    None
+}
 
-    /// Whether PostgreSQL converts in this context: by `pg_cast`, arrays as their elements, and by
-    /// way of the text to and from strings.
-    pub fn casts(&self, from: Type, to: Type, context: Context) -> bool {
-        if from == to {
-            return true;
-        }
-        if from.array && to.array {
-            return self.casts(from.element(), to.element(), context);
-        }
-        let known = self.casts.get(&(from.name, to.name));
-        if let Some(least) = known.filter(|_| !from.array && !to.array) {
-            return context >= *least;
-        }
-        let string = |ty: Type| self.category(ty).0 == 'S';
-        context >= Context::Assignment && string(to) || context == Context::Explicit && string(from)
+/// What those of this name take.
+pub fn named(kind: Kind, name: &str) -> Vec<Signature> {
+    let words = find(kind.letter(), name).unwrap_or("");
+    words.split(' ').filter(|word| !word.is_empty()).map(signature).collect()
+}
+
+pub fn has(kind: Kind, name: &str) -> bool {
+    find(kind.letter(), name).is_some()
+}
+
+/// The category of the type of this name.
+pub fn named_type(name: &str) -> Option<char> {
+    find("t", name)?.chars().next()
+}
+
+/// The category of a type, and whether it is the preferred one of it.
+pub fn category(ty: Type) -> (char, bool) {
+    if ty.array {
+        return ('A', false);
     }
+    let words = find("t", ty.name).unwrap_or("U");
+    (words.chars().next().unwrap_or('U'), words.ends_with("preferred"))
+}
+
+/// Whether PostgreSQL converts in this context: by `pg_cast`, arrays as their elements, and by
+/// way of the text to and from strings.
+pub fn casts(from: Type, to: Type, context: Context) -> bool {
+    if from == to {
+        return true;
+    }
+    if from.array && to.array {
+        return casts(from.element(), to.element(), context);
+    }
+    let kinds = [("c", Context::Implicit), ("d", Context::Assignment), ("e", Context::Explicit)];
+    for (kind, least) in kinds.into_iter().filter(|_| !from.array && !to.array) {
+        let known = find(kind, from.name).unwrap_or("");
+        if known.split(' ').any(|name| name == to.name) {
+            return context >= least;
+        }
+    }
+    let string = |ty: Type| category(ty).0 == 'S';
+    context >= Context::Assignment && string(to) || context == Context::Explicit && string(from)
 }
 
 fn signature(text: &'static str) -> Signature {
@@ -188,4 +181,20 @@ fn signature(text: &'static str) -> Signature {
         args.push(Type { name: element, array: element.len() < name.len() });
     }
     Signature { args, needed, variadic }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_found() {
+        for line in TEXT.lines() {
+            let mut words = line.splitn(3, ' ');
+            let (kind, name) = (words.next().unwrap(), words.next().unwrap());
+            assert_eq!(find(kind, name), words.next(), "{line}");
+        }
+        assert_eq!(find("f", "no_such_function"), None);
+        assert_eq!((find("", ""), find("z", "z")), (None, None));
+    }
 }
