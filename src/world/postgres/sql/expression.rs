@@ -165,7 +165,7 @@ impl Analyzer<'_> {
         match parsed {
             ast::Expr::Extract { field, expr, .. } => {
                 let field = Typed::new(
-                    Expr::Const(Datum::text(field.to_string().to_lowercase())),
+                    Expr::Const(Datum::text(field.to_string().trim_matches('\'').to_lowercase())),
                     Ty::TEXT,
                 );
                 let from = self.expr(expr, scope)?;

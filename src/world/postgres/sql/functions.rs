@@ -226,6 +226,9 @@ impl Analyzer<'_> {
 
     pub fn function(&self, function: &ast::Function, scope: &Scope<'_>) -> Result<Typed> {
         let name = object_name(&function.name)?;
+        if let Some(own) = self.in_public(function, scope)? {
+            return Ok(own);
+        }
         if function.over.is_some() {
             return Err(PgError::unsupported("a window function"));
         }

@@ -8,9 +8,10 @@ use super::body::{Code, Fragment, Routine, Variable, Volatility, is_planned};
 use super::names::{data_type, ident, object_name};
 use super::plan::Expr;
 use super::plpgsql::procedural;
+use super::scope::Scope;
 use super::statement::{Planned, plan_named};
 use super::tokens::fragment;
-use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::storage::Db;
 use crate::world::postgres::storage::locks::Pid;
 use crate::world::postgres::types::Ty;
@@ -51,6 +52,33 @@ impl Analyzer<'_> {
         let message = format!("column reference \"{name}\" is ambiguous");
         let detail = "It could refer to either a PL/pgSQL variable or a table column.";
         Err(PgError::new("42702", message).detail(detail))
+    }
+
+    /// A call of `public.f`, which can be nothing but a function of one's own.
+    pub fn in_public(&self, call: &ast::Function, scope: &Scope<'_>) -> Result<Option<Typed>> {
+        let [ast::ObjectNamePart::Identifier(schema), _] = call.name.0.as_slice() else {
+            return Ok(None);
+        };
+        if ident(schema) != "public" {
+            return Ok(None);
+        }
+        let list = match &call.args {
+            ast::FunctionArguments::List(list) => list.args.as_slice(),
+            _ => &[],
+        };
+        let mut args = Vec::with_capacity(list.len());
+        for arg in list {
+            if let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) = arg {
+                args.push(self.expr(expr, scope)?);
+            }
+        }
+        let name = object_name(&call.name)?;
+        let found = self.routine(&name, &args).and_then(|found| {
+            let types: Vec<String> = args.iter().map(|arg| arg.ty.name()).collect();
+            let signature = format!("public.{name}({})", types.join(", "));
+            found.map(Some).ok_or_else(|| common::no_function(&signature))
+        });
+        found.map_err(|error| error.at(self.position(schema.span)))
     }
 
     /// A call of a function of one's own; `None` if there is none that would take the arguments.
