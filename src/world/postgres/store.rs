@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::error::{PgError, Result};
 use super::injection::{Injection, Injections};
-use super::sql::{Fragment, Parsed, Parses, Planned, Routine, parse, plan_fragment};
+use super::sql::{Fragment, Grammar, Parsed, Parses, Planned, Routine, parse, plan_fragment};
 use super::storage::catalog::Table;
 use super::storage::locks::{Oid, Pid};
 use super::storage::{Db, Isolation};
@@ -179,6 +179,14 @@ fn share(text: &Arc<str>, key: &Key, planned: &Arc<Planned>) {
 /// What any cluster of the process parsed: a tree depends on its text alone, and the clusters of a
 /// thousand seeds are sent the same texts.
 static PARSES: Mutex<Parses> = Mutex::new(Parses::new());
+
+/// The grammar that every text is held against, read by the first who needs it.
+static GRAMMAR: Mutex<Option<Arc<Grammar>>> = Mutex::new(None);
+
+pub fn grammar() -> Arc<Grammar> {
+    let mut known = GRAMMAR.lock().unwrap_or_else(PoisonError::into_inner);
+    known.get_or_insert_with(|| Arc::new(Grammar::new())).clone()
+}
 
 fn shared_parse(text: &str) -> Result<Parsed> {
     let known = || PARSES.lock().unwrap_or_else(PoisonError::into_inner);

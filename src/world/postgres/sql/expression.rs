@@ -159,7 +159,8 @@ impl Analyzer<'_> {
     fn special(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
         match parsed {
             ast::Expr::Extract { field, expr, .. } => {
-                let field = Expr::Const(Datum::text(field.to_string().to_lowercase()));
+                let field = field.to_string().trim_matches('\'').to_lowercase();
+                let field = Expr::Const(Datum::text(field));
                 let from = self.expr(expr, scope)?;
                 self.call("pg_catalog.extract", vec![Typed::new(field, Ty::UNKNOWN), from])
             }

@@ -112,9 +112,11 @@ impl Analyzer<'_> {
     /// preceded by `pg_catalog.` where PostgreSQL's grammar makes the call.
     pub fn call(&self, name: &str, args: Vec<Typed>) -> Result<Typed> {
         let types: Vec<Ty> = args.iter().map(|arg| arg.ty).collect();
+        // No function of PostgreSQL's stands in `public`, and none of its tables says so.
         let plain = name.strip_prefix("pg_catalog.").unwrap_or(name);
         let kind = kind(plain, types.len());
-        let own = if kind == Kind::Function { self.routines(plain) } else { Vec::new() };
+        let mine = plain.strip_prefix("public.").unwrap_or(plain);
+        let own = if kind == Kind::Function { self.routines(mine) } else { Vec::new() };
         let taken: Vec<Vec<Ty>> = own.iter().map(|routine| routine.types()).collect();
         match resolve(kind, plain, &types, &taken) {
             Meaning::Own(at) => self.routine(own[at], args),
@@ -169,6 +171,9 @@ impl Analyzer<'_> {
 
     pub fn function(&self, function: &ast::Function, scope: &Scope<'_>) -> Result<Typed> {
         let name = object_name(&function.name)?;
+        if let Some(own) = self.in_public(function, scope)? {
+            return Ok(own);
+        }
         if function.over.is_some() {
             return Err(PgError::unsupported("a window function"));
         }

@@ -1,21 +1,59 @@
-//! What PostgreSQL's scanner does with tokens and the library's does not. Must never change what a
+//! What is done with tokens before the parser sees them. Must never change what a
 //! statement means.
 
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
+use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::parse::offset;
 use crate::world::postgres::error::{PgError, Result};
 
 /// The parser nests each operator into the next: what goes through its result recurses as deep.
 const OPERATORS_MAX: usize = 400;
 
 /// The tokens as PostgreSQL sees them.
-pub fn scanned(text: &str, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
-    check_names(text, &tokens)?;
+pub fn scanned(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
     check_chains(&tokens)?;
     check_intervals(&tokens)?;
-    Ok(without_only(joined(text, tokens)?))
+    Ok(respelled(without_only(tokens)))
+}
+
+/// What the parser has no words for, in words that it has.
+fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        let before = |back: usize| match out.len().checked_sub(back).map(|at| &out[at].token) {
+            Some(Token::Word(word)) if word.quote_style.is_none() => word.value.to_lowercase(),
+            Some(token) => token.to_string(),
+            None => String::new(),
+        };
+        let word = match &token.token {
+            Token::Word(word) if word.quote_style.is_none() => word.value.to_lowercase(),
+            _ => String::new(),
+        };
+        let called = tokens.peek().is_some_and(|next| next.token == Token::LParen);
+        let operator = !called && !matches!(before(1).as_str(), "as" | ".");
+        let instead: &[&str] = match word.as_str() {
+            "isnull" if operator => &["IS", "NULL"],
+            "notnull" if operator => &["IS", "NOT", "NULL"],
+            "table" if begins_query(&before(1)) => &["SELECT", "*", "FROM"],
+            "from" if matches!(before(1).as_str(), "leading" | "trailing" | "both") => &[],
+            "from" if before(1) == "(" && before(2) == "trim" => &[],
+            _ => {
+                out.push(token);
+                continue;
+            }
+        };
+        out.extend(instead.iter().map(|name| TokenWithSpan {
+            token: if *name == "*" { Token::Mul } else { Token::make_keyword(name) },
+            span: token.span,
+        }));
+    }
+    out
+}
+
+/// Whether a query can begin after this, where TABLE begins nothing else.
+fn begins_query(before: &str) -> bool {
+    matches!(before, "" | ";" | "(" | "as" | "all" | "distinct" | "union" | "except" | "intersect")
 }
 
 /// No table has heirs: ONLY before its name says nothing.
@@ -26,9 +64,6 @@ fn without_only(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     };
     let mut before = None;
     let mut says_nothing = |token: &TokenWithSpan| {
-        if matches!(token.token, Token::Whitespace(_)) {
-            return false;
-        }
         let here = keyword(&token.token);
         let names = matches!(
             before.replace(here),
@@ -43,16 +78,6 @@ fn without_only(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         here == Some(Keyword::ONLY) && names
     };
     tokens.into_iter().filter(|token| !says_nothing(token)).collect()
-}
-
-fn check_names(text: &str, tokens: &[TokenWithSpan]) -> Result<()> {
-    let empty = |token: &&TokenWithSpan| match &token.token {
-        Token::Word(word) => word.quote_style == Some('"') && word.value.is_empty(),
-        _ => false,
-    };
-    let Some(token) = tokens.iter().find(empty) else { return Ok(()) };
-    let message = "zero-length delimited identifier at or near \"\"\"\"";
-    Err(PgError::new("42601", message).at(offset(text, token.span.start)))
 }
 
 /// `interval(0) '…'`: the library passes over what stands in the parentheses.
@@ -85,8 +110,7 @@ fn check_chains(tokens: &[TokenWithSpan]) -> Result<()> {
                         | Keyword::INTERSECT
                         | Keyword::EXCEPT
                 ) => {}
-            Token::Whitespace(_)
-            | Token::Number(..)
+            Token::Number(..)
             | Token::SingleQuotedString(_)
             | Token::EscapedStringLiteral(_)
             | Token::Placeholder(_)
@@ -101,40 +125,4 @@ fn check_chains(tokens: &[TokenWithSpan]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Literals are one if a line ends between them (PostgreSQL 15, 4.1.2.1); otherwise the second one
-/// is a syntax error, where the library takes it for a name.
-fn joined(text: &str, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
-    let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    // The literal before, and whether a line has ended since.
-    let mut before: Option<(usize, bool)> = None;
-    for token in tokens {
-        match (&token.token, before) {
-            (Token::Whitespace(space), Some((at, ended))) => {
-                let ends = matches!(space, Whitespace::Newline)
-                    || matches!(space, Whitespace::SingleLineComment { .. });
-                before = Some((at, ended || ends));
-            }
-            (Token::SingleQuotedString(next), Some((at, true))) => {
-                if let Token::SingleQuotedString(first) | Token::EscapedStringLiteral(first) =
-                    &mut out[at].token
-                {
-                    first.push_str(next);
-                }
-                before = Some((at, false));
-                continue;
-            }
-            (Token::SingleQuotedString(next), Some((_, false))) => {
-                let message = format!("syntax error at or near \"'{next}'\"");
-                return Err(PgError::new("42601", message).at(offset(text, token.span.start)));
-            }
-            (Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_), None) => {
-                before = Some((out.len(), false));
-            }
-            _ => before = None,
-        }
-        out.push(token);
-    }
-    Ok(out)
 }

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sqlparser::ast::{Ident, Statement};
+use sqlparser::ast::Statement;
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Word};
 
-use super::keywords::is_reserved;
+use super::keywords::is_key_word;
 use super::lexical::scanned;
+use super::matching::check;
+use super::scan::{Kind, Lexeme, scan};
 use crate::world::postgres::error::{PgError, Result};
 
 /// A text and its statements.
@@ -57,110 +59,38 @@ impl Parses {
     }
 }
 
-fn tokenized(text: &str) -> Result<Vec<TokenWithSpan>> {
-    let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, text).with_unescape(true).tokenize_with_location();
-    tokens.map_err(|error| {
-        let at = offset(text, error.location);
-        let rest: String = text.chars().skip(at.unwrap_or(1).saturating_sub(1)).collect();
-        let message = match error.message.as_str() {
-            "Unterminated string literal" => {
-                format!("unterminated quoted string at or near \"{rest}\"")
-            }
-            other => other.to_lowercase(),
-        };
-        PgError::new("42601", message).at(at)
-    })
-}
-
 pub fn parse(text: &str) -> Result<Parsed> {
     let dialect = PostgreSqlDialect {};
-    let tokens = scanned(text, tokenized(text)?)?;
+    let lexemes = scan(text);
+    check(text, &lexemes)?;
+    let tokens: Vec<TokenWithSpan> = lexemes.into_iter().map(|lexeme| lexeme.token).collect();
+    let tokens = scanned(tokens)?;
     let statements = Parser::new(&dialect)
         .with_tokens_with_locations(rewrite(tokens.clone()))
         .parse_statements()
-        .map_err(|error| absent(&tokens).unwrap_or_else(|| syntax_error(text, &tokens, &error)))?;
-    if let Some(name) = statements.iter().find_map(reserved) {
-        let message = format!("syntax error at or near \"{}\"", name.value);
-        return Err(PgError::new("42601", message).at(offset(text, name.span.start)));
-    }
+        .map_err(|error| unknown(&tokens, &error))?;
     let statements = statements.into_iter().map(Arc::new).collect();
     Ok(Parsed { text: text.into(), statements })
 }
 
 /// The texts of the statements of one text.
 pub fn split(text: &str) -> Result<Vec<&str>> {
-    let tokens = tokenized(text)?;
+    let lexemes = scan(text);
+    let ends = |lexeme: &Lexeme| lexeme.token.token == Token::SemiColon || is_last(lexeme);
     let mut all = Vec::new();
-    let mut from: Option<usize> = None;
-    let byte = |location: Location| {
-        let chars = offset(text, location).unwrap_or(1) - 1;
-        text.char_indices().nth(chars).map_or(text.len(), |(at, _)| at)
-    };
-    for token in &tokens {
-        match token.token {
-            Token::Whitespace(_) => {}
-            Token::SemiColon | Token::EOF => {
-                let end =
-                    if token.token == Token::EOF { text.len() } else { byte(token.span.start) };
-                all.extend(from.take().map(|from| text[from..end].trim_end()));
-            }
-            _ => from = from.or_else(|| Some(byte(token.span.start))),
+    for statement in lexemes.split(ends) {
+        if let [first, .., last] | [first @ last] = statement {
+            all.push(&text[first.place.start..last.place.end]);
         }
     }
-    all.extend(from.map(|from| text[from..].trim_end()));
-    Ok(all)
-}
-
-/// The first reserved word that a new table or a column of it is called.
-fn reserved(statement: &Statement) -> Option<&Ident> {
-    let Statement::CreateTable(create) = statement else { return None };
-    let name = create.name.0.last().and_then(|part| part.as_ident());
-    let names = name.into_iter().chain(create.columns.iter().map(|column| &column.name));
-    let is_reserved =
-        |name: &&Ident| name.quote_style.is_none() && is_reserved(&name.value.to_lowercase());
-    names.into_iter().find(is_reserved)
-}
-
-/// Statements of PostgreSQL that the parser has no words for, by how they begin.
-const ABSENT: &[&str] = &[
-    "ALTER DATABASE",
-    "ALTER DEFAULT",
-    "ALTER EXTENSION",
-    "ALTER SEQUENCE",
-    "ALTER SYSTEM",
-    "CHECKPOINT",
-    "CLUSTER",
-    "COMMIT PREPARED",
-    "DO",
-    "IMPORT",
-    "LOAD",
-    "MOVE",
-    "PREPARE TRANSACTION",
-    "REASSIGN",
-    "REFRESH",
-    "REINDEX",
-    "ROLLBACK PREPARED",
-    "SECURITY LABEL",
-    "SET CONSTRAINTS",
-    "TABLE",
-];
-
-/// A refusal, if one of the statements is such a one.
-fn absent(tokens: &[TokenWithSpan]) -> Option<PgError> {
-    for statement in tokens.split(|token| token.token == Token::SemiColon) {
-        let mut words = statement.iter().filter_map(|token| match &token.token {
-            Token::Word(word) => Some(word.value.to_uppercase()),
-            _ => None,
-        });
-        let first = words.next()?;
-        let two = words.next().map(|second| format!("{first} {second}")).unwrap_or_default();
-        let known = ABSENT.iter().find(|known| **known == first || **known == two);
-        if let Some(known) = known {
-            return Some(PgError::unsupported(known));
-        }
+    match lexemes.last().map(|lexeme| &lexeme.kind) {
+        Some(Kind::Wrong(error)) => Err(error.clone()),
+        _ => Ok(all),
     }
-    None
+}
+
+fn is_last(lexeme: &Lexeme) -> bool {
+    matches!(lexeme.kind, Kind::End | Kind::Wrong(_))
 }
 
 fn word(token: &Token) -> Option<Keyword> {
@@ -250,8 +180,6 @@ fn undeferrable(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 /// become dotted names, which is how far sqlparser's lock clause goes; so does what a conflict
 /// target has beside columns.
 fn rewrite(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let tokens: Vec<TokenWithSpan> =
-        tokens.into_iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect();
     let tokens = overriding(ordered(undeferrable(tokens)));
     let mut out = Vec::with_capacity(tokens.len());
     let mut at = 0;
@@ -413,19 +341,27 @@ pub fn offset(text: &str, location: Location) -> Option<usize> {
     Some(before + column)
 }
 
-/// The parser takes a word after `SELECT *` as a name for it, and is astonished by the next.
-fn after_star<'t>(tokens: &'t [TokenWithSpan], token: &TokenWithSpan) -> Option<&'t TokenWithSpan> {
-    let visible: Vec<&TokenWithSpan> =
-        tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect();
-    let at = visible.iter().position(|t| t.span.start == token.span.start)?;
-    let [select, star, name] = visible.get(at.checked_sub(3)?..at)? else { return None };
-    let named = matches!(&name.token, Token::Word(word) if word.keyword == Keyword::NoKeyword);
-    let all = word(&select.token) == Some(Keyword::SELECT) && star.token == Token::Mul;
-    (named && all).then_some(*name)
+/// How a statement begins that is named by the token at which the parser stops.
+const QUERIES: &[&str] = &["select", "values", "table", "with", "insert", "update", "delete"];
+
+/// Whether LIMIT and one value stand before a comma.
+fn is_limit(before: &[TokenWithSpan]) -> bool {
+    let limit = before.iter().rposition(|token| word(&token.token) == Some(Keyword::LIMIT));
+    let (mut depth, begins) = (0_usize, limit.unwrap_or(before.len()));
+    let stays = before[begins..].iter().all(|token| {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen if depth == 0 => return false,
+            Token::RParen => depth -= 1,
+            _ => {}
+        }
+        true
+    });
+    limit.is_some() && stays && depth == 0
 }
 
-/// sqlparser says `… at Line: 1, Column: 8`; PostgreSQL says which token is in the way.
-fn syntax_error(text: &str, tokens: &[TokenWithSpan], error: &ParserError) -> PgError {
+/// A refusal of what PostgreSQL's grammar has and the parser has not.
+fn unknown(tokens: &[TokenWithSpan], error: &ParserError) -> PgError {
     let message = match error {
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
         ParserError::RecursionLimitExceeded => {
@@ -436,22 +372,31 @@ fn syntax_error(text: &str, tokens: &[TokenWithSpan], error: &ParserError) -> Pg
         let (line, column) = message[at + 6..].split_once(", Column: ")?;
         Some(Location::new(line.parse().ok()?, column.trim().parse().ok()?))
     });
-    let visible = |t: &&TokenWithSpan| !matches!(t.token, Token::Whitespace(_));
-    let token = location.and_then(|location| {
-        tokens.iter().filter(visible).find(|token| token.span.start == location)
-    });
-    let token = token.map(|token| after_star(tokens, token).unwrap_or(token));
-    match token {
-        Some(token) if token.token != Token::EOF && token.token != Token::SemiColon => {
-            let at = offset(text, token.span.start);
-            PgError::new("42601", format!("syntax error at or near \"{}\"", token.token)).at(at)
+    let at = tokens.iter().position(|token| Some(token.span.start) == location);
+    let at = at.unwrap_or(tokens.len() - 1);
+    let begins = tokens[..at].iter().rposition(|token| token.token == Token::SemiColon);
+    let statement = &tokens[begins.map_or(0, |before| before + 1)..];
+    if tokens[at].token == Token::Comma && is_limit(&tokens[..at]) {
+        return PgError::new("42601", "LIMIT #,# syntax is not supported")
+            .hint("Use separate LIMIT and OFFSET clauses.");
+    }
+    let near = match &tokens[at].token {
+        Token::EOF => "the syntax at the end".to_owned(),
+        token => format!("the syntax at or near \"{token}\""),
+    };
+    let words: Vec<String> = statement
+        .iter()
+        .map_while(|token| match &token.token {
+            Token::Word(word) if is_key_word(word) => Some(word.value.to_lowercase()),
+            _ => None,
+        })
+        .filter(|word| word != "or" && word != "replace")
+        .take(2)
+        .collect();
+    match words.first() {
+        Some(first) if !QUERIES.contains(&first.as_str()) => {
+            PgError::unsupported(words.join(" ").to_uppercase())
         }
-        Some(token) if token.token == Token::SemiColon => {
-            let at = offset(text, token.span.start);
-            PgError::new("42601", "syntax error at or near \";\"").at(at)
-        }
-        _ => {
-            PgError::new("42601", "syntax error at end of input").at(Some(text.chars().count() + 1))
-        }
+        _ => PgError::unsupported(near),
     }
 }

@@ -9,6 +9,7 @@ use super::names::{data_type, ident, object_name};
 use super::plan::Expr;
 use super::plpgsql::procedural;
 use super::resolve::can_cast;
+use super::scope::Scope;
 use super::statement::{Planned, plan_named};
 use super::tokens::fragment;
 use crate::world::postgres::error::{PgError, Result};
@@ -52,6 +53,28 @@ impl Analyzer<'_> {
         let message = format!("column reference \"{name}\" is ambiguous");
         let detail = "It could refer to either a PL/pgSQL variable or a table column.";
         Err(PgError::new("42702", message).detail(detail))
+    }
+
+    /// A call of `public.f`, which can be nothing but a function of one's own.
+    pub fn in_public(&self, call: &ast::Function, scope: &Scope<'_>) -> Result<Option<Typed>> {
+        let [ast::ObjectNamePart::Identifier(schema), _] = call.name.0.as_slice() else {
+            return Ok(None);
+        };
+        if ident(schema) != "public" {
+            return Ok(None);
+        }
+        let list = match &call.args {
+            ast::FunctionArguments::List(list) => list.args.as_slice(),
+            _ => &[],
+        };
+        let mut args = Vec::with_capacity(list.len());
+        for arg in list {
+            if let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) = arg {
+                args.push(self.expr(expr, scope)?);
+            }
+        }
+        let name = format!("public.{}", object_name(&call.name)?);
+        self.call(&name, args).map(Some).map_err(|error| error.at(self.position(schema.span)))
     }
 
     /// The functions of one's own of this name.
