@@ -3,6 +3,7 @@
 use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 
 use super::analyze::{Analyzer, Context, Typed, compared_type};
+use super::aggregates::check_call;
 use super::functions::{has_aggregate, is_volatile};
 use super::literals::{number, said};
 use super::names::{data_type, ident};
@@ -66,11 +67,17 @@ impl Analyzer<'_> {
                 };
                 let (ty, typmod) = data_type(ty)
                     .map_err(|error| error.at(place.and_then(|place| self.position(place))))?;
+                if ty.array && is_empty_array(expr) {
+                    return Ok(Typed::new(Expr::Array(Vec::new()), ty));
+                }
                 let inner = self.expr(expr, scope)?;
                 let expr = self.coerce(inner, ty, typmod, Context::Explicit)?;
                 Ok(Typed { typmod, ..Typed::new(said(expr, ty), ty) })
             }
-            ast::Expr::Function(function) => self.function(function, scope),
+            ast::Expr::Function(function) => {
+                check_call(function)?;
+                self.function(function, scope)
+            }
             ast::Expr::Case { operand, conditions, else_result, .. } => {
                 self.case(operand.as_deref(), conditions, else_result.as_deref(), scope)
             }
@@ -78,6 +85,11 @@ impl Analyzer<'_> {
             ast::Expr::Exists { subquery, negated } => {
                 let typed = self.subquery(subquery, SubKind::Exists, scope)?;
                 Ok(negate(typed, *negated))
+            }
+            ast::Expr::Array(array) if array.elem.is_empty() => {
+                let hint =
+                    "Explicitly cast to the desired type, for example ARRAY[]::integer[].";
+                Err(PgError::new("42P18", "cannot determine type of empty array").hint(hint))
             }
             ast::Expr::Array(array) => {
                 let items = self.exprs(&array.elem, scope)?;
@@ -358,6 +370,11 @@ impl Analyzer<'_> {
             BinaryOperator::PGLikeMatch => "~~".to_owned(),
             other => other.to_string(),
         };
+        let unlike = left.ty.array && right.ty.array && left.ty.base != right.ty.base;
+        if unlike && ["@>", "<@", "&&"].contains(&name.as_str()) {
+            let types = format!("{} {name} {}", left.ty.name(), right.ty.name());
+            return Err(common::no_operator(&types).at(place(&name)));
+        }
         self.call(&name, vec![left, right]).map_err(|error| match error.code() {
             "42883" => error.at(place(&name)),
             _ => error,
@@ -389,10 +406,10 @@ impl Analyzer<'_> {
     }
 
     fn unary(&self, op: UnaryOperator, inner: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
-        if let (UnaryOperator::Minus, ast::Expr::Value(value)) = (op, inner)
-            && let Value::Number(text, _) = &value.value
+        if op == UnaryOperator::Minus
+            && let Some((text, negated)) = literal_number(inner)
         {
-            return number(&format!("-{text}"));
+            return if negated { number(text) } else { number(&format!("-{text}")) };
         }
         // `-a ^ b` is the power of -a.
         if let (UnaryOperator::Minus, ast::Expr::BinaryOp { left, op: power, right }) = (op, inner)
@@ -434,7 +451,7 @@ impl Analyzer<'_> {
             let condition = self.expr(&when.condition, scope)?;
             whens.push(match operand {
                 Some(operand) => {
-                    let operand = self.expr(operand, scope)?;
+                    let operand = self.settle(self.expr(operand, scope)?)?;
                     if conditions.len() > 1 && is_volatile(&operand.expr) {
                         return Err(PgError::unsupported("CASE of a volatile expression"));
                     }
@@ -523,6 +540,29 @@ impl Analyzer<'_> {
             typed = Typed { ty, ..self.call("array_item", vec![typed, index])? };
         }
         Ok(typed)
+    }
+}
+
+/// A number as it is written, and whether a minus is before it.
+fn literal_number(parsed: &ast::Expr) -> Option<(&str, bool)> {
+    match parsed {
+        ast::Expr::Value(value) => match &value.value {
+            Value::Number(text, _) => Some((text, false)),
+            _ => None,
+        },
+        ast::Expr::Nested(inner) => literal_number(inner),
+        ast::Expr::UnaryOp { op: UnaryOperator::Minus, expr } => {
+            literal_number(expr).map(|(text, negated)| (text, !negated))
+        }
+        _ => None,
+    }
+}
+
+fn is_empty_array(parsed: &ast::Expr) -> bool {
+    match parsed {
+        ast::Expr::Nested(inner) => is_empty_array(inner),
+        ast::Expr::Array(array) => array.elem.is_empty(),
+        _ => false,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast;
 
 use super::analyze::{Analyzer, Context, Typed, can_cast, check_times, common_type};
+use super::aggregates::{check_distinct, placed};
 use super::names::{ident, object_name};
 use super::plan::{Aggregate, Expr, SortKey, SubKind};
 use super::scope::Scope;
@@ -39,7 +40,7 @@ pub const FUNCTION_TABLES: &[&[Function]] = &[
     exec::functions::system::TABLE,
 ];
 
-const AGGREGATES: &[&str] = &[
+pub const AGGREGATES: &[&str] = &[
     "count",
     "sum",
     "avg",
@@ -322,7 +323,7 @@ impl Analyzer<'_> {
             if parts.is_ok_and(|parts| only_outer(&parts, scope.parent.is_some())) {
                 return Err(PgError::unsupported("an aggregate of a query around"));
             }
-            return Err(PgError::new("42803", "aggregate functions are not allowed here"));
+            return Err(super::aggregates::misplaced(self.part));
         };
         if group.inside.replace(true) {
             let span = function.name.0.first().and_then(|part| part.as_ident()).map(|i| i.span);
@@ -341,9 +342,7 @@ impl Analyzer<'_> {
             return Err(PgError::unsupported("an aggregate of a query around"));
         }
         let ty = aggregate.ty;
-        let mut aggregates = group.aggregates.borrow_mut();
-        aggregates.push(aggregate);
-        let index = group.keys.len() + aggregates.len() - 1;
+        let index = group.keys.len() + placed(&mut group.aggregates.borrow_mut(), aggregate);
         Ok(Typed::new(Expr::Column { depth: 0, index }, ty))
     }
 
@@ -394,6 +393,7 @@ impl Analyzer<'_> {
         let arg_ty = args.first().map_or(Ty::ANY, |arg| arg.ty);
         let (name, ty) = aggregate_type(name, arg_ty)?;
         let distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
+        check_distinct(distinct, star, &args, &order)?;
         let args = args.into_iter().map(|arg| arg.expr).collect();
         Ok(Aggregate { name, args, ty, arg_ty, distinct, filter, order })
     }

@@ -185,7 +185,7 @@ impl Analyzer<'_> {
             Some(ast::ConflictTarget::OnConstraint(name)) => {
                 let name = object_name(name)?;
                 let wanted = |index: &crate::world::postgres::storage::catalog::Index| {
-                    !index.dropped && index.unique && *index.name == *name
+                    !index.dropped && index.constraint && *index.name == *name
                 };
                 let found = table.indexes.iter().position(wanted).ok_or_else(|| {
                     let table = &table.name;
@@ -202,7 +202,8 @@ impl Analyzer<'_> {
                 if on.conflict_target.is_none() {
                     let message = "ON CONFLICT DO UPDATE requires inference specification or \
                                    constraint name";
-                    return Err(PgError::new("42601", message));
+                    let hint = "For example, ON CONFLICT (column_name).";
+                    return Err(PgError::new("42601", message).hint(hint));
                 }
                 let mut scope = Scope::default();
                 let relations = &mut Vec::new();
@@ -426,6 +427,9 @@ impl Analyzer<'_> {
             let message = "set-returning functions are not allowed in RETURNING";
             let place = items.first().and_then(|item| self.position(item.span()));
             return Err(PgError::new("0A000", message).at(place));
+        }
+        if exprs.is_empty() {
+            return Err(PgError::new("42601", "RETURNING must have at least one column"));
         }
         Ok(Some((exprs, columns)))
     }

@@ -29,6 +29,9 @@ impl Analyzer<'_> {
             _ if query.columns.len() != 1 => {
                 return Err(PgError::new("42601", "subquery must return only one column"));
             }
+            SubKind::Array if query.columns[0].ty.array => {
+                return Err(PgError::unsupported("an array of more than one dimension"));
+            }
             SubKind::Array => Ty { array: true, ..query.columns[0].ty },
             _ => query.columns[0].ty,
         };

@@ -459,6 +459,9 @@ fn format(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
             out.push('%');
             continue;
         }
+        if !matches!(kind, Some('s' | 'I' | 'L')) {
+            return Err(PgError::unsupported("this specifier of format()").into());
+        }
         let (datum, ty) =
             rest.next().ok_or_else(|| PgError::new("22023", "too few arguments for format()"))?;
         let text = to_text(datum, *ty);
@@ -470,8 +473,7 @@ fn format(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
             }
             Some('I') => out.push_str(&quoted(&text)),
             Some('L') if datum.is_null() => out.push_str("NULL"),
-            Some('L') => out.push_str(&quoted_literal(&text)),
-            _ => return Err(PgError::unsupported("this specifier of format()").into()),
+            _ => out.push_str(&quoted_literal(&text)),
         }
     }
     Ok(Datum::text(out))
