@@ -14,7 +14,7 @@ use super::{Cx, Frame, eval, foreign, keys, roles};
 use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::sql::{Analyzer, Expr, ident, object_name, table_scope};
 use crate::world::postgres::storage::catalog::{Check, Column, Index, Table};
-use crate::world::postgres::storage::locks::Mode;
+use crate::world::postgres::storage::locks::{Mode, Oid};
 use crate::world::postgres::types::{Datum, Row};
 
 pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
@@ -355,15 +355,20 @@ fn drop_column(changed: &mut Table, at: usize) {
 
 /// Policies keep their names as they were written.
 fn refuse_mentioned(cx: &Cx<'_>, name: &str) -> Result<()> {
-    let mentions = |expr: &Option<Arc<ast::Expr>>| {
-        expr.as_ref().is_some_and(|expr| expr.to_string().to_lowercase().contains(name))
-    };
-    let mut policies =
-        cx.db.catalog.tables.values().flat_map(|table| table.security.policies.iter());
-    if policies.any(|policy| mentions(&policy.using) || mentions(&policy.with_check)) {
+    if mentioned(cx, name, &[]) {
         return Err(PgError::unsupported("RENAME of what a policy may name"));
     }
     Ok(())
+}
+
+/// Whether a policy may name it, of tables other than these.
+pub fn mentioned(cx: &Cx<'_>, name: &str, but: &[Oid]) -> bool {
+    let mentions = |expr: &Option<Arc<ast::Expr>>| {
+        expr.as_ref().is_some_and(|expr| expr.to_string().to_lowercase().contains(name))
+    };
+    let tables = cx.db.catalog.tables.values().filter(|table| !but.contains(&table.oid));
+    let mut policies = tables.flat_map(|table| table.security.policies.iter());
+    policies.any(|policy| mentions(&policy.using) || mentions(&policy.with_check))
 }
 
 /// 2BP01 if something else needs the column.

@@ -37,17 +37,51 @@ pub fn cast(
 }
 
 fn regclass(cx: &mut Cx<'_>, datum: &Datum) -> Step<Datum> {
-    let name = datum.as_str().unwrap_or_default();
-    let plain = name.trim_start_matches("public.").trim_matches('"');
-    if let Ok(table) = cx.db.table(plain, cx.pid) {
-        return Ok(Datum::Int(i64::from(table.oid)));
+    Ok(Datum::Int(relation_oid(cx, datum.as_str().unwrap_or_default())?))
+}
+
+/// The table, index or sequence that a text names.
+pub fn relation_oid(cx: &Cx<'_>, text: &str) -> Result<i64> {
+    let name = written_name(text)?;
+    if let Ok(table) = cx.db.table(&name, cx.pid) {
+        return Ok(i64::from(table.oid));
     }
-    let sequence = cx.db.catalog.sequence(plain);
-    if let Some((oid, at)) = cx.db.catalog.index(plain) {
+    if let Some((oid, at)) = cx.db.catalog.index(&name) {
         let table = cx.db.table_by_oid(oid)?;
-        return Ok(Datum::Int(system::index_oid(&table, at)));
+        return Ok(system::index_oid(&table, at));
     }
-    sequence.map(|oid| Datum::Int(i64::from(oid))).ok_or_else(|| common::no_relation(plain).into())
+    cx.db.catalog.sequence(&name).map(i64::from).ok_or_else(|| common::no_relation(&name))
+}
+
+/// The name that a text holds, as SQL would read it, without the schema `public`.
+pub fn written_name(text: &str) -> Result<String> {
+    let invalid = || PgError::new("42602", "invalid name syntax");
+    let mut parts = Vec::new();
+    let mut rest = text.trim();
+    loop {
+        let (part, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            let masked = quoted.replace("\"\"", "\0\0");
+            let end = masked.find('"').filter(|end| *end > 0).ok_or_else(invalid)?;
+            (quoted[..end].replace("\"\"", "\""), &quoted[end + 1..])
+        } else {
+            let end = rest.find(|c: char| c == '.' || c.is_whitespace()).unwrap_or(rest.len());
+            (rest[..end].to_lowercase(), &rest[end..])
+        };
+        if part.is_empty() {
+            return Err(invalid());
+        }
+        parts.push(part);
+        match after.trim_start().strip_prefix('.') {
+            Some(next) => rest = next.trim_start(),
+            None if after.trim().is_empty() => break,
+            None => return Err(invalid()),
+        }
+    }
+    match parts.as_slice() {
+        [_] => Ok(parts.swap_remove(0)),
+        [schema, _] if schema == "public" => Ok(parts.swap_remove(1)),
+        _ => Err(PgError::unsupported("a name in another schema")),
+    }
 }
 
 fn convert(datum: Datum, from: Ty, to: Ty, typmod: i32) -> Result<Datum> {

@@ -159,6 +159,7 @@ fn refuse_rare(create: &ast::CreateTable) -> Result<()> {
         (create.inherits.is_some(), "INHERITS"),
         (create.partition_by.is_some() || create.partition_of.is_some(), "PARTITION"),
         (create.temporary, "a temporary table"),
+        (create.with_data.as_ref().is_some_and(|with| !with.data), "WITH NO DATA"),
     ];
     match rare.iter().find(|(there, _)| *there) {
         Some((_, what)) => Err(PgError::unsupported(what)),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self};
 
+use super::alter::mentioned;
 use super::ddl::{alter, notice, undo};
 use super::foreign::refuse_pending;
 use super::sequence::{is_numbered, restart_owned};
@@ -207,6 +208,9 @@ fn refuse_numbered(cx: &Cx<'_>, table: &Table, dropped: &[Oid]) -> Result<()> {
 fn drop_table(cx: &mut Cx<'_>, table: &Arc<Table>, dropped: &[Oid]) -> Step<()> {
     refuse_pending(cx, table, "DROP TABLE")?;
     refuse_numbered(cx, table, dropped)?;
+    if mentioned(cx, &table.name, dropped) {
+        return Err(PgError::unsupported("DROP TABLE of what a policy may name").into());
+    }
     let mut pointing = cx.db.catalog.referrers(table.oid);
     pointing.retain(|(child, _)| !dropped.contains(&child.oid));
     tell_cascade(cx, &pointing);

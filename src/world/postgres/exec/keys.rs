@@ -94,7 +94,7 @@ pub fn table_constraint(
     match constraint {
         TableConstraint::PrimaryKey(key) => {
             refuse_deferrable(key.characteristics.as_ref())?;
-            let columns = index_columns(table, &key.columns)?;
+            let columns = index_columns(table, &key.columns, "primary key")?;
             for column in &columns {
                 table.columns[*column].not_null = true;
             }
@@ -105,7 +105,7 @@ pub fn table_constraint(
         }
         TableConstraint::Unique(key) => {
             refuse_deferrable(key.characteristics.as_ref())?;
-            let columns = index_columns(table, &key.columns)?;
+            let columns = index_columns(table, &key.columns, "unique")?;
             let includes = columns_of(table, &key.include)?;
             let distinct = key.nulls_distinct != ast::NullsDistinctOption::NotDistinct;
             let carried = (!includes.is_empty()).then(|| {
@@ -151,12 +151,23 @@ fn columns_of(table: &Table, names: &[ast::Ident]) -> Result<Vec<usize>> {
     names.iter().map(find).collect()
 }
 
-fn index_columns(table: &Table, columns: &[ast::IndexColumn]) -> Result<Vec<usize>> {
+/// `kind`: what the key is called.
+fn index_columns(table: &Table, columns: &[ast::IndexColumn], kind: &str) -> Result<Vec<usize>> {
     let name = |column: &ast::IndexColumn| match &column.column.expr {
         ast::Expr::Identifier(name) => Ok(name.clone()),
         other => Err(PgError::unsupported(format_args!("the key {other}"))),
     };
-    columns_of(table, &columns.iter().map(name).collect::<Result<Vec<ast::Ident>>>()?)
+    let names = columns.iter().map(name).collect::<Result<Vec<ast::Ident>>>()?;
+    let columns = columns_of(table, &names)?;
+    let twice = (1..columns.len()).find(|at| columns[..*at].contains(&columns[*at]));
+    match twice {
+        Some(at) => {
+            let name = ident(&names[at]);
+            let message = format!("column \"{name}\" appears twice in {kind} constraint");
+            Err(PgError::new("42701", message))
+        }
+        None => Ok(columns),
+    }
 }
 
 /// `first_second_label`, cut to what a name may be: the longer part first.

@@ -162,6 +162,7 @@ pub fn grant(
     let names = grantees.iter().map(|one| grantee(cx, one)).collect::<Result<Vec<String>>>()?;
     let Some(objects) = objects else { return membership(cx, privileges, &names, revoke) };
     let privileges = privilege_set(privileges)?;
+    check_privileges(privileges, objects)?;
     let change = |acl: &mut Acl| {
         for name in &names {
             if revoke { acl.revoke(name, privileges) } else { acl.grant(name, privileges) }
@@ -170,7 +171,13 @@ pub fn grant(
     match objects {
         ast::GrantObjects::Tables(tables) => {
             for name in tables {
-                grant_table(cx, &object_name(name)?, &change)?;
+                let name = object_name(name)?;
+                let usage = privileges != Privileges::ALL && privileges.meets(Privileges::USAGE);
+                if usage && cx.db.table(&name, cx.pid).is_ok() {
+                    let message = "invalid privilege type USAGE for table";
+                    return Err(PgError::new("0LP01", message).into());
+                }
+                grant_table(cx, &name, &change)?;
             }
         }
         ast::GrantObjects::AllTablesInSchema { .. } => {
@@ -304,6 +311,30 @@ fn privilege_set(parsed: &ast::Privileges) -> Result<Privileges> {
     Ok(all)
 }
 
+/// 0LP01 for privileges that there are none of on such an object.
+fn check_privileges(asked: Privileges, objects: &ast::GrantObjects) -> Result<()> {
+    if asked == Privileges::ALL {
+        return Ok(());
+    }
+    let of_tables = Privileges::ALL.without(Privileges::USAGE.with(Privileges::CREATE));
+    let (kind, known) = match objects {
+        ast::GrantObjects::Tables(_) => ("relation", of_tables.with(Privileges::USAGE)),
+        ast::GrantObjects::AllTablesInSchema { .. } => ("relation", of_tables),
+        ast::GrantObjects::Schemas(_) => ("schema", Privileges::USAGE.with(Privileges::CREATE)),
+        _ => {
+            let all = Privileges::USAGE.with(Privileges::SELECT).with(Privileges::UPDATE);
+            ("sequence", all)
+        }
+    };
+    match asked.without(known).name() {
+        Some(name) => {
+            let message = format!("invalid privilege type {name} for {kind}");
+            Err(PgError::new("0LP01", message))
+        }
+        None => Ok(()),
+    }
+}
+
 fn policy_roles(cx: &Cx<'_>, owners: &[ast::Owner]) -> Result<Vec<Arc<str>>> {
     let mut roles: Vec<Arc<str>> = Vec::new();
     for owner in owners {
@@ -372,18 +403,26 @@ fn no_policy(name: &str, table: &Table) -> PgError {
     PgError::new("42704", message)
 }
 
+/// Which half a policy for a command has.
+fn refuse_half(
+    command: ast::CreatePolicyCommand,
+    (using, check): (bool, bool),
+    altered: bool,
+) -> Result<()> {
+    use ast::CreatePolicyCommand::{Delete, Insert, Select};
+    let message = match command {
+        Insert if using => "only WITH CHECK expression allowed for INSERT",
+        Select | Delete if check && altered => "only USING expression allowed for SELECT, DELETE",
+        Select | Delete if check => "WITH CHECK cannot be applied to SELECT or DELETE",
+        _ => return Ok(()),
+    };
+    Err(PgError::new("42601", message))
+}
+
 pub fn create_policy(cx: &mut Cx<'_>, create: &ast::CreatePolicy) -> Step<()> {
-    use ast::CreatePolicyCommand as Command;
     let name = ident(&create.name);
-    let command = create.command.unwrap_or(Command::All);
-    if create.using.is_some() && command == Command::Insert {
-        let message = "only WITH CHECK expression allowed for INSERT";
-        return Err(PgError::new("42601", message).into());
-    }
-    if create.with_check.is_some() && matches!(command, Command::Select | Command::Delete) {
-        let message = "WITH CHECK cannot be applied to SELECT or DELETE";
-        return Err(PgError::new("42601", message).into());
-    }
+    let command = create.command.unwrap_or(ast::CreatePolicyCommand::All);
+    refuse_half(command, (create.using.is_some(), create.with_check.is_some()), false)?;
     change_policies(cx, &create.table_name, |cx, table, security| {
         if security.policies.iter().any(|policy| *policy.name == *name) {
             let message = format!("policy \"{name}\" for table \"{}\" already exists", table.name);
@@ -412,6 +451,7 @@ pub fn alter_policy(cx: &mut Cx<'_>, parsed: &ast::AlterPolicy) -> Step<()> {
         match &parsed.operation {
             ast::AlterPolicyOperation::Rename { new_name } => policy.name = ident(new_name).into(),
             ast::AlterPolicyOperation::Apply { to, using, with_check } => {
+                refuse_half(policy.command, (using.is_some(), with_check.is_some()), true)?;
                 if let Some(to) = to {
                     policy.roles = policy_roles(cx, to)?;
                 }
@@ -431,6 +471,18 @@ pub fn alter_policy(cx: &mut Cx<'_>, parsed: &ast::AlterPolicy) -> Step<()> {
 
 pub fn drop_policy(cx: &mut Cx<'_>, parsed: &ast::DropPolicy) -> Step<()> {
     let name = ident(&parsed.name);
+    let relation = object_name(&parsed.table_name)?;
+    match cx.db.table(&relation, cx.pid) {
+        Ok(table) => require_owner(cx, &table).map_err(|_| {
+            PgError::new("42501", format!("must be owner of relation {}", table.name))
+        })?,
+        Err(_) if parsed.if_exists => {
+            let message = format!("relation \"{relation}\" does not exist, skipping");
+            notice(cx, "00000", message);
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    }
     change_policies(cx, &parsed.table_name, |cx, table, security| {
         let before = security.policies.len();
         security.policies.retain(|policy| *policy.name != *name);

@@ -29,8 +29,14 @@ pub fn create_function(cx: &mut Cx<'_>, create: &ast::CreateFunction) -> Step<()
         require_owner(cx, before)?;
         if before.ret != routine.ret {
             let message = "cannot change return type of existing function";
-            let hint = format!("Use DROP FUNCTION {} first.", before.signature());
-            return Err(PgError::new("42P13", message).hint(hint).into());
+            return Err(unlike(before, message).into());
+        }
+        let named = before.args.iter().zip(&routine.args);
+        let other =
+            |(old, new): &(&Variable, &Variable)| !old.name.is_empty() && old.name != new.name;
+        if let Some((old, _)) = named.into_iter().find(other) {
+            let message = format!("cannot change name of input parameter \"{}\"", old.name);
+            return Err(unlike(before, &message).into());
         }
     }
     let creator = Some(cx.db.xid(cx.pid));
@@ -64,6 +70,12 @@ fn find(cx: &Cx<'_>, name: &str, args: &[Variable]) -> Option<Arc<Routine>> {
     named(cx, name).find(|routine| types(&routine.args) == wanted).cloned()
 }
 
+/// What a function may not become while it is there.
+fn unlike(before: &Routine, message: &str) -> PgError {
+    let hint = format!("Use DROP FUNCTION {} first.", plain_signature(before));
+    PgError::new("42P13", message).hint(hint)
+}
+
 pub fn drop_function(cx: &mut Cx<'_>, drop: &ast::DropFunction) -> Step<()> {
     for described in &drop.func_desc {
         let name = object_name(&described.name)?;
@@ -72,7 +84,8 @@ pub fn drop_function(cx: &mut Cx<'_>, drop: &ast::DropFunction) -> Step<()> {
             continue;
         };
         require_owner(cx, &routine)?;
-        refuse_used(cx, &routine)?;
+        let cascade = drop.drop_behavior == Some(ast::DropBehavior::Cascade);
+        refuse_used(cx, &routine, cascade)?;
         let by = Some(cx.db.xid(cx.pid));
         undo(cx, Undo::Routine(routine.oid, Some(routine.clone())));
         let dropped = Routine { dropper: by, ..(*routine).clone() };
@@ -153,7 +166,7 @@ fn calls(expr: &Expr, oid: Oid) -> bool {
 }
 
 /// 2BP01 if a table's definition calls it.
-fn refuse_used(cx: &Cx<'_>, routine: &Routine) -> Result<()> {
+fn refuse_used(cx: &Cx<'_>, routine: &Routine, cascade: bool) -> Result<()> {
     let own = cx.db.own(cx.pid);
     let stays = |table: &&Arc<Table>| !table.dropper.is_some_and(|dropper| own.contains(&dropper));
     let mut why = Vec::new();
@@ -162,6 +175,9 @@ fn refuse_used(cx: &Cx<'_>, routine: &Routine) -> Result<()> {
     }
     if why.is_empty() {
         return Ok(());
+    }
+    if cascade {
+        return Err(PgError::unsupported("DROP FUNCTION CASCADE of what others call"));
     }
     let signature = plain_signature(routine);
     let lines: Vec<String> =

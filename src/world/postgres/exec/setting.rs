@@ -481,10 +481,16 @@ pub fn set_isolation(db: &mut Db, pid: Pid, wanted: Isolation) -> Result<()> {
 
 pub fn set_read_only(db: &mut Db, pid: Pid, read_only: bool) -> Result<()> {
     let txn = db.txn_mut(pid);
-    if txn.read_only && !read_only && txn.queried {
-        let message = "transaction read-write mode must be set before any query";
+    if txn.read_only && !read_only && (txn.queried || txn.levels.len() > 1) {
+        let message = if txn.levels.len() > 1 {
+            "cannot set transaction read-write mode inside a read-only transaction"
+        } else {
+            "transaction read-write mode must be set before any query"
+        };
         return Err(PgError::new("25001", message));
     }
+    let before = txn.read_only.to_string();
+    txn.undo.push(Undo::Parameter("transaction_read_only".to_owned(), Some(before), false));
     txn.read_only = read_only;
     Ok(())
 }

@@ -82,6 +82,8 @@ pub struct Analyzer<'a> {
     pub slots: Cell<usize>,
     pub caches: Cell<usize>,
     pub ctes: RefCell<Vec<CteScope>>,
+    /// Names of WITH queries that are not known yet; `true`: WITH RECURSIVE has them.
+    pub later: RefCell<Vec<(String, bool)>>,
     /// The WITH queries that were named, in the order of the analysis.
     pub reads: RefCell<Vec<usize>>,
     /// Tables it names, in the order they are locked, and how.
@@ -115,6 +117,7 @@ impl<'a> Analyzer<'a> {
             slots: 0.into(),
             caches: 0.into(),
             ctes: Vec::new().into(),
+            later: Vec::new().into(),
             reads: Vec::new().into(),
             tables: Vec::new().into(),
             definitions: Vec::new().into(),

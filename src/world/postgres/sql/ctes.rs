@@ -6,9 +6,10 @@ use std::sync::Arc;
 use sqlparser::ast;
 
 use super::analyze::{Analyzer, CteScope};
-use super::names::ident;
+use super::names::{ident, modified_name};
 use super::plan::{Body, Cte, From, JoinKind, OutColumn, Plan, Query, Source};
 use super::query::rename;
+use super::resolve::common_type;
 use super::scope::Scope;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::Ty;
@@ -16,6 +17,9 @@ use crate::world::postgres::types::Ty;
 impl Analyzer<'_> {
     pub fn with(&self, with: &ast::With, scope: &Scope<'_>) -> Result<Vec<Cte>> {
         let mut ctes = Vec::new();
+        let around = self.later.borrow().len();
+        let names = with.cte_tables.iter().rev();
+        self.later.borrow_mut().extend(names.map(|cte| (ident(&cte.alias.name), with.recursive)));
         for (at, cte) in with.cte_tables.iter().enumerate() {
             let name = ident(&cte.alias.name);
             if with.cte_tables[..at].iter().any(|other| ident(&other.alias.name) == name) {
@@ -28,6 +32,7 @@ impl Analyzer<'_> {
             if with.recursive
                 && let Some(planned) = self.recursive(cte, &name, slot, scope)?
             {
+                self.later.borrow_mut().truncate(around + with.cte_tables.len() - at - 1);
                 ctes.push(planned);
                 continue;
             }
@@ -37,6 +42,7 @@ impl Analyzer<'_> {
             let mut columns = plan.columns().unwrap_or_default().to_vec();
             rename_cte(&mut columns, &cte.alias)?;
             let silent = plan.columns().is_none();
+            self.later.borrow_mut().truncate(around + with.cte_tables.len() - at - 1);
             self.ctes.borrow_mut().push(CteScope { name, slot, columns, correlated, silent });
             let reads = self.reads.borrow()[read..].to_vec();
             ctes.push(Cte { slot, plan: Arc::new(plan), reads, recursive: None });
@@ -75,7 +81,7 @@ impl Analyzer<'_> {
         else {
             return Ok(None);
         };
-        if *op != ast::SetOperator::Union {
+        if *op != ast::SetOperator::Union || cte.query.with.is_some() {
             return Ok(None);
         }
         let read = self.reads.borrow().len();
@@ -84,25 +90,26 @@ impl Analyzer<'_> {
         rename_cte(&mut columns, &cte.alias)?;
         let name = name.to_owned();
         let (correlated, silent) = (true, false);
-        self.ctes.borrow_mut().push(CteScope { name, slot, columns, correlated, silent });
+        let scoped = CteScope { name: name.clone(), slot, columns, correlated, silent };
+        self.ctes.borrow_mut().push(scoped);
         let around = self.reads.borrow().len();
         let mut step = self.beside(right, scope)?;
         let named = self.reads.borrow()[around..].iter().filter(|at| **at == slot).count();
-        let plain = cte.query.order_by.is_none() && cte.query.limit_clause.is_none();
+        if named > 0 && !cte.query.locks.is_empty() {
+            let message = "FOR UPDATE/SHARE in a recursive query is not implemented";
+            return Err(PgError::new("0A000", message));
+        }
+        let plain = cte.query.order_by.is_none()
+            && cte.query.limit_clause.is_none()
+            && cte.query.fetch.is_none()
+            && cte.query.locks.is_empty();
         if named > 0 && !(named == 1 && plain && goes_on(&step, slot)) {
             return Err(PgError::unsupported("a recursive query of this form"));
         }
         let types: Vec<Ty> = base.columns.iter().map(|column| column.ty).collect();
         self.retype(&mut step, &types)?;
-        if let Some((at, (from, to))) =
-            base.columns.iter().zip(&step.columns).enumerate().find(|(_, (a, b))| a.ty != b.ty)
-        {
-            return Err(PgError::unsupported(format_args!(
-                "column {} of a recursive query, which begins as {} and goes on as {},",
-                at + 1,
-                from.ty.name(),
-                to.ty.name()
-            )));
+        for (at, (from, to)) in base.columns.iter().zip(&step.columns).enumerate() {
+            settled(&name, at, from, to)?;
         }
         let casts = self.casts(&step, &base.columns)?;
         let all = *set_quantifier == ast::SetQuantifier::All;
@@ -110,6 +117,24 @@ impl Analyzer<'_> {
         let reads = self.reads.borrow()[read..].to_vec();
         Ok(Some(Cte { slot, plan: Arc::new(Plan::Query(Arc::new(base))), reads, recursive }))
     }
+}
+
+/// The whole has the type of the part that does not repeat, with its modifier.
+fn settled(name: &str, at: usize, from: &OutColumn, to: &OutColumn) -> Result<()> {
+    let ty = common_type(&[from.ty, to.ty], "UNION")?;
+    let typmod = if from.typmod == to.typmod && from.ty == to.ty { from.typmod } else { -1 };
+    if (ty, typmod) == (from.ty, from.typmod) {
+        return Ok(());
+    }
+    let message = format!(
+        "recursive query \"{name}\" column {} has type {} in non-recursive term but type {} \
+         overall",
+        at + 1,
+        modified_name(from.ty, from.typmod),
+        modified_name(ty, typmod)
+    );
+    let hint = "Cast the output of the non-recursive term to the correct type.";
+    Err(PgError::new("42804", message).hint(hint))
 }
 
 /// Whether the repeated part reads its own rows as PostgreSQL allows: plainly, in its FROM, on a

@@ -2,6 +2,7 @@
 
 use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 
+use super::aggregates::check_call;
 use super::analyze::{Analyzer, Context, Typed};
 use super::functions::{has_aggregate, is_volatile};
 use super::literals::{number, said};
@@ -13,7 +14,7 @@ use super::scope::{Group, Scope};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::{Datum, Ty};
 
-fn compare_op(op: &BinaryOperator) -> Option<CompareOp> {
+pub fn compare_op(op: &BinaryOperator) -> Option<CompareOp> {
     Some(match op {
         BinaryOperator::Eq => CompareOp::Eq,
         BinaryOperator::NotEq => CompareOp::NotEq,
@@ -67,11 +68,17 @@ impl Analyzer<'_> {
                 };
                 let (ty, typmod) = data_type(ty)
                     .map_err(|error| error.at(place.and_then(|place| self.position(place))))?;
+                if ty.array && is_empty_array(expr) {
+                    return Ok(Typed::new(Expr::Array(Vec::new()), ty));
+                }
                 let inner = self.expr(expr, scope)?;
                 let expr = self.coerce(inner, ty, typmod, Context::Explicit)?;
                 Ok(Typed { typmod, ..Typed::new(said(expr, ty), ty) })
             }
-            ast::Expr::Function(function) => self.function(function, scope),
+            ast::Expr::Function(function) => {
+                check_call(function)?;
+                self.function(function, scope)
+            }
             ast::Expr::Case { operand, conditions, else_result, .. } => {
                 self.case(operand.as_deref(), conditions, else_result.as_deref(), scope)
             }
@@ -79,6 +86,10 @@ impl Analyzer<'_> {
             ast::Expr::Exists { subquery, negated } => {
                 let typed = self.subquery(subquery, SubKind::Exists, scope)?;
                 Ok(negate(typed, *negated))
+            }
+            ast::Expr::Array(array) if array.elem.is_empty() => {
+                let hint = "Explicitly cast to the desired type, for example ARRAY[]::integer[].";
+                Err(PgError::new("42P18", "cannot determine type of empty array").hint(hint))
             }
             ast::Expr::Array(array) => {
                 let items = self.exprs(&array.elem, scope)?;
@@ -404,10 +415,10 @@ impl Analyzer<'_> {
     }
 
     fn unary(&self, op: UnaryOperator, inner: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
-        if let (UnaryOperator::Minus, ast::Expr::Value(value)) = (op, inner)
-            && let Value::Number(text, _) = &value.value
+        if op == UnaryOperator::Minus
+            && let Some((text, negated)) = literal_number(inner)
         {
-            return number(&format!("-{text}"));
+            return if negated { number(text) } else { number(&format!("-{text}")) };
         }
         // `-a ^ b` is the power of -a.
         if let (UnaryOperator::Minus, ast::Expr::BinaryOp { left, op: power, right }) = (op, inner)
@@ -469,7 +480,14 @@ impl Analyzer<'_> {
         distinct: bool,
         scope: &Scope<'_>,
     ) -> Result<Typed> {
-        Ok(negate(Typed::new(self.not_distinct(a, b, scope)?, Ty::BOOL), distinct))
+        let null = |side: &ast::Expr| matches!(side, ast::Expr::Value(value) if matches!(value.value, Value::Null));
+        let other = if null(b) { Some(a) } else { Some(b).filter(|_| null(a)) };
+        // Beside a NULL that is written out it asks for no equality.
+        let same = match other {
+            Some(other) => Expr::IsNull(boxed(self.expr(other, scope)?.expr)),
+            None => self.not_distinct(a, b, scope)?,
+        };
+        Ok(negate(Typed::new(same, Ty::BOOL), distinct))
     }
 
     fn like(
@@ -482,39 +500,6 @@ impl Analyzer<'_> {
     ) -> Result<Typed> {
         let args = vec![self.expr(expr, scope)?, self.expr(pattern, scope)?];
         Ok(negate(self.call(name, args)?, negated))
-    }
-
-    fn quantified(
-        &self,
-        left: &ast::Expr,
-        op: &BinaryOperator,
-        right: &ast::Expr,
-        all: bool,
-        scope: &Scope<'_>,
-    ) -> Result<Typed> {
-        let op = compare_op(op)
-            .ok_or_else(|| PgError::unsupported(format_args!("{op} with ANY or ALL")))?;
-        let right = if let ast::Expr::Nested(inner) = right { inner } else { right };
-        let span = right.span();
-        if let ast::Expr::Subquery(query) = right {
-            return self.in_query(left, query, op, all, scope);
-        }
-        let (left, right) = (self.expr(left, scope)?, self.expr(right, scope)?);
-        let element = if right.ty.array { right.ty.element() } else { left.ty };
-        let (types, ty) = compared(op.symbol(), left.ty, element)
-            .map_err(|error| error.at(self.operator(op.symbol(), span)))?;
-        if ty == Ty::BPCHAR || ty.array {
-            let name = ty.name();
-            return Err(PgError::unsupported(format_args!("{name} op ANY or ALL of an array")));
-        }
-        let array = Ty { array: true, ..ty };
-        let left = self.coerce(left, types[0], -1, Context::Implicit)?;
-        let left = self.coerce(Typed::new(left, types[0]), ty, -1, Context::Implicit)?;
-        if right.ty != Ty::UNKNOWN && !right.ty.array {
-            return Err(PgError::new("42809", "op ANY/ALL (array) requires array on right side"));
-        }
-        let right = self.coerce(right, array, -1, Context::Implicit)?;
-        Ok(Typed::new(Expr::Quantified(op, all, boxed(left), boxed(right)), Ty::BOOL))
     }
 
     fn subscripts(
@@ -548,6 +533,29 @@ impl Analyzer<'_> {
             typed = Typed { ty, ..self.grammar("array_item", args)? };
         }
         Ok(typed)
+    }
+}
+
+/// A number as it is written, and whether a minus is before it.
+fn literal_number(parsed: &ast::Expr) -> Option<(&str, bool)> {
+    match parsed {
+        ast::Expr::Value(value) => match &value.value {
+            Value::Number(text, _) => Some((text, false)),
+            _ => None,
+        },
+        ast::Expr::Nested(inner) => literal_number(inner),
+        ast::Expr::UnaryOp { op: UnaryOperator::Minus, expr } => {
+            literal_number(expr).map(|(text, negated)| (text, !negated))
+        }
+        _ => None,
+    }
+}
+
+fn is_empty_array(parsed: &ast::Expr) -> bool {
+    match parsed {
+        ast::Expr::Nested(inner) => is_empty_array(inner),
+        ast::Expr::Array(array) => array.elem.is_empty(),
+        _ => false,
     }
 }
 

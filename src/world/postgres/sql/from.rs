@@ -287,11 +287,18 @@ impl Analyzer<'_> {
             return add(Source::System(system), &alias_name, columns, scope, relations);
         }
         let position = name.0.last().and_then(|part| part.as_ident());
+        let later = self.later.borrow().iter().find(|(later, _)| *later == name_text).cloned();
+        let later = later.filter(|_| name.0.len() == 1);
+        if later.as_ref().is_some_and(|(_, recursive)| *recursive) {
+            let what = "a recursive query of this form, or one that reads a later one,";
+            return Err(PgError::unsupported(what));
+        }
         if self.db.catalog.sequence(&name_text).is_some() {
             return Err(PgError::unsupported("reading a sequence as a table"));
         }
         let table = self
             .table(&name_text)
+            .map_err(|error| if later.is_some() { not_yet(error, &name_text) } else { error })
             .map_err(|error| error.at(position.and_then(|ident| self.position(ident.span))))?;
         self.uses(table.oid, Mode::AccessShare);
         self.guard(&table, Privileges::SELECT)?;
@@ -342,7 +349,12 @@ impl Analyzer<'_> {
         let alias_name = alias_of(alias, name);
         let column =
             |name: &str, ty: Ty| OutColumn { name: name.into(), ty, typmod: -1, origin: None };
-        let mut columns = vec![column(if alias.is_some() { &alias_name } else { name }, ty)];
+        // Some functions name what they give.
+        let called = match name {
+            "jsonb_array_elements" | "jsonb_array_elements_text" => "value",
+            _ => &alias_name,
+        };
+        let mut columns = vec![column(called, ty)];
         if ordinality {
             columns.push(column("ordinality", Ty::INT8));
         }
@@ -350,6 +362,16 @@ impl Analyzer<'_> {
         let source = Source::Function { function, args, types, ordinality };
         add(source, &alias_name, columns, scope, relations)
     }
+}
+
+/// A table that is not there is a WITH query that comes later.
+fn not_yet(error: PgError, name: &str) -> PgError {
+    let detail = format!(
+        "There is a WITH item named \"{name}\", but it cannot be referenced from this part of the \
+         query."
+    );
+    let hint = "Use WITH RECURSIVE, or re-order the WITH items to remove forward references.";
+    error.detail(detail).hint(hint)
 }
 
 /// The column names that both sides of a join have, in the order of the left one.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sqlparser::ast;
 
+use super::aggregates::{check_distinct, placed};
 use super::analyze::{Analyzer, Context, Typed, check_times};
 use super::names::{ident, object_name};
 use super::plan::{Aggregate, Expr, SortKey, SubKind};
@@ -41,7 +42,7 @@ pub const FUNCTION_TABLES: &[&[Function]] = &[
     exec::functions::system::TABLE,
 ];
 
-const AGGREGATES: &[&str] = &[
+pub const AGGREGATES: &[&str] = &[
     "count",
     "sum",
     "avg",
@@ -137,6 +138,12 @@ impl Analyzer<'_> {
             let mut ty = function.args.get(at).or(function.args.last()).copied();
             if ty.is_none_or(|ty| ty.base == Base::Any) {
                 ty = resolved.get(at).copied();
+                if arg.ty.base == Base::Regclass && function.name != "pg_typeof" {
+                    return Err(PgError::unsupported(format_args!(
+                        "{} of regclass",
+                        function.name
+                    )));
+                }
                 element = ty.map_or(element, Ty::element);
             }
             let ty = ty.unwrap_or(Ty::TEXT);
@@ -265,7 +272,7 @@ impl Analyzer<'_> {
             if parts.is_ok_and(|parts| only_outer(&parts, scope.parent.is_some())) {
                 return Err(PgError::unsupported("an aggregate of a query around"));
             }
-            return Err(PgError::new("42803", "aggregate functions are not allowed here"));
+            return Err(super::aggregates::misplaced(self.part));
         };
         if group.inside.replace(true) {
             let span = function.name.0.first().and_then(|part| part.as_ident()).map(|i| i.span);
@@ -284,9 +291,7 @@ impl Analyzer<'_> {
             return Err(PgError::unsupported("an aggregate of a query around"));
         }
         let ty = aggregate.ty;
-        let mut aggregates = group.aggregates.borrow_mut();
-        aggregates.push(aggregate);
-        let index = group.keys.len() + aggregates.len() - 1;
+        let index = group.keys.len() + placed(&mut group.aggregates.borrow_mut(), aggregate);
         Ok(Typed::new(Expr::Column { depth: 0, index }, ty))
     }
 
@@ -341,6 +346,7 @@ impl Analyzer<'_> {
             resolved.map(|ty| if *ty == Ty::UNKNOWN { Ty::TEXT } else { *ty }).collect();
         let arg_ty = settled.first().copied().unwrap_or(Ty::ANY);
         let distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
+        check_distinct(distinct, star, &args, &order)?;
         let args = args.into_iter().zip(&settled);
         let args = args.map(|(arg, ty)| self.coerce(arg, *ty, -1, Context::Implicit));
         let args = args.collect::<Result<_>>()?;
@@ -456,9 +462,6 @@ pub const SET_FUNCTIONS: &[&str] = &[
 impl Analyzer<'_> {
     /// The function, its arguments, and the type of an item.
     pub fn set_call(&self, name: &str, args: Vec<Typed>) -> Result<SetCall> {
-        if name == "generate_series" && args.iter().any(|arg| arg.ty == Ty::DATE) {
-            return Err(PgError::unsupported("generate_series of dates"));
-        }
         let typed = self.call(name, args)?;
         let item = typed.ty.element();
         match typed.expr {

@@ -180,6 +180,14 @@ impl Analyzer<'_> {
         Ok(columns)
     }
 
+    /// A query that gives the rows to insert: one within the statement.
+    fn source_query(&self, query: &ast::Query) -> Result<Query> {
+        self.depth.set(self.depth.get() + 1);
+        let source = self.query_within(query, None)?.0;
+        self.depth.set(self.depth.get() - 1);
+        Ok(source)
+    }
+
     /// The rows to insert; literals and parameters take the types of the columns.
     fn insert_source(
         &self,
@@ -189,13 +197,13 @@ impl Analyzer<'_> {
         over: Option<Over>,
     ) -> Result<Query> {
         let ast::SetExpr::Values(values) = &*query.body else {
-            let mut source = self.query_within(query, None)?.0;
+            let mut source = self.source_query(query)?;
             let wanted: Vec<Ty> = columns.iter().map(|at| table.columns[*at].ty).collect();
             self.retype(&mut source, &wanted)?;
             return Ok(source);
         };
         if query.with.is_some() || query.order_by.is_some() || query.limit_clause.is_some() {
-            return Ok(self.query_within(query, None)?.0);
+            return self.source_query(query);
         }
         let scope = Scope::default();
         let mut rows = Vec::with_capacity(values.rows.len());

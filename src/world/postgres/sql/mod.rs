@@ -1,5 +1,6 @@
 //! From SQL text to a plan: parsing, name and type resolution. Must never read a row.
 
+mod aggregates;
 mod analyze;
 mod body;
 mod conditions;

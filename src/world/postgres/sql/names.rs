@@ -85,6 +85,20 @@ fn numeric_typmod(info: ExactNumberInfo) -> Result<i32> {
     })
 }
 
+/// A type with its modifier, as PostgreSQL shows it.
+pub fn modified_name(ty: Ty, typmod: i32) -> String {
+    let name = ty.name();
+    let Ok(packed) = u32::try_from(typmod - 4) else { return name };
+    let modifier = match ty.base {
+        Base::Numeric => format!("({},{})", packed >> 16, packed & 0xffff),
+        _ => format!("({packed})"),
+    };
+    match name.strip_suffix("[]") {
+        Some(element) => format!("{element}{modifier}[]"),
+        None => name + &modifier,
+    }
+}
+
 /// The type and its modifier.
 pub fn data_type(parsed: &DataType) -> Result<(Ty, i32)> {
     let plain = |ty: Ty| Ok((ty, -1));

@@ -373,6 +373,13 @@ impl Analyzer<'_> {
         let mut group = Group::default();
         for key in keys {
             let parsed = group_key(key, select, scope)?;
+            if has_aggregate(&parsed) {
+                let message = "aggregate functions are not allowed in GROUP BY";
+                return Err(PgError::new("42803", message));
+            }
+            if matches!(&parsed, ast::Expr::Tuple(_)) {
+                return Err(PgError::unsupported("GROUP BY of a list in parentheses"));
+            }
             let typed = self.settle(self.expr(&parsed, scope)?)?;
             can_compare(typed.ty, false).map_err(|error| error.at(self.position(key.span())))?;
             group.keys.push((parsed, typed.expr, typed.ty, typed.typmod));

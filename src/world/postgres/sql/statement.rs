@@ -22,7 +22,7 @@ use crate::world::postgres::storage::catalog::{Column, Identity, Table};
 use crate::world::postgres::storage::heap::Strength;
 use crate::world::postgres::storage::locks::{Mode, Oid, Pid};
 use crate::world::postgres::storage::roles::Privileges;
-use crate::world::postgres::types::Ty;
+use crate::world::postgres::types::{Base, Ty};
 
 /// A plan, the types of its parameters, and how many places its run needs for WITH queries and
 /// cached subqueries.
@@ -85,6 +85,9 @@ pub fn plan_named<'a>(
     let columns: Option<Arc<[OutColumn]>> = plan.columns().map(Into::into);
     for ty in params.iter().copied().chain(columns.iter().flat_map(|of| of.iter().map(|c| c.ty))) {
         check_times(db, pid, ty)?;
+    }
+    if columns.iter().flat_map(|of| of.iter()).any(|column| column.ty.base == Base::Regclass) {
+        return Err(PgError::unsupported("regclass in a result, without a cast,"));
     }
     let (slots, caches) = (analyzer.slots.get(), analyzer.caches.get());
     let calls = analyzer.calls.get();
@@ -185,7 +188,7 @@ impl Analyzer<'_> {
             Some(ast::ConflictTarget::OnConstraint(name)) => {
                 let name = object_name(name)?;
                 let wanted = |index: &crate::world::postgres::storage::catalog::Index| {
-                    !index.dropped && index.unique && *index.name == *name
+                    !index.dropped && index.constraint && *index.name == *name
                 };
                 let found = table.indexes.iter().position(wanted).ok_or_else(|| {
                     let table = &table.name;
@@ -202,7 +205,8 @@ impl Analyzer<'_> {
                 if on.conflict_target.is_none() {
                     let message = "ON CONFLICT DO UPDATE requires inference specification or \
                                    constraint name";
-                    return Err(PgError::new("42601", message));
+                    let hint = "For example, ON CONFLICT (column_name).";
+                    return Err(PgError::new("42601", message).hint(hint));
                 }
                 let mut scope = Scope::default();
                 let relations = &mut Vec::new();
@@ -426,6 +430,9 @@ impl Analyzer<'_> {
             let message = "set-returning functions are not allowed in RETURNING";
             let place = items.first().and_then(|item| self.position(item.span()));
             return Err(PgError::new("0A000", message).at(place));
+        }
+        if exprs.is_empty() {
+            return Err(PgError::new("42601", "RETURNING must have at least one column"));
         }
         Ok(Some((exprs, columns)))
     }

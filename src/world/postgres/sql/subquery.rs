@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{self, Spanned as _};
+use sqlparser::ast::{self, BinaryOperator, Spanned as _};
 
 use super::analyze::{Analyzer, Context, Typed};
+use super::expression::compare_op;
 use super::plan::{Body, CompareOp, Expr, OutColumn, Query, SubKind};
 use super::resolve::compared;
 use super::rows::written;
@@ -29,6 +30,9 @@ impl Analyzer<'_> {
             SubKind::Exists => Ty::BOOL,
             _ if query.columns.len() != 1 => {
                 return Err(PgError::new("42601", "subquery must return only one column"));
+            }
+            SubKind::Array if query.columns[0].ty.array => {
+                return Err(PgError::unsupported("an array of more than one dimension"));
             }
             SubKind::Array => Ty { array: true, ..query.columns[0].ty },
             _ => query.columns[0].ty,
@@ -91,6 +95,40 @@ impl Analyzer<'_> {
         let left = Some(Box::new(Expr::Record { names: None, fields: lefts }));
         let cache = (!correlated).then(|| self.new_cache());
         Ok(Typed::new(Expr::Sub { query: Arc::new(query), kind, left, cache }, Ty::BOOL))
+    }
+
+    /// `op ANY (array)` and ALL, or of a query.
+    pub fn quantified(
+        &self,
+        left: &ast::Expr,
+        op: &BinaryOperator,
+        right: &ast::Expr,
+        all: bool,
+        scope: &Scope<'_>,
+    ) -> Result<Typed> {
+        let op = compare_op(op)
+            .ok_or_else(|| PgError::unsupported(format_args!("{op} with ANY or ALL")))?;
+        let right = if let ast::Expr::Nested(inner) = right { inner } else { right };
+        let span = right.span();
+        if let ast::Expr::Subquery(query) = right {
+            return self.in_query(left, query, op, all, scope);
+        }
+        let (left, right) = (self.expr(left, scope)?, self.expr(right, scope)?);
+        let element = if right.ty.array { right.ty.element() } else { left.ty };
+        let (types, ty) = compared(op.symbol(), left.ty, element)
+            .map_err(|error| error.at(self.operator(op.symbol(), span)))?;
+        if ty == Ty::BPCHAR || ty.array {
+            let name = ty.name();
+            return Err(PgError::unsupported(format_args!("{name} op ANY or ALL of an array")));
+        }
+        let array = Ty { array: true, ..ty };
+        let left = self.coerce(left, types[0], -1, Context::Implicit)?;
+        let left = self.coerce(Typed::new(left, types[0]), ty, -1, Context::Implicit)?;
+        if right.ty != Ty::UNKNOWN && !right.ty.array {
+            return Err(PgError::new("42809", "op ANY/ALL (array) requires array on right side"));
+        }
+        let right = self.coerce(right, array, -1, Context::Implicit)?;
+        Ok(Typed::new(Expr::Quantified(op, all, Box::new(left), Box::new(right)), Ty::BOOL))
     }
 }
 

@@ -23,6 +23,22 @@ impl Privileges {
     pub const CREATE: Privileges = Privileges(256);
     pub const ALL: Privileges = Privileges(511);
 
+    /// The first of them, as SQL calls it.
+    pub fn name(self) -> Option<&'static str> {
+        let names = [
+            (Privileges::SELECT, "SELECT"),
+            (Privileges::INSERT, "INSERT"),
+            (Privileges::UPDATE, "UPDATE"),
+            (Privileges::DELETE, "DELETE"),
+            (Privileges::TRUNCATE, "TRUNCATE"),
+            (Privileges::REFERENCES, "REFERENCES"),
+            (Privileges::TRIGGER, "TRIGGER"),
+            (Privileges::USAGE, "USAGE"),
+            (Privileges::CREATE, "CREATE"),
+        ];
+        names.into_iter().find(|(one, _)| self.meets(*one)).map(|(_, name)| name)
+    }
+
     pub fn with(self, more: Privileges) -> Privileges {
         Privileges(self.0 | more.0)
     }

@@ -268,6 +268,10 @@ impl Db {
     }
 
     fn restore(&mut self, pid: Pid, name: &str, before: Option<String>) {
+        if let ("transaction_read_only", Some(before)) = (name, &before) {
+            self.txn_mut(pid).read_only = before == "true";
+            return;
+        }
         // A parameter that only the session knows is empty from then on.
         let value = before.or_else(|| name.contains('.').then(String::new));
         self.proc_mut(pid).parameters.put(name, value);

@@ -42,7 +42,7 @@ pub fn from_binary(bytes: &[u8], ty: Ty) -> Result<Datum> {
             Datum::text(utf8(bytes)?)
         }
         Base::Json => {
-            Json::parse(utf8(bytes)?)?;
+            Json::check(utf8(bytes)?)?;
             Datum::text(utf8(bytes)?)
         }
         Base::Jsonb => match bytes.split_first() {

@@ -27,6 +27,11 @@ impl Json {
         json_parse::parse(text)
     }
 
+    /// Whether a text is one of the type json.
+    pub fn check(text: &str) -> Result<()> {
+        json_parse::check(text)
+    }
+
     /// Canonical: of equal keys the last one counts.
     pub fn object(mut fields: Vec<Field>) -> Json {
         fields.sort_by(|(a, _), (b, _)| key_order(a, b));

@@ -28,6 +28,17 @@ pub fn parse(text: &str) -> Result<Json> {
     }
 }
 
+/// Whether it is a JSON text. The type json takes escapes that are no characters, and keeps them.
+pub fn check(text: &str) -> Result<()> {
+    parse(text).map(|_| ()).map_err(|error| {
+        let detail = error.fields().detail.clone().unwrap_or_default();
+        if error.code() == "22P05" || detail.contains("surrogate") {
+            return PgError::unsupported("a json with an escape that is no character");
+        }
+        error
+    })
+}
+
 impl<'a> Parser<'a> {
     fn rest(&self) -> &'a str {
         &self.text[self.at..]
@@ -157,13 +168,16 @@ impl<'a> Parser<'a> {
     }
 
     fn string(&mut self) -> Result<Arc<str>> {
+        let begin = self.at;
+        let unended =
+            |parser: &Parser<'_>| bad(format!("Token \"{}\" is invalid.", &parser.text[begin..]));
         self.at += 1;
         let mut out = String::new();
         loop {
             let rest = self.rest();
             let special = |byte: &u8| *byte == b'"' || *byte == b'\\' || *byte < b' ';
             let Some(end) = rest.as_bytes().iter().position(special) else {
-                return Err(bad("The input string ended unexpectedly.".to_owned()));
+                return Err(unended(self));
             };
             let plain = &rest[..end];
             self.at += end + 1;
@@ -175,7 +189,7 @@ impl<'a> Parser<'a> {
                 }
                 b'\\' => {
                     out.push_str(plain);
-                    out.push(self.escape()?);
+                    out.push(self.escape(begin)?);
                 }
                 code => {
                     let message = format!("Character with value 0x{code:02x} must be escaped.");
@@ -185,7 +199,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn escape(&mut self) -> Result<char> {
+    /// `begin`: where its text does.
+    fn escape(&mut self, begin: usize) -> Result<char> {
         let kind = self.rest().chars().next();
         self.at += kind.map_or(0, char::len_utf8);
         Ok(match kind {
@@ -197,7 +212,7 @@ impl<'a> Parser<'a> {
             Some('t') => '\t',
             Some('u') => self.unicode()?,
             Some(other) => return Err(bad(format!("Escape sequence \"\\{other}\" is invalid."))),
-            None => return Err(bad("The input string ended unexpectedly.".to_owned())),
+            None => return Err(bad(format!("Token \"{}\" is invalid.", &self.text[begin..]))),
         })
     }
 

@@ -21,7 +21,7 @@ pub fn from_text(text: &str, ty: Ty, typmod: i32) -> Result<Datum> {
         Base::Name => Datum::text(name_text(text)),
         Base::Text | Base::Varchar | Base::Bpchar | Base::Unknown => Datum::text(text),
         Base::Json => {
-            Json::parse(text)?;
+            Json::check(text)?;
             Datum::text(text)
         }
         Base::Jsonb => Datum::Json(Arc::new(Json::parse(text)?)),

@@ -201,18 +201,22 @@ fn type_of(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     }))
 }
 
-fn items(datum: &Datum, what: &str) -> Step<Arc<[Json]>> {
+/// `object`, `scalar`: what cannot be done with one.
+fn items(datum: &Datum, object: &str, scalar: &str) -> Step<Arc<[Json]>> {
     match &*json(datum) {
         Json::Array(items) => Ok(items.clone()),
-        Json::Object(_) => {
-            Err(PgError::new("22023", format!("cannot {what} of a non-array")).into())
-        }
-        _ => Err(PgError::new("22023", format!("cannot {what} of a scalar")).into()),
+        Json::Object(_) => Err(PgError::new("22023", format!("cannot {object}")).into()),
+        _ => Err(PgError::new("22023", format!("cannot {scalar}")).into()),
     }
 }
 
+fn extracted(datum: &Datum) -> Step<Arc<[Json]>> {
+    items(datum, "extract elements from an object", "extract elements from a scalar")
+}
+
 fn array_length(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    let items = items(&args[0], "get array length")?;
+    let (object, scalar) = ("get array length of a non-array", "get array length of a scalar");
+    let items = items(&args[0], object, scalar)?;
     Ok(Datum::Int(i64::try_from(items.len()).unwrap_or(i64::MAX)))
 }
 
@@ -321,11 +325,11 @@ fn array(items: Vec<Datum>) -> Datum {
 }
 
 fn elements(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    Ok(array(items(&args[0], "extract elements")?.iter().cloned().map(jsonb).collect()))
+    Ok(array(extracted(&args[0])?.iter().cloned().map(jsonb).collect()))
 }
 
 fn elements_text(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    let items = items(&args[0], "extract elements")?;
+    let items = extracted(&args[0])?;
     Ok(array(items.iter().map(|item| item.as_text().map_or(Datum::Null, Datum::Text)).collect()))
 }
 
@@ -334,6 +338,9 @@ fn keys(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
         Json::Object(fields) => {
             Ok(array(fields.iter().map(|(key, _)| Datum::Text(key.clone())).collect()))
         }
-        _ => Err(PgError::new("22023", "cannot call jsonb_object_keys on a scalar").into()),
+        other => {
+            let what = if matches!(other, Json::Array(_)) { "an array" } else { "a scalar" };
+            Err(PgError::new("22023", format!("cannot call jsonb_object_keys on {what}")).into())
+        }
     }
 }

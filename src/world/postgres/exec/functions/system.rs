@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::world::postgres::error::{PgError, Result, Step, Stop, common};
+use crate::world::postgres::error::{PgError, Result, Step, Stop};
 use crate::world::postgres::exec::Cx;
+use crate::world::postgres::exec::cast::{relation_oid, written_name};
 use crate::world::postgres::exec::{setting, system};
 use crate::world::postgres::sql::{Builtin, Function, quoted};
 use crate::world::postgres::storage::Notification;
@@ -223,11 +224,8 @@ fn notify(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 
 fn sequence_of(cx: &Cx<'_>, arg: &Datum) -> Result<u32> {
     match arg {
-        Datum::Text(name) => cx.db.catalog.sequence(name).ok_or_else(|| common::no_relation(name)),
-        other => {
-            let oid = other.as_int().and_then(|oid| u32::try_from(oid).ok()).unwrap_or(0);
-            Ok(oid)
-        }
+        Datum::Text(name) => Ok(u32::try_from(relation_oid(cx, name)?).unwrap_or(0)),
+        other => Ok(other.as_int().and_then(|oid| u32::try_from(oid).ok()).unwrap_or(0)),
     }
 }
 
@@ -338,18 +336,9 @@ fn not_sequence(cx: &Cx<'_>, oid: u32) -> PgError {
     }
 }
 
-/// The name of a table as a function is given it.
-fn folded(name: &str) -> String {
-    let plain = name.trim_start_matches("public.");
-    match plain.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(quoted) => quoted.replace("\"\"", "\""),
-        None => plain.to_lowercase(),
-    }
-}
-
 fn serial_sequence(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let text = |at: usize| args[at].as_str().unwrap_or("");
-    let (table, name) = (cx.db.table(&folded(text(0)), cx.pid)?, text(1));
+    let (table, name) = (cx.db.table(&written_name(text(0))?, cx.pid)?, text(1));
     let at = table.column(name).ok_or_else(|| {
         let relation = &table.name;
         let message = format!("column \"{name}\" of relation \"{relation}\" does not exist");

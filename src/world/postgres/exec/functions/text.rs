@@ -462,6 +462,22 @@ fn format(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
             out.push('%');
             continue;
         }
+        match kind {
+            Some('s' | 'I' | 'L') => {}
+            Some('0'..='9' | '-' | '*') => {
+                return Err(PgError::unsupported("a width or position in format()").into());
+            }
+            Some(other) => {
+                let message = format!("unrecognized format() type specifier \"{other}\"");
+                let hint = "For a single \"%\" use \"%%\".";
+                return Err(PgError::new("22023", message).hint(hint).into());
+            }
+            None => {
+                let message = "unterminated format() type specifier";
+                let hint = "For a single \"%\" use \"%%\".";
+                return Err(PgError::new("22023", message).hint(hint).into());
+            }
+        }
         let (datum, ty) =
             rest.next().ok_or_else(|| PgError::new("22023", "too few arguments for format()"))?;
         let text = to_text(datum, *ty);
@@ -473,8 +489,7 @@ fn format(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
             }
             Some('I') => out.push_str(&quoted(&text)),
             Some('L') if datum.is_null() => out.push_str("NULL"),
-            Some('L') => out.push_str(&quoted_literal(&text)),
-            _ => return Err(PgError::unsupported("this specifier of format()").into()),
+            _ => out.push_str(&quoted_literal(&text)),
         }
     }
     Ok(Datum::text(out))

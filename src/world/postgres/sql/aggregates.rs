@@ -1,0 +1,72 @@
+//! What a call may say about an aggregate, and where one may stand. Must never evaluate.
+
+use sqlparser::ast;
+
+use super::analyze::Typed;
+use super::functions::AGGREGATES;
+use super::names::object_name;
+use super::plan::{Aggregate, SortKey};
+use super::signatures::{Kind, has};
+use crate::world::postgres::error::{PgError, Result};
+
+/// Refuses aggregates that are not here, and what only an aggregate may be called with.
+pub fn check_call(function: &ast::Function) -> Result<()> {
+    let name = object_name(&function.name)?;
+    let ast::FunctionArguments::List(list) = &function.args else { return Ok(()) };
+    let aggregate = AGGREGATES.contains(&name.as_str());
+    if has(Kind::Aggregate, &name) && !aggregate {
+        return Err(PgError::unsupported(format_args!("the function {name}")));
+    }
+    let ordered = |clause: &ast::FunctionArgumentClause| {
+        matches!(clause, ast::FunctionArgumentClause::OrderBy(_))
+    };
+    let distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
+    let said = [
+        (distinct, "DISTINCT"),
+        (list.clauses.iter().any(ordered), "ORDER BY"),
+        (function.filter.is_some(), "FILTER"),
+    ];
+    match said.iter().find(|(said, _)| *said) {
+        Some((_, what)) if has(Kind::Function, &name) && !aggregate => {
+            let message = format!("{what} specified, but {name} is not an aggregate function");
+            Err(PgError::new("42809", message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// With DISTINCT, only what is aggregated has an order.
+pub fn check_distinct(distinct: bool, star: bool, args: &[Typed], order: &[SortKey]) -> Result<()> {
+    if !distinct {
+        return Ok(());
+    }
+    if star {
+        return Err(PgError::new("42601", "syntax error at or near \"*\""));
+    }
+    let same = |key: &SortKey| {
+        let shown = format!("{:?}", key.expr);
+        args.iter().any(|arg| format!("{:?}", arg.expr) == shown)
+    };
+    if order.iter().all(same) {
+        return Ok(());
+    }
+    let message =
+        "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list";
+    Err(PgError::new("42P10", message))
+}
+
+/// Where an aggregate is among the others: the same one is worked out once.
+pub fn placed(all: &mut Vec<Aggregate>, aggregate: Aggregate) -> usize {
+    let shown = format!("{aggregate:?}");
+    let same = all.iter().position(|other| format!("{other:?}") == shown);
+    same.unwrap_or_else(|| {
+        all.push(aggregate);
+        all.len() - 1
+    })
+}
+
+/// The error for an aggregate where none may stand.
+pub fn misplaced(part: Option<&str>) -> PgError {
+    let place = part.map_or_else(|| "here".to_owned(), |part| format!("in {part}s"));
+    PgError::new("42803", format!("aggregate functions are not allowed {place}"))
+}
