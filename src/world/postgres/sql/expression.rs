@@ -9,7 +9,7 @@ use super::literals::{number, said};
 use super::names::{data_type, ident};
 use super::plan::{CompareOp, Expr, SubKind};
 use super::resolve::{can_cast, compared};
-use super::rows::whole_row;
+use super::rows::{whole_row, written};
 use super::scope::{Group, Scope};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::{Datum, Ty};
@@ -377,6 +377,9 @@ impl Analyzer<'_> {
                 Err(error) => Err(error),
             };
         }
+        if written(left).is_some() && written(right).is_some() {
+            return Err(PgError::unsupported(format_args!("{op} of rows")));
+        }
         let (left, right) = (self.expr(left, scope)?, self.expr(right, scope)?);
         let name = match op {
             BinaryOperator::PGExp => "^".to_owned(),
@@ -480,7 +483,10 @@ impl Analyzer<'_> {
         distinct: bool,
         scope: &Scope<'_>,
     ) -> Result<Typed> {
-        let null = |side: &ast::Expr| matches!(side, ast::Expr::Value(value) if matches!(value.value, Value::Null));
+        let null = |side: &ast::Expr| match side {
+            ast::Expr::Value(value) => matches!(value.value, Value::Null),
+            _ => false,
+        };
         let other = if null(b) { Some(a) } else { Some(b).filter(|_| null(a)) };
         // Beside a NULL that is written out it asks for no equality.
         let same = match other {

@@ -1,9 +1,9 @@
 create table t(id int primary key, v varchar(5), n numeric(6,2));
 insert into t values (1, 'a', 1.5), (2, 'b', 2.25), (3, 'a', null);
 select 'public.t'::regclass::text, ' "t" '::regclass::text, 'T'::regclass::text, 't'::regclass = 't'::regclass;
-select 'pub lic.t'::regclass;
-select '"t'::regclass;
-select ''::regclass;
+select 'pub lic.t'::regclass::text;
+select '"t'::regclass::text;
+select ''::regclass::text;
 create sequence "S q";
 select nextval('"S q"'), nextval('public."S q"'), currval(' "S q" ');
 select nextval('S q');
