@@ -3,7 +3,8 @@
 //! Must never draw time, randomness or concurrency from anywhere but its environment.
 //!
 //! Reading order: `serve` (connections), `protocol` (messages, sessions), `sql` (text to plan),
-//! `exec` (plan to rows), `storage` (versions, locks, transactions), `types` (values).
+//! `exec` (plan to rows), `storage` (versions, locks, transactions), `types` (values). What is SQL
+//! is told by `sql::grammar`, what a call means by `sql::resolve`, both by PostgreSQL's own tables.
 //!
 //! What is there:
 //!
@@ -39,7 +40,9 @@
 //! aggregates of a query around, USING of columns of different types, DISTINCT ON of groups, the
 //! order of volatile expressions, more than 400 operators in a row; precision of times and
 //! intervals, roots and powers of numeric, letters beyond ASCII in another case, reading a part of
-//! json, MATCH FULL, keys that are DEFERRABLE, settings that would have an effect.
+//! json, MATCH FULL, keys that are DEFERRABLE, settings that would have an effect; overloads that
+//! the tables have not, operators of rows, comparing arrays of `char`, regclass in a result, a width
+//! in `format()`.
 //!
 //! Where it answers otherwise than PostgreSQL, and why:
 //!
