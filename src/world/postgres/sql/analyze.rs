@@ -256,7 +256,10 @@ impl Analyzer<'_> {
         let types: Vec<Ty> = all.iter().map(|typed| typed.ty).collect();
         let ty = common_type(&types).map_err(|(a, b)| {
             let message = format!("{place} types {} and {} cannot be matched", a.name(), b.name());
-            PgError::new("42804", message)
+            // The first that does not go with those before it.
+            let wrong = (1..types.len()).find(|at| common_type(&types[..=*at]).is_err());
+            let place = wrong.and_then(|at| self.placed(all[at].place));
+            PgError::new("42804", message).at(place)
         })?;
         let coerced = all.into_iter().map(|typed| self.coerce(typed, ty, -1, Context::Implicit));
         Ok((coerced.collect::<Result<_>>()?, ty))
@@ -308,8 +311,12 @@ impl Analyzer<'_> {
 
     /// Where the operator stands that comes before this operand.
     pub fn operator(&self, name: &str, right: Span) -> Option<usize> {
-        let before: String = self.text.chars().take(self.position(right)? - 1).collect();
-        let at = before.rfind(name)?;
+        let end = self.position(right)?.checked_sub(1)?;
+        let before: String = self.text.chars().take(end).collect();
+        let lower = before.to_ascii_lowercase();
+        let name = name.to_ascii_lowercase();
+        let other = if name == "<>" { lower.rfind("!=") } else { None };
+        let at = lower.rfind(&name).max(other)?;
         Some(before[..at].chars().count() + 1)
     }
 

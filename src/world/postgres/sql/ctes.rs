@@ -35,7 +35,8 @@ impl Analyzer<'_> {
                 .cte_plan(&cte.query, scope)
                 .map_err(|error| error.at(self.position(cte.alias.name.span)))?;
             let mut columns = plan.columns().unwrap_or_default().to_vec();
-            rename_cte(&mut columns, &cte.alias)?;
+            let renamed = rename_cte(&mut columns, &cte.alias);
+            renamed.map_err(|error| error.at(self.position(cte.alias.name.span)))?;
             let silent = plan.columns().is_none();
             self.ctes.borrow_mut().push(CteScope { name, slot, columns, correlated, silent });
             let reads = self.reads.borrow()[read..].to_vec();
@@ -81,7 +82,8 @@ impl Analyzer<'_> {
         let read = self.reads.borrow().len();
         let base = self.beside(left, scope)?;
         let mut columns = base.columns.clone();
-        rename_cte(&mut columns, &cte.alias)?;
+        let renamed = rename_cte(&mut columns, &cte.alias);
+        renamed.map_err(|error| error.at(self.position(cte.alias.name.span)))?;
         let name = name.to_owned();
         let (correlated, silent) = (true, false);
         self.ctes.borrow_mut().push(CteScope { name, slot, columns, correlated, silent });
@@ -93,7 +95,7 @@ impl Analyzer<'_> {
             return Err(PgError::unsupported("a recursive query of this form"));
         }
         let types: Vec<Ty> = base.columns.iter().map(|column| column.ty).collect();
-        self.retype(&mut step, &types)?;
+        self.retype(&mut step, &types, right)?;
         if let Some((at, (from, to))) =
             base.columns.iter().zip(&step.columns).enumerate().find(|(_, (a, b))| a.ty != b.ty)
         {

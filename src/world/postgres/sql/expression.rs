@@ -5,7 +5,8 @@ use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 use super::analyze::{Analyzer, Context, Typed, compared_type};
 use super::functions::{has_aggregate, is_volatile};
 use super::literals::{number, said};
-use super::names::{data_type, ident};
+use super::names::{data_type, ident, object_name};
+use super::places::beginning;
 use super::plan::{CompareOp, Expr, SubKind};
 use super::rows::whole_row;
 use super::scope::{Group, Scope};
@@ -33,6 +34,12 @@ pub const DEFAULT: &str = "DEFAULT expression";
 
 impl Analyzer<'_> {
     pub fn expr(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
+        let typed = self.analyzed(parsed, scope);
+        let typed = typed.map_err(|error| self.placed_error(error, parsed))?;
+        Ok(Typed { place: typed.place.or_else(|| beginning(parsed)), ..typed })
+    }
+
+    fn analyzed(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
         if let Some(group) = scope.group.as_ref().filter(|group| !group.inside.get())
             && let Some(at) = self.grouped(group, parsed, scope)
         {
@@ -67,6 +74,9 @@ impl Analyzer<'_> {
                 let (ty, typmod) = data_type(ty)
                     .map_err(|error| error.at(place.and_then(|place| self.position(place))))?;
                 let inner = self.expr(expr, scope)?;
+                // A literal fails where it stands, a conversion where that is asked for.
+                let place = inner.place.filter(|_| inner.ty == Ty::UNKNOWN);
+                let inner = Typed { place, ..inner };
                 let expr = self.coerce(inner, ty, typmod, Context::Explicit)?;
                 Ok(Typed { typmod, ..Typed::new(said(expr, ty), ty) })
             }
@@ -209,7 +219,10 @@ impl Analyzer<'_> {
             ast::Expr::CompoundFieldAccess { root, access_chain } => {
                 self.subscripts(root, access_chain, scope)
             }
-            ast::Expr::Collate { expr, .. } => self.expr(expr, scope),
+            ast::Expr::Collate { expr, collation } => match object_name(collation)?.as_str() {
+                "C" | "POSIX" | "default" | "ucs_basic" => self.expr(expr, scope),
+                name => Err(PgError::unsupported(format_args!("the collation {name}"))),
+            },
             other => Err(PgError::unsupported(format_args!("the expression {other}"))),
         }
     }
@@ -322,6 +335,21 @@ impl Analyzer<'_> {
             [schema, qualifier, name] if ident(schema) == "public" => {
                 self.column(Some(qualifier), name, scope)
             }
+            [first, qualifier, _] => {
+                let qualifier = ident(qualifier);
+                let error = if scope.relation(&qualifier).is_some() {
+                    let message =
+                        format!("invalid reference to FROM-clause entry for table \"{qualifier}\"");
+                    PgError::new("42P01", message).hint(format!(
+                        "There is an entry for table \"{qualifier}\", but it cannot be \
+                         referenced from this part of the query."
+                    ))
+                } else {
+                    let message = format!("missing FROM-clause entry for table \"{qualifier}\"");
+                    PgError::new("42P01", message)
+                };
+                Err(error.at(self.position(first.span)))
+            }
             _ => Err(PgError::unsupported("a column name of this many parts")),
         }
     }
@@ -340,6 +368,11 @@ impl Analyzer<'_> {
             let left = self.condition(self.expr(left, scope)?, name)?;
             let right = self.condition(self.expr(right, scope)?, name)?;
             return Ok(Typed::new(junction(*op == BinaryOperator::And, left, right), Ty::BOOL));
+        }
+        match op {
+            BinaryOperator::Overlaps => return Err(PgError::unsupported("OVERLAPS")),
+            BinaryOperator::Assignment => return Err(PgError::unsupported("a named argument")),
+            _ => {}
         }
         if let Some(op) = compare_op(op) {
             let compared = self.compare_parsed(op, left, right, scope);
@@ -412,7 +445,12 @@ impl Analyzer<'_> {
             UnaryOperator::Plus if typed.ty == Ty::UNKNOWN => {
                 Err(PgError::unsupported("+ of a literal without a type"))
             }
-            other => self.call(&other.to_string(), vec![typed]),
+            other => self.call(&other.to_string(), vec![typed]).map_err(|error| {
+                let missing = error.code() == "42883";
+                let hint = "No operator matches the given name and argument type. \
+                            You might need to add an explicit type cast.";
+                if missing { error.hint(hint) } else { error }
+            }),
         }
     }
 
@@ -468,6 +506,11 @@ impl Analyzer<'_> {
         pattern: &ast::Expr,
         scope: &Scope<'_>,
     ) -> Result<Typed> {
+        if let ast::Expr::Function(all) = pattern
+            && matches!(all.name.to_string().to_lowercase().as_str(), "all" | "any" | "some")
+        {
+            return Err(PgError::unsupported("LIKE ALL"));
+        }
         let args = vec![self.expr(expr, scope)?, self.expr(pattern, scope)?];
         Ok(negate(self.call(name, args)?, negated))
     }

@@ -20,6 +20,7 @@ mod names;
 mod operators;
 mod output;
 mod parse;
+mod places;
 mod placing;
 mod plan;
 mod plpgsql;
