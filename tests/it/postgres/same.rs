@@ -72,3 +72,8 @@ fn definitions_and_settings_answer_as_postgresql_does() {
 fn values_at_the_edges_answer_as_postgresql_does() {
     same(include_str!("same/values.sql"));
 }
+
+#[test]
+fn what_is_written_in_rare_ways_answers_as_postgresql_does() {
+    same(include_str!("same/grammar.sql"));
+}

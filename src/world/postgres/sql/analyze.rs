@@ -316,7 +316,13 @@ impl Analyzer<'_> {
         let lower = before.to_ascii_lowercase();
         let name = name.to_ascii_lowercase();
         let other = if name == "<>" { lower.rfind("!=") } else { None };
-        let at = lower.rfind(&name).max(other)?;
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let whole = |at: &usize| {
+            let (left, right) = (&lower[..*at], &lower[at + name.len()..]);
+            !name.starts_with(word) || !(left.ends_with(word) || right.starts_with(word))
+        };
+        let found = lower.rmatch_indices(&name).map(|(at, _)| at).find(whole);
+        let at = found.max(other)?;
         Some(before[..at].chars().count() + 1)
     }
 

@@ -6,7 +6,6 @@ use super::analyze::{Analyzer, Context, Typed, compared_type};
 use super::functions::{has_aggregate, is_volatile};
 use super::literals::{number, said};
 use super::names::{data_type, ident, object_name};
-use super::places::beginning;
 use super::plan::{CompareOp, Expr, SubKind};
 use super::rows::whole_row;
 use super::scope::{Group, Scope};
@@ -36,7 +35,9 @@ impl Analyzer<'_> {
     pub fn expr(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
         let typed = self.analyzed(parsed, scope);
         let typed = typed.map_err(|error| self.placed_error(error, parsed))?;
-        Ok(Typed { place: typed.place.or_else(|| beginning(parsed)), ..typed })
+        // What a sign stands before begins with the sign.
+        let known = typed.place.filter(|_| !matches!(parsed, ast::Expr::UnaryOp { .. }));
+        Ok(Typed { place: known.or_else(|| self.beginning(parsed)), ..typed })
     }
 
     fn analyzed(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
@@ -105,7 +106,13 @@ impl Analyzer<'_> {
     /// What is written with words: IS, IN, BETWEEN, LIKE, ANY.
     fn predicate(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
         let is = |inner: &ast::Expr, value: bool, negated: bool| {
-            let condition = self.condition(self.expr(inner, scope)?, "IS TRUE")?;
+            let what = match (value, negated) {
+                (true, false) => "IS TRUE",
+                (true, true) => "IS NOT TRUE",
+                (false, false) => "IS FALSE",
+                (false, true) => "IS NOT FALSE",
+            };
+            let condition = self.condition(self.expr(inner, scope)?, what)?;
             Ok(negate(Typed::new(Expr::Is(boxed(condition), value), Ty::BOOL), negated))
         };
         let null = |inner: &ast::Expr, negated: bool| {
@@ -126,8 +133,16 @@ impl Analyzer<'_> {
             ast::Expr::IsNotTrue(inner) => is(inner, true, true),
             ast::Expr::IsFalse(inner) => is(inner, false, false),
             ast::Expr::IsNotFalse(inner) => is(inner, false, true),
-            ast::Expr::IsNull(inner) | ast::Expr::IsUnknown(inner) => null(inner, false),
-            ast::Expr::IsNotNull(inner) | ast::Expr::IsNotUnknown(inner) => null(inner, true),
+            ast::Expr::IsNull(inner) => null(inner, false),
+            ast::Expr::IsNotNull(inner) => null(inner, true),
+            ast::Expr::IsUnknown(inner) => {
+                let inner = self.condition(self.expr(inner, scope)?, "IS UNKNOWN")?;
+                Ok(Typed::new(Expr::IsNull(boxed(inner)), Ty::BOOL))
+            }
+            ast::Expr::IsNotUnknown(inner) => {
+                let inner = self.condition(self.expr(inner, scope)?, "IS NOT UNKNOWN")?;
+                Ok(negate(Typed::new(Expr::IsNull(boxed(inner)), Ty::BOOL), true))
+            }
             ast::Expr::IsDistinctFrom(a, b) => self.distinct(a, b, true, scope),
             ast::Expr::IsNotDistinctFrom(a, b) => self.distinct(a, b, false, scope),
             ast::Expr::InList { expr, list, negated } => {
@@ -145,14 +160,16 @@ impl Analyzer<'_> {
                 Ok(negate(typed, *negated))
             }
             ast::Expr::Between { expr, negated, low, high } => {
-                let low =
-                    self.compare(CompareOp::GtEq, self.expr(expr, scope)?, self.expr(low, scope)?)?;
-                let high = self.compare(
-                    CompareOp::LtEq,
-                    self.expr(expr, scope)?,
-                    self.expr(high, scope)?,
-                )?;
-                Ok(negate(Typed::new(Expr::And(vec![low, high]), Ty::BOOL), *negated))
+                let ops = match negated {
+                    false => [CompareOp::GtEq, CompareOp::LtEq],
+                    true => [CompareOp::Lt, CompareOp::Gt],
+                };
+                let side = |op: CompareOp, bound: &ast::Expr| {
+                    self.compare(op, self.expr(expr, scope)?, self.expr(bound, scope)?)
+                };
+                let both = vec![side(ops[0], low)?, side(ops[1], high)?];
+                let both = if *negated { Expr::Or(both) } else { Expr::And(both) };
+                Ok(Typed::new(both, Ty::BOOL))
             }
             ast::Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
                 self.like("~~", *negated, expr, pattern, scope)
@@ -219,10 +236,15 @@ impl Analyzer<'_> {
             ast::Expr::CompoundFieldAccess { root, access_chain } => {
                 self.subscripts(root, access_chain, scope)
             }
-            ast::Expr::Collate { expr, collation } => match object_name(collation)?.as_str() {
-                "C" | "POSIX" | "default" | "ucs_basic" => self.expr(expr, scope),
-                name => Err(PgError::unsupported(format_args!("the collation {name}"))),
-            },
+            ast::Expr::Collate { expr, collation } => {
+                let name = object_name(collation)?;
+                if !matches!(name.as_str(), "C" | "POSIX" | "default" | "ucs_basic") {
+                    return Err(PgError::unsupported(format_args!("the collation {name}")));
+                }
+                let typed = self.expr(expr, scope)?;
+                self.collatable(&typed, collation)?;
+                Ok(typed)
+            }
             other => Err(PgError::unsupported(format_args!("the expression {other}"))),
         }
     }
@@ -512,7 +534,12 @@ impl Analyzer<'_> {
             return Err(PgError::unsupported("LIKE ALL"));
         }
         let args = vec![self.expr(expr, scope)?, self.expr(pattern, scope)?];
-        Ok(negate(self.call(name, args)?, negated))
+        let (left, right) = (args[0].ty.name(), args[1].ty.name());
+        let called = self.call(name, args).map_err(|error| match error.code() {
+            "42883" if negated => common::no_operator(&format!("{left} !{name} {right}")),
+            _ => error,
+        });
+        Ok(negate(called?, negated))
     }
 
     fn quantified(

@@ -130,7 +130,13 @@ impl Match<'_> {
                 self.fail(at + 1);
                 return Some(at);
             }
-            at = self.nested(|own| own.after(all, at + 1, strength, form))?;
+            let after = |own: &mut Self| own.nested(|own| own.after(all, at + 1, strength, form));
+            at = match self.reach(after) {
+                (Some(end), _) => end,
+                // With nothing after it that could follow it, the word is a label.
+                (None, far) if far == at + 1 => return Some(at),
+                (None, _) => return None,
+            };
         }
     }
 

@@ -7,11 +7,22 @@ use std::sync::Arc;
 use sqlparser::ast::{self, BinaryOperator, Expr, Spanned as _};
 use sqlparser::tokenizer::{Location, Span};
 
-use super::analyze::Analyzer;
+use super::analyze::{Analyzer, Typed};
 use super::functions::has_aggregate;
 use super::names::{ident, object_name};
-use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::storage::catalog::Table;
+use crate::world::postgres::types::{Base, Ty};
+
+const NO_OPERATOR: &str = "operator does not exist: ";
+
+/// A place in a text by its characters, from 1.
+fn location(text: &str, place: usize) -> Location {
+    let before: Vec<char> = text.chars().take(place - 1).collect();
+    let lines = before.iter().filter(|c| **c == '\n').count();
+    let column = before.iter().rev().take_while(|c| **c != '\n').count();
+    Location::new(lines as u64 + 1, column as u64 + 1)
+}
 
 /// Where an expression begins, if what it begins with has a place in the syntax tree.
 pub fn beginning(parsed: &Expr) -> Option<Location> {
@@ -23,6 +34,16 @@ pub fn beginning(parsed: &Expr) -> Option<Location> {
         | Expr::Cast { kind: ast::CastKind::DoubleColon, expr: inner, .. }
         | Expr::IsNull(inner)
         | Expr::IsNotNull(inner)
+        | Expr::IsTrue(inner)
+        | Expr::IsNotTrue(inner)
+        | Expr::IsFalse(inner)
+        | Expr::IsNotFalse(inner)
+        | Expr::IsUnknown(inner)
+        | Expr::IsNotUnknown(inner)
+        | Expr::IsDistinctFrom(inner, _)
+        | Expr::IsNotDistinctFrom(inner, _)
+        | Expr::Collate { expr: inner, .. }
+        | Expr::AtTimeZone { timestamp: inner, .. }
         | Expr::Like { expr: inner, .. }
         | Expr::ILike { expr: inner, .. }
         | Expr::InList { expr: inner, .. }
@@ -36,12 +57,42 @@ pub fn beginning(parsed: &Expr) -> Option<Location> {
 }
 
 impl Analyzer<'_> {
+    /// The same, and where a sign before a value stands.
+    pub fn beginning(&self, parsed: &Expr) -> Option<Location> {
+        match parsed {
+            Expr::UnaryOp { .. } => Some(location(self.text, self.error_place(parsed)?)),
+            Expr::BinaryOp { left, .. } => self.beginning(left),
+            other => beginning(other),
+        }
+    }
+
+    /// Refuses COLLATE of what has no collation.
+    pub fn collatable(&self, typed: &Typed, collation: &ast::ObjectName) -> Result<()> {
+        let texts = typed.ty.element().is_text() || typed.ty == Ty::UNKNOWN;
+        let named = typed.ty.base == Base::Name;
+        if texts || named {
+            return Ok(());
+        }
+        let name = typed.ty.name();
+        let message = format!("collations are not supported by type {name}");
+        Err(PgError::new("42804", message).at(self.operator("collate", collation.span())))
+    }
+
     /// The error of this expression, with its place unless that is known or is none of the text.
     pub fn placed_error(&self, error: PgError, parsed: &Expr) -> PgError {
+        if error.fields().position.is_some() {
+            return error;
+        }
+        let error = match (error.fields().message.strip_prefix(NO_OPERATOR), parsed) {
+            // NOT IN is said to be written with `<>`.
+            (Some(signature), Expr::InList { negated: true, .. }) => {
+                common::no_operator(&signature.replacen(" = ", " <> ", 1))
+            }
+            _ => error,
+        };
         let code = error.code();
         let analysed = code.starts_with("42") && code != "42501";
-        let knows = error.fields().position.is_some() || !analysed;
-        if knows { error } else { error.at(self.error_place(parsed)) }
+        if analysed { error.at(self.error_place(parsed)) } else { error }
     }
 
     fn error_place(&self, parsed: &Expr) -> Option<usize> {
