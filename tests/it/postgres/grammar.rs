@@ -70,7 +70,7 @@ fn mutant(draw: &mut Draw, corpus: &[Vec<String>]) -> String {
 /// The syntax error among the answers, with its place. Other errors of the grammar are not these.
 fn syntax_error(answer: &[Back]) -> Option<String> {
     let error = answer.iter().find(|back| back.kind == b'E')?;
-    let message = error.field(b'M').filter(|_| error.field(b'C').as_deref() == Some("42601"))?;
+    let message = error.field(b'M').filter(|_| error.field(b'C') == Some("42601"))?;
     Some(format!("{message} at {:?}", error.field(b'P')))
 }
 

@@ -1,6 +1,7 @@
 //! The simulated PostgreSQL as clients see it, beside a real one. Must never reach inside it.
 
 mod blocking;
+mod calls;
 mod driver;
 mod drivers;
 mod faults;

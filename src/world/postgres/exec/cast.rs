@@ -74,9 +74,10 @@ fn convert(datum: Datum, from: Ty, to: Ty, typmod: i32) -> Result<Datum> {
         },
         (Datum::Float(number), _) if to.numeric_rank().is_some() => from_float(number, from, to),
         (Datum::Bool(flag), Base::Int4) => Ok(Datum::Int(i64::from(flag))),
-        (Datum::Bool(flag), base) if is_text(base) => {
+        (Datum::Bool(flag), base) if is_text(base) && base != Base::Name => {
             Ok(Datum::text(if flag { "true" } else { "false" }))
         }
+        (Datum::Text(text), _) if to.array => from_text(&text, to, typmod),
         (Datum::Text(text), base) if is_text(base) => Ok(match from.base {
             Base::Bpchar => Datum::text(text.trim_end_matches(' ')),
             _ => Datum::Text(text),

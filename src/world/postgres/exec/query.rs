@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::aggregate::{Accumulator, accumulate};
-use super::scan::{Node, Tuple};
+use super::scan::{Node, Tuple, call_set};
 use super::tuple::{Locked, lock_row};
 use super::{Cx, Frame, PlanRun, eval, is_true};
 use crate::world::postgres::error::{PgError, Step};
@@ -266,7 +266,7 @@ impl<'p> QueryRun<'p> {
             return Ok(());
         };
         let values = project(&expand.args, cx, &frame)?;
-        let set = (expand.function)(cx, &values, &expand.types)?;
+        let set = call_set(expand.function, cx, &values, &expand.types)?;
         let mut rows = Vec::new();
         if let Datum::Array(array) = set {
             let mut wide = self.tuple.values.clone();

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use super::query::QueryRun;
 use super::{Cx, Frame, eval, is_true};
 use crate::world::postgres::error::Step;
-use crate::world::postgres::sql::{From, JoinKind, Lookup, Relation, Scan, Select, Source};
+use crate::world::postgres::sql::{
+    Builtin, From, JoinKind, Lookup, Relation, Scan, Select, Source,
+};
 use crate::world::postgres::storage::heap::Tid;
 use crate::world::postgres::storage::locks::Oid;
-use crate::world::postgres::types::{Datum, Row};
+use crate::world::postgres::types::{Datum, Row, Ty};
 
 /// A query's row as it is put together, and which version each part came from.
 #[derive(Clone, Debug, Default)]
@@ -220,7 +222,8 @@ impl ScanRun<'_> {
                 for arg in args {
                     values.push(eval(arg, cx, &frame)?);
                 }
-                Rows::Made(Arc::new(unroll(function(cx, &values, types)?, *ordinality)), 0)
+                let set = call_set(*function, cx, &values, types)?;
+                Rows::Made(Arc::new(unroll(set, *ordinality)), 0)
             }
         };
         cx.settled();
@@ -290,6 +293,11 @@ fn find(oid: Oid, lookup: &Lookup, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<V
         prefix.push(datum);
     }
     Ok(cx.db.heap(oid).lookup(lookup.index, &prefix.into()))
+}
+
+/// The array that a set-returning function gives: all are strict, NULL gives no rows.
+pub fn call_set(function: Builtin, cx: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
+    if args.iter().any(Datum::is_null) { Ok(Datum::Null) } else { function(cx, args, types) }
 }
 
 /// One row per item of an array.

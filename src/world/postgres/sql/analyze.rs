@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sqlparser::tokenizer::{Location, Span};
 
 use super::plan::{Expand, Expr, OutColumn};
+use super::resolve::{can_cast, common_type};
 use super::routine::Names;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::Db;
@@ -254,12 +255,10 @@ impl Analyzer<'_> {
     /// Brings several expressions to one type; `place` names them in the error.
     pub fn unify(&self, all: Vec<Typed>, place: &str) -> Result<(Vec<Expr>, Ty)> {
         let types: Vec<Ty> = all.iter().map(|typed| typed.ty).collect();
-        let ty = common_type(&types).map_err(|(a, b)| {
-            let message = format!("{place} types {} and {} cannot be matched", a.name(), b.name());
+        let ty = common_type(&types, place).map_err(|error| {
             // The first that does not go with those before it.
-            let wrong = (1..types.len()).find(|at| common_type(&types[..=*at]).is_err());
-            let place = wrong.and_then(|at| self.placed(all[at].place));
-            PgError::new("42804", message).at(place)
+            let wrong = (1..types.len()).find(|at| common_type(&types[..=*at], place).is_err());
+            error.at(wrong.and_then(|at| self.placed(all[at].place)))
         })?;
         let coerced = all.into_iter().map(|typed| self.coerce(typed, ty, -1, Context::Implicit));
         Ok((coerced.collect::<Result<_>>()?, ty))
@@ -330,91 +329,6 @@ impl Analyzer<'_> {
     pub fn placed(&self, place: Option<Location>) -> Option<usize> {
         super::parse::offset(self.text, place?)
     }
-}
-
-/// The type that all can be brought to; two that cannot meet otherwise.
-pub fn common_type(types: &[Ty]) -> std::result::Result<Ty, (Ty, Ty)> {
-    let mut common = Ty::UNKNOWN;
-    for ty in types.iter().copied().filter(|ty| *ty != Ty::UNKNOWN) {
-        if common == Ty::UNKNOWN
-            || can_cast(common, ty, Context::Implicit) && !can_cast(ty, common, Context::Implicit)
-        {
-            common = ty;
-        } else if !can_cast(ty, common, Context::Implicit) {
-            return Err((common, ty));
-        }
-    }
-    Ok(if common == Ty::UNKNOWN { Ty::TEXT } else { common })
-}
-
-/// The type that two sides are compared in; `None` without an operator. Of those that take a
-/// float4 and another number, that of float8 is preferred.
-pub fn compared_type(left: Ty, right: Ty) -> Option<Ty> {
-    // `char` beside text is a text, without the blanks at its end; beside varchar both are chars.
-    match [left, right] {
-        [Ty::BPCHAR, Ty::TEXT] | [Ty::TEXT, Ty::BPCHAR] => return Some(Ty::TEXT),
-        [Ty::BPCHAR, Ty::VARCHAR] | [Ty::VARCHAR, Ty::BPCHAR] => return Some(Ty::BPCHAR),
-        _ => {}
-    }
-    let ty = common_type(&[left, right]).ok().filter(|ty| *ty != Ty::JSON)?;
-    let other = |own: &Ty| *own != Ty::FLOAT4 && *own != Ty::UNKNOWN;
-    let mixed = ty == Ty::FLOAT4 && [left, right].iter().any(other);
-    Some(if mixed { Ty::FLOAT8 } else { ty })
-}
-
-/// Whether a conversion exists and the context allows it.
-pub fn can_cast(from: Ty, to: Ty, context: Context) -> bool {
-    use Context::{Assignment, Explicit, Implicit};
-    if from == to || from == Ty::UNKNOWN {
-        return true;
-    }
-    if from.array && to.array {
-        return can_cast(from.element(), to.element(), context);
-    }
-    let text_like = |ty: Ty| ty.is_text();
-    if from.array || to.array {
-        return (text_like(to) && context >= Assignment)
-            || (text_like(from) && context == Explicit);
-    }
-    let (ranks, texts) =
-        ((from.numeric_rank(), to.numeric_rank()), (text_like(from), text_like(to)));
-    let least = match (from.base, to.base) {
-        (Base::Int2 | Base::Int4 | Base::Int8, Base::Oid | Base::Regclass | Base::Regtype)
-        | (Base::Oid, Base::Int8 | Base::Regclass | Base::Regtype)
-        | (Base::Regclass | Base::Regtype, Base::Oid)
-        | (Base::Text | Base::Varchar, Base::Regclass)
-        | (Base::Date, Base::Timestamp | Base::Timestamptz)
-        | (Base::Timestamp, Base::Timestamptz)
-        | (Base::Time, Base::Interval) => Implicit,
-        (Base::Oid | Base::Regclass, Base::Int4)
-        | (Base::Regclass | Base::Regtype, Base::Int8)
-        | (Base::Timestamptz, Base::Timestamp | Base::Date | Base::Time)
-        | (Base::Timestamp, Base::Date | Base::Time)
-        | (Base::Interval, Base::Time)
-        | (Base::Json, Base::Jsonb)
-        | (Base::Jsonb, Base::Json) => Assignment,
-        (Base::Oid, _) | (_, Base::Oid) if texts == (false, false) => return false,
-        (Base::Bool, Base::Int4)
-        | (Base::Int4, Base::Bool)
-        | (
-            Base::Jsonb,
-            Base::Bool | Base::Numeric | Base::Int2 | Base::Int4 | Base::Int8 | Base::Float8,
-        ) => Explicit,
-        _ => match (ranks, texts) {
-            ((Some(from), Some(to)), _) => {
-                if from < to {
-                    Implicit
-                } else {
-                    Assignment
-                }
-            }
-            (_, (true, true)) => Implicit,
-            (_, (_, true)) => Assignment,
-            (_, (true, _)) => Explicit,
-            _ => return false,
-        },
-    };
-    context >= least
 }
 
 /// Refuses to sort or to find equals by a type that has no such operators.

@@ -43,6 +43,11 @@ pub struct Routine {
 }
 
 impl Routine {
+    /// What it takes.
+    pub fn types(&self) -> Vec<Ty> {
+        self.args.iter().map(|arg| arg.ty).collect()
+    }
+
     /// `f(integer, text)`
     pub fn signature(&self) -> String {
         let types: Vec<String> = self.args.iter().map(|arg| arg.ty.name()).collect();

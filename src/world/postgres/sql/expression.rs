@@ -2,14 +2,16 @@
 
 use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 
-use super::analyze::{Analyzer, Context, Typed, compared_type};
+use super::analyze::{Analyzer, Context, Typed};
 use super::functions::{has_aggregate, is_volatile};
 use super::literals::{number, said};
 use super::names::{data_type, ident, object_name};
+use super::places::{ends_open, signs_power};
 use super::plan::{CompareOp, Expr, SubKind};
+use super::resolve::{can_cast, compared};
 use super::rows::whole_row;
 use super::scope::{Group, Scope};
-use crate::world::postgres::error::{PgError, Result, common};
+use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::{Datum, Ty};
 
 fn compare_op(op: &BinaryOperator) -> Option<CompareOp> {
@@ -105,54 +107,11 @@ impl Analyzer<'_> {
 
     /// What is written with words: IS, IN, BETWEEN, LIKE, ANY.
     fn predicate(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
-        let is = |inner: &ast::Expr, value: bool, negated: bool| {
-            let what = match (value, negated) {
-                (true, false) => "IS TRUE",
-                (true, true) => "IS NOT TRUE",
-                (false, false) => "IS FALSE",
-                (false, true) => "IS NOT FALSE",
-            };
-            let condition = self.condition(self.expr(inner, scope)?, what)?;
-            Ok(negate(Typed::new(Expr::Is(boxed(condition), value), Ty::BOOL), negated))
-        };
-        let null = |inner: &ast::Expr, negated: bool| {
-            let typed = self.expr(inner, scope)?;
-            if let (Ty::UNKNOWN, Expr::Param(at)) = (typed.ty, &typed.expr) {
-                self.open.borrow_mut().push((*at, self.position(inner.span())));
-            }
-            let inner = boxed(typed.expr);
-            let test = match (negated, typed.ty) {
-                (true, Ty::RECORD) => Expr::NoneNull(inner),
-                (true, _) => Expr::Not(boxed(Expr::IsNull(inner))),
-                (false, _) => Expr::IsNull(inner),
-            };
-            Ok(Typed::new(test, Ty::BOOL))
-        };
         match parsed {
-            ast::Expr::IsTrue(inner) => is(inner, true, false),
-            ast::Expr::IsNotTrue(inner) => is(inner, true, true),
-            ast::Expr::IsFalse(inner) => is(inner, false, false),
-            ast::Expr::IsNotFalse(inner) => is(inner, false, true),
-            ast::Expr::IsNull(inner) => null(inner, false),
-            ast::Expr::IsNotNull(inner) => null(inner, true),
-            ast::Expr::IsUnknown(inner) => {
-                let inner = self.condition(self.expr(inner, scope)?, "IS UNKNOWN")?;
-                Ok(Typed::new(Expr::IsNull(boxed(inner)), Ty::BOOL))
-            }
-            ast::Expr::IsNotUnknown(inner) => {
-                let inner = self.condition(self.expr(inner, scope)?, "IS NOT UNKNOWN")?;
-                Ok(negate(Typed::new(Expr::IsNull(boxed(inner)), Ty::BOOL), true))
-            }
             ast::Expr::IsDistinctFrom(a, b) => self.distinct(a, b, true, scope),
             ast::Expr::IsNotDistinctFrom(a, b) => self.distinct(a, b, false, scope),
             ast::Expr::InList { expr, list, negated } => {
-                let mut any = Vec::with_capacity(list.len());
-                if list.len() > 1 && is_volatile(&self.expr(expr, scope)?.expr) {
-                    return Err(PgError::unsupported("IN of a volatile expression"));
-                }
-                for item in list {
-                    any.push(self.compare_parsed(CompareOp::Eq, expr, item, scope)?);
-                }
+                let any = self.in_list(expr, list, scope)?;
                 Ok(negate(Typed::new(Expr::Or(any), Ty::BOOL), *negated))
             }
             ast::Expr::InSubquery { expr, subquery, negated } => {
@@ -160,16 +119,7 @@ impl Analyzer<'_> {
                 Ok(negate(typed, *negated))
             }
             ast::Expr::Between { expr, negated, low, high } => {
-                let ops = match negated {
-                    false => [CompareOp::GtEq, CompareOp::LtEq],
-                    true => [CompareOp::Lt, CompareOp::Gt],
-                };
-                let side = |op: CompareOp, bound: &ast::Expr| {
-                    self.compare(op, self.expr(expr, scope)?, self.expr(bound, scope)?)
-                };
-                let both = vec![side(ops[0], low)?, side(ops[1], high)?];
-                let both = if *negated { Expr::Or(both) } else { Expr::And(both) };
-                Ok(Typed::new(both, Ty::BOOL))
+                self.between(*negated, expr, [low, high], scope)
             }
             ast::Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
                 self.like("~~", *negated, expr, pattern, scope)
@@ -183,7 +133,10 @@ impl Analyzer<'_> {
             ast::Expr::AllOp { left, compare_op, right } => {
                 self.quantified(left, compare_op, right, true, scope)
             }
-            other => self.special(other, scope),
+            other => match self.truth(other, scope) {
+                Some(test) => test,
+                None => self.special(other, scope),
+            },
         }
     }
 
@@ -191,27 +144,28 @@ impl Analyzer<'_> {
     fn special(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
         match parsed {
             ast::Expr::Extract { field, expr, .. } => {
-                let field = Typed::new(
-                    Expr::Const(Datum::text(field.to_string().trim_matches('\'').to_lowercase())),
-                    Ty::TEXT,
-                );
+                let field = field.to_string().trim_matches('\'').to_lowercase();
+                let field = Expr::Const(Datum::text(field));
                 let from = self.expr(expr, scope)?;
-                if matches!((from.ty, &from.expr), (Ty::UNKNOWN, Expr::Const(_))) {
-                    return Err(PgError::unsupported("extract of a literal without a type"));
-                }
-                self.call("extract", vec![field, from])
+                self.call("pg_catalog.extract", vec![Typed::new(field, Ty::UNKNOWN), from])
             }
             ast::Expr::AtTimeZone { timestamp, time_zone } => {
                 let args = vec![self.expr(time_zone, scope)?, self.expr(timestamp, scope)?];
-                self.call("timezone", args)
+                self.call("pg_catalog.timezone", args)
             }
-            ast::Expr::Ceil { expr, .. } => self.call("ceil", vec![self.expr(expr, scope)?]),
-            ast::Expr::Floor { expr, .. } => self.call("floor", vec![self.expr(expr, scope)?]),
+            ast::Expr::Ceil { expr, field } => self.rounded("ceil", expr, field, scope),
+            ast::Expr::Floor { expr, field } => self.rounded("floor", expr, field, scope),
             ast::Expr::Position { expr, r#in } => {
                 let args = vec![self.expr(r#in, scope)?, self.expr(expr, scope)?];
-                self.call("strpos", args)
+                self.call("pg_catalog.position", args)
             }
-            ast::Expr::Substring { expr, substring_from, substring_for, .. } => {
+            ast::Expr::Substring { expr, substring_from, substring_for, special, shorthand } => {
+                let name = match (shorthand, special) {
+                    (true, _) => "substr",
+                    (false, true) => "substring",
+                    _ if substring_from.is_none() && substring_for.is_none() => "substring",
+                    _ => "pg_catalog.substring",
+                };
                 let mut args = vec![self.expr(expr, scope)?];
                 if substring_from.is_none() && substring_for.is_some() {
                     args.push(Typed::new(Expr::Const(Datum::Int(1)), Ty::INT4));
@@ -219,13 +173,13 @@ impl Analyzer<'_> {
                 for part in [substring_from, substring_for].into_iter().flatten() {
                     args.push(self.expr(part, scope)?);
                 }
-                self.call("substring", args)
+                self.call(name, args)
             }
             ast::Expr::Trim { trim_where, trim_what, expr, trim_characters: None } => {
                 let name = match trim_where {
-                    Some(ast::TrimWhereField::Leading) => "ltrim",
-                    Some(ast::TrimWhereField::Trailing) => "rtrim",
-                    _ => "btrim",
+                    Some(ast::TrimWhereField::Leading) => "pg_catalog.ltrim",
+                    Some(ast::TrimWhereField::Trailing) => "pg_catalog.rtrim",
+                    _ => "pg_catalog.btrim",
                 };
                 let mut args = vec![self.expr(expr, scope)?];
                 if let Some(what) = trim_what {
@@ -339,6 +293,27 @@ impl Analyzer<'_> {
         Ok(Typed { typmod, ..Typed::new(expr, ty).at(place) })
     }
 
+    /// The parser takes these two for calls of its own, with a scale.
+    fn rounded(
+        &self,
+        name: &str,
+        expr: &ast::Expr,
+        field: &ast::CeilFloorKind,
+        scope: &Scope<'_>,
+    ) -> Result<Typed> {
+        let mut args = vec![self.expr(expr, scope)?];
+        match field {
+            ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) => {}
+            ast::CeilFloorKind::DateTimeField(_) => {
+                return Err(PgError::new("42601", "syntax error at or near \"to\""));
+            }
+            ast::CeilFloorKind::Scale(scale) => {
+                args.push(self.expr(&ast::Expr::Value(scale.clone()), scope)?);
+            }
+        }
+        self.call(name, args)
+    }
+
     /// Words that are functions without parentheses.
     fn bare_word(&self, name: &str) -> Option<Typed> {
         let function = match name {
@@ -348,7 +323,7 @@ impl Analyzer<'_> {
             }
             _ => return None,
         };
-        self.call(function, Vec::new()).ok()
+        self.grammar(function, Vec::new()).ok()
     }
 
     fn compound(&self, parts: &[ast::Ident], scope: &Scope<'_>) -> Result<Typed> {
@@ -394,6 +369,19 @@ impl Analyzer<'_> {
         match op {
             BinaryOperator::Overlaps => return Err(PgError::unsupported("OVERLAPS")),
             BinaryOperator::Assignment => return Err(PgError::unsupported("a named argument")),
+            BinaryOperator::PGExp if signs_power(right) => {
+                return Err(PgError::unsupported("a power with a sign of a power"));
+            }
+            BinaryOperator::Plus
+            | BinaryOperator::Minus
+            | BinaryOperator::Multiply
+            | BinaryOperator::Divide
+            | BinaryOperator::Modulo
+            | BinaryOperator::PGExp
+                if ends_open(left) =>
+            {
+                return Err(PgError::unsupported("an operator before a calculation"));
+            }
             _ => {}
         }
         if let Some(op) = compare_op(op) {
@@ -414,7 +402,7 @@ impl Analyzer<'_> {
             other => other.to_string(),
         };
         self.call(&name, vec![left, right]).map_err(|error| match error.code() {
-            "42883" => error.at(place(&name)),
+            "42883" | "42725" => error.at(place(&name)),
             _ => error,
         })
     }
@@ -422,25 +410,23 @@ impl Analyzer<'_> {
     /// Rows are compared part by part: each part has types of its own.
     pub fn compare(&self, op: CompareOp, left: Typed, right: Typed) -> Result<Expr> {
         let symbol = op.symbol();
-        let arrays = left.ty.array && right.ty.array;
-        let alike = !arrays || left.ty.base == right.ty.base;
-        let ty = compared_type(left.ty, right.ty).filter(|_| alike).ok_or_else(|| {
-            common::no_operator(&format!("{} {symbol} {}", left.ty.name(), right.ty.name()))
-        })?;
-        // All integers have one form: no conversion is needed to compare them.
-        let side = |typed: Typed| {
-            // varchar has no operators: those of text take it, and what has no type is a text.
-            let ty = if typed.ty == Ty::UNKNOWN && ty == Ty::VARCHAR { Ty::TEXT } else { ty };
+        let (types, ty) = compared(symbol, left.ty, right.ty)?;
+        if ty == (Ty { array: true, ..Ty::BPCHAR }) {
+            return Err(PgError::unsupported("a comparison of arrays of characters"));
+        }
+        let side = |typed: Typed, own: Ty| {
+            // All integers have one form: no conversion is needed to compare them.
             if ty.is_integer() && typed.ty.is_integer() {
                 return Ok(typed.expr);
             }
-            let expr = self.coerce(typed, ty, -1, Context::Implicit)?;
+            let expr = self.coerce(typed, own, -1, Context::Implicit)?;
+            let expr = self.coerce(Typed::new(expr, own), ty, -1, Context::Implicit)?;
             // Blanks at the end of a `char` do not count.
             let padded = Typed::new(expr, ty);
             let text = if ty == Ty::BPCHAR { Ty::TEXT } else { ty };
             self.coerce(padded, text, -1, Context::Implicit)
         };
-        Ok(Expr::Compare(op, boxed(side(left)?), boxed(side(right)?)))
+        Ok(Expr::Compare(op, boxed(side(left, types[0])?), boxed(side(right, types[1])?)))
     }
 
     fn unary(&self, op: UnaryOperator, inner: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
@@ -464,9 +450,6 @@ impl Analyzer<'_> {
                 Ok(Typed::new(Expr::Not(boxed(condition)), Ty::BOOL))
             }
             UnaryOperator::Plus if typed.ty.is_number() => Ok(typed),
-            UnaryOperator::Plus if typed.ty == Ty::UNKNOWN => {
-                Err(PgError::unsupported("+ of a literal without a type"))
-            }
             other => self.call(&other.to_string(), vec![typed]).map_err(|error| {
                 let missing = error.code() == "42883";
                 let hint = "No operator matches the given name and argument type. \
@@ -494,7 +477,7 @@ impl Analyzer<'_> {
             let condition = self.expr(&when.condition, scope)?;
             whens.push(match operand {
                 Some(operand) => {
-                    let operand = self.expr(operand, scope)?;
+                    let operand = self.settle(self.expr(operand, scope)?)?;
                     if conditions.len() > 1 && is_volatile(&operand.expr) {
                         return Err(PgError::unsupported("CASE of a volatile expression"));
                     }
@@ -520,28 +503,6 @@ impl Analyzer<'_> {
         Ok(negate(Typed::new(self.not_distinct(a, b, scope)?, Ty::BOOL), distinct))
     }
 
-    fn like(
-        &self,
-        name: &str,
-        negated: bool,
-        expr: &ast::Expr,
-        pattern: &ast::Expr,
-        scope: &Scope<'_>,
-    ) -> Result<Typed> {
-        if let ast::Expr::Function(all) = pattern
-            && matches!(all.name.to_string().to_lowercase().as_str(), "all" | "any" | "some")
-        {
-            return Err(PgError::unsupported("LIKE ALL"));
-        }
-        let args = vec![self.expr(expr, scope)?, self.expr(pattern, scope)?];
-        let (left, right) = (args[0].ty.name(), args[1].ty.name());
-        let called = self.call(name, args).map_err(|error| match error.code() {
-            "42883" if negated => common::no_operator(&format!("{left} !{name} {right}")),
-            _ => error,
-        });
-        Ok(negate(called?, negated))
-    }
-
     fn quantified(
         &self,
         left: &ast::Expr,
@@ -559,17 +520,15 @@ impl Analyzer<'_> {
         }
         let (left, right) = (self.expr(left, scope)?, self.expr(right, scope)?);
         let element = if right.ty.array { right.ty.element() } else { left.ty };
-        let ty = compared_type(left.ty, element);
-        let ty = ty.ok_or_else(|| {
-            let signature = format!("{} {} {}", left.ty.name(), op.symbol(), element.name());
-            common::no_operator(&signature).at(self.operator(op.symbol(), span))
-        })?;
-        if ty == Ty::BPCHAR {
-            return Err(PgError::unsupported("a character op ANY or ALL of an array"));
+        let (types, ty) = compared(op.symbol(), left.ty, element)
+            .map_err(|error| error.at(self.operator(op.symbol(), span)))?;
+        if ty == Ty::BPCHAR || ty.array {
+            let name = ty.name();
+            return Err(PgError::unsupported(format_args!("{name} op ANY or ALL of an array")));
         }
-        let open = right.ty == Ty::UNKNOWN && ty == Ty::VARCHAR;
-        let array = Ty { array: true, ..if open { Ty::TEXT } else { ty } };
-        let left = self.coerce(left, ty, -1, Context::Implicit)?;
+        let array = Ty { array: true, ..ty };
+        let left = self.coerce(left, types[0], -1, Context::Implicit)?;
+        let left = self.coerce(Typed::new(left, types[0]), ty, -1, Context::Implicit)?;
         if right.ty != Ty::UNKNOWN && !right.ty.array {
             return Err(PgError::new("42809", "op ANY/ALL (array) requires array on right side"));
         }
@@ -588,9 +547,24 @@ impl Analyzer<'_> {
             let ast::AccessExpr::Subscript(ast::Subscript::Index { index }) = access else {
                 return Err(PgError::unsupported("this access to a field"));
             };
+            if typed.ty == Ty::JSONB {
+                return Err(PgError::unsupported("a subscript of jsonb"));
+            }
+            if !typed.ty.array {
+                let name = typed.ty.name();
+                let why = "because it does not support subscripting";
+                let message = format!("cannot subscript type {name} {why}");
+                return Err(PgError::new("42804", message).at(self.placed(typed.place)));
+            }
             let index = self.expr(index, scope)?;
+            if index.ty != Ty::UNKNOWN && !can_cast(index.ty, Ty::INT4, Context::Assignment) {
+                let error = PgError::new("42804", "array subscript must have type integer");
+                return Err(error.at(self.placed(index.place)));
+            }
+            let index = self.coerce(index, Ty::INT4, -1, Context::Assignment)?;
             let ty = typed.ty.element();
-            typed = Typed { ty, ..self.call("array_item", vec![typed, index])? };
+            let args = vec![typed, Typed::new(index, Ty::INT4)];
+            typed = Typed { ty, ..self.grammar("array_item", args)? };
         }
         Ok(typed)
     }
@@ -607,6 +581,6 @@ fn junction(and: bool, left: Expr, right: Expr) -> Expr {
     }
 }
 
-fn negate(typed: Typed, negated: bool) -> Typed {
+pub fn negate(typed: Typed, negated: bool) -> Typed {
     if negated { Typed::new(Expr::Not(boxed(typed.expr)), Ty::BOOL) } else { typed }
 }

@@ -24,18 +24,21 @@ mod places;
 mod placing;
 mod plan;
 mod plpgsql;
+mod predicates;
 mod query;
+mod resolve;
 mod routine;
 mod rows;
 mod scan;
 mod scope;
 mod security;
+mod signatures;
 mod statement;
 mod subquery;
 mod system;
 mod tokens;
 
-pub use analyze::{Analyzer, Context, Typed, can_cast};
+pub use analyze::{Analyzer, Context, Typed};
 pub use body::{
     Act, Block, Code, Fragment, Handler, IntoVariables, Raise, Routine, Variable, Volatility,
     is_planned,
@@ -52,6 +55,7 @@ pub use plan::{
     OutColumn, Plan, Policy, Query, Relation, RowCheck, Scan, Select, SetOp, SortKey, Source,
     SubKind, Update,
 };
+pub use resolve::can_cast;
 pub use routine::{declared, plan_fragment};
 pub use scope::Scope;
 pub use security::table_scope;

@@ -126,7 +126,7 @@ impl Match<'_> {
                 Form::AtTimeZone => !self.is(at + 1, "time"),
                 _ => false,
             };
-            if unlike {
+            if unlike && beside == NOTHING {
                 self.fail(at + 1);
                 return Some(at);
             }
@@ -134,7 +134,7 @@ impl Match<'_> {
             at = match self.reach(after) {
                 (Some(end), _) => end,
                 // With nothing after it that could follow it, the word is a label.
-                (None, far) if far == at + 1 => return Some(at),
+                (None, far) if far == at + 1 && beside == NOTHING => return Some(at),
                 (None, _) => return None,
             };
         }

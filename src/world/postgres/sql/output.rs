@@ -299,6 +299,9 @@ pub fn output_name(expr: &ast::Expr) -> String {
         ast::Expr::TypedString(typed) => super::data_type(&typed.data_type)
             .map(|(ty, _)| internal_name(ty).to_owned())
             .unwrap_or_default(),
+        ast::Expr::Value(value) if matches!(value.value, ast::Value::NationalStringLiteral(_)) => {
+            "bpchar".to_owned()
+        }
         ast::Expr::Nested(inner) => output_name(inner),
         ast::Expr::Case { else_result: Some(other), .. } if !is_weak(other) => output_name(other),
         ast::Expr::Case { .. } => "case".to_owned(),

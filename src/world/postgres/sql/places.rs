@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use sqlparser::ast::{self, BinaryOperator, Expr, Spanned as _};
+use sqlparser::ast::{self, BinaryOperator, Expr, Spanned as _, UnaryOperator};
 use sqlparser::tokenizer::{Location, Span};
 
 use super::analyze::{Analyzer, Typed};
@@ -22,6 +22,25 @@ fn location(text: &str, place: usize) -> Location {
     let lines = before.iter().filter(|c| **c == '\n').count();
     let column = before.iter().rev().take_while(|c| **c != '\n').count();
     Location::new(lines as u64 + 1, column as u64 + 1)
+}
+
+/// Whether a sign stands before a power that the parser takes to be of what follows the sign.
+pub fn signs_power(parsed: &Expr) -> bool {
+    let Expr::UnaryOp { op: UnaryOperator::Plus | UnaryOperator::Minus, expr } = parsed else {
+        return false;
+    };
+    matches!(**expr, Expr::BinaryOp { op: BinaryOperator::PGExp, .. }) || signs_power(expr)
+}
+
+/// Whether a sign before a value stands at the end of this operand, other than plus and minus: it
+/// would take what follows for its own, where the parser does not.
+pub fn ends_open(parsed: &Expr) -> bool {
+    match parsed {
+        Expr::BinaryOp { right, .. } => ends_open(right),
+        Expr::UnaryOp { op: UnaryOperator::Plus | UnaryOperator::Minus, expr } => ends_open(expr),
+        Expr::UnaryOp { op, .. } => *op != UnaryOperator::Not,
+        _ => false,
+    }
 }
 
 /// Where an expression begins, if what it begins with has a place in the syntax tree.
@@ -62,6 +81,10 @@ impl Analyzer<'_> {
         match parsed {
             Expr::UnaryOp { .. } => Some(location(self.text, self.error_place(parsed)?)),
             Expr::BinaryOp { left, .. } => self.beginning(left),
+            Expr::Array(array) => {
+                let place = self.operator("array", array.elem.first()?.span());
+                place.map(|place| location(self.text, place))
+            }
             other => beginning(other),
         }
     }

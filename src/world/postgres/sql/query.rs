@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, Spanned as _};
 
-use super::analyze::{Analyzer, Context, Typed, can_compare, common_type, out_column};
+use super::analyze::{Analyzer, Context, Typed, can_compare, out_column};
 use super::ctes::in_order;
 use super::functions::{has_aggregate, sort_key};
 use super::locking::locks;
@@ -17,6 +17,7 @@ use super::output::{
 use super::places::beginning;
 use super::placing::place;
 use super::plan::{Body, Expr, OutColumn, Query, Relation, Select, SetOp, SortKey, Source};
+use super::resolve::{can_cast, common_type};
 use super::scope::{Group, Scope};
 use super::security::filter_scan;
 use crate::world::postgres::error::{PgError, Result, common};
@@ -160,11 +161,8 @@ impl Analyzer<'_> {
         self.retype(&mut right, &types(&left), bodies.1)?;
         let mut columns = left.columns.clone();
         for (at, (column, other)) in columns.iter_mut().zip(&right.columns).enumerate() {
-            column.ty = common_type(&[column.ty, other.ty]).map_err(|(a, b)| {
-                let (a, b) = (a.name(), b.name());
-                let place = item(bodies.1, at).and_then(|span| self.position(span));
-                let message = format!("{name} types {a} and {b} cannot be matched");
-                PgError::new("42804", message).at(place)
+            column.ty = common_type(&[column.ty, other.ty], name).map_err(|error| {
+                error.at(item(bodies.1, at).and_then(|span| self.position(span)))
             })?;
             column.origin = None;
             if column.typmod != other.typmod {
@@ -199,10 +197,7 @@ impl Analyzer<'_> {
         let mut columns = Vec::with_capacity(width);
         for at in 0..width {
             let types: Vec<Ty> = rows.iter().map(|row| row[at].ty).collect();
-            let ty = common_type(&types).map_err(|(a, b)| {
-                let (a, b) = (a.name(), b.name());
-                PgError::new("42804", format!("VALUES types {a} and {b} cannot be matched"))
-            })?;
+            let ty = common_type(&types, "VALUES")?;
             let named = Typed::new(Expr::NULL, ty);
             columns.push(out_column(format!("column{}", at + 1), &named));
         }
@@ -319,14 +314,8 @@ impl Analyzer<'_> {
             let expr = self.sort_expr(&key.expr, (&project, &columns), over_output, scope)?;
             sort.borrow_mut().push(sort_key(expr, &key.options)?);
         }
-        sorted_for(&distinct_on, &mut sort.borrow_mut()).map_err(|at| {
-            let message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions";
-            let key = match &select.distinct {
-                Some(ast::Distinct::On(keys)) => keys.get(at).and_then(beginning),
-                _ => None,
-            };
-            PgError::new("42P10", message).at(self.placed(key))
-        })?;
+        sorted_for(&distinct_on, &mut sort.borrow_mut())
+            .map_err(|at| self.unsorted(select.distinct.as_ref(), at))?;
         let (keys, aggregates) = match scope.group.take() {
             Some(group) => {
                 let keys = group.keys.into_iter().map(|(_, expr, ..)| expr).collect();
@@ -350,6 +339,16 @@ impl Analyzer<'_> {
         };
         let sort_output = over_output;
         Ok(Query { sort_output, ..plain_query(Body::Select(Box::new(select)), columns) })
+    }
+
+    /// The error of a key of DISTINCT ON that ORDER BY does not begin with.
+    fn unsorted(&self, distinct: Option<&ast::Distinct>, at: usize) -> PgError {
+        let message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions";
+        let key = match distinct {
+            Some(ast::Distinct::On(keys)) => keys.get(at).and_then(beginning),
+            _ => None,
+        };
+        PgError::new("42P10", message).at(self.placed(key))
     }
 
     /// The condition of WHERE.
@@ -419,7 +418,7 @@ impl Analyzer<'_> {
         }
         let count = |expr: &ast::Expr, clause: &str| {
             let typed = self.expr(expr, scope)?;
-            if typed.ty != Ty::UNKNOWN && !typed.ty.is_integer() && typed.ty != Ty::NUMERIC {
+            if !can_cast(typed.ty, Ty::INT8, Context::Assignment) {
                 let ty = typed.ty.name();
                 let message = format!("argument of {clause} must be type bigint, not type {ty}");
                 return Err(PgError::new("42804", message).at(self.position(expr.span())));

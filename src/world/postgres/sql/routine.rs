@@ -3,15 +3,16 @@
 
 use sqlparser::ast::{self, Spanned as _};
 
-use super::analyze::{Analyzer, Context, Typed, can_cast};
+use super::analyze::{Analyzer, Context, Typed};
 use super::body::{Code, Fragment, Routine, Variable, Volatility, is_planned};
 use super::names::{data_type, ident, object_name};
 use super::plan::Expr;
 use super::plpgsql::procedural;
+use super::resolve::can_cast;
 use super::scope::Scope;
 use super::statement::{Planned, plan_named};
 use super::tokens::fragment;
-use crate::world::postgres::error::{PgError, Result, common};
+use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::Db;
 use crate::world::postgres::storage::locks::Pid;
 use crate::world::postgres::types::Ty;
@@ -81,12 +82,8 @@ impl Analyzer<'_> {
                 args.push(self.expr(expr, scope)?);
             }
         }
-        let found = self.routine(name, &args).and_then(|found| {
-            let types: Vec<String> = args.iter().map(|arg| arg.ty.name()).collect();
-            let signature = format!("public.{name}({})", types.join(", "));
-            found.map(Some).ok_or_else(|| common::no_function(&signature))
-        });
-        found.map_err(|error| error.at(self.position(schema.span)))
+        let name = format!("public.{name}");
+        self.call(&name, args).map(Some).map_err(|error| error.at(self.position(schema.span)))
     }
 
     /// Only an aggregate takes DISTINCT, ORDER BY and FILTER.
@@ -110,56 +107,23 @@ impl Analyzer<'_> {
         Err(PgError::new("42809", message).at(self.position(call.name.span())))
     }
 
-    /// A call of a function of one's own; `None` if there is none that would take the arguments.
-    pub fn routine(&self, name: &str, args: &[Typed]) -> Result<Option<Typed>> {
+    /// The functions of one's own of this name.
+    pub fn routines(&self, name: &str) -> Vec<&Routine> {
         let own = self.db.own(self.pid);
-        let mut best: Vec<(usize, &Routine)> = Vec::new();
-        for routine in self.db.catalog.routines.values() {
-            if &*routine.name != name || !routine.is_there(own) {
-                continue;
-            }
-            let Some(score) = fit(routine, args) else { continue };
-            best.push((score, routine));
-        }
-        let most = best.iter().map(|(score, _)| *score).max();
-        best.retain(|(score, _)| Some(*score) == most);
-        let routine = match best.as_slice() {
-            [] => return Ok(None),
-            [(_, only)] => *only,
-            _ => {
-                let types: Vec<String> = args.iter().map(|arg| arg.ty.name()).collect();
-                let message = format!("function {name}({}) is not unique", types.join(", "));
-                let hint = "Could not choose a best candidate function. You might need to add \
-                            explicit type casts.";
-                return Err(PgError::new("42725", message).hint(hint));
-            }
-        };
+        let all = self.db.catalog.routines.values().map(|routine| &**routine);
+        all.filter(|routine| &*routine.name == name && routine.is_there(own)).collect()
+    }
+
+    /// A call of a function of one's own that takes these arguments.
+    pub fn routine(&self, routine: &Routine, args: Vec<Typed>) -> Result<Typed> {
         let mut exprs = Vec::with_capacity(args.len());
-        for (arg, wanted) in args.iter().zip(&routine.args) {
-            exprs.push(self.coerce(arg.clone(), wanted.ty, -1, Context::Implicit)?);
+        for (arg, wanted) in args.into_iter().zip(&routine.args) {
+            exprs.push(self.coerce(arg, wanted.ty, -1, Context::Implicit)?);
         }
         self.calls.set(true);
         let expr = Expr::Routine { oid: routine.oid, args: exprs };
-        Ok(Some(Typed::new(expr, routine.ret)))
+        Ok(Typed::new(expr, routine.ret))
     }
-}
-
-/// How well the arguments fit; `None` if not at all.
-fn fit(routine: &Routine, args: &[Typed]) -> Option<usize> {
-    if routine.args.len() != args.len() {
-        return None;
-    }
-    let mut score = 0;
-    for (arg, wanted) in args.iter().zip(&routine.args) {
-        if arg.ty == wanted.ty {
-            score += 2;
-        } else if arg.ty == Ty::UNKNOWN {
-            score += usize::from(wanted.ty == Ty::TEXT);
-        } else if !can_cast(arg.ty, wanted.ty, Context::Implicit) {
-            return None;
-        }
-    }
-    Some(score)
 }
 
 /// Plans a piece of SQL in a function; errors point into its own text.

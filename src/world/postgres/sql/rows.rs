@@ -2,9 +2,11 @@
 
 use sqlparser::ast::{self, Spanned};
 
-use super::analyze::{Analyzer, Typed};
+use super::analyze::{Analyzer, Context, Typed};
+use super::functions::is_volatile;
 use super::names::ident;
 use super::plan::{CompareOp, Expr};
+use super::resolve::common_type;
 use super::scope::{Scope, ScopeRelation};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::{Names, Ty};
@@ -38,6 +40,39 @@ impl Analyzer<'_> {
         let fields = items.into_iter().map(|item| self.settle(item).map(|t| (t.ty, t.expr)));
         let fields = fields.collect::<Result<_>>()?;
         Ok(Typed::new(Expr::Record { names: None, fields }, Ty::RECORD))
+    }
+
+    /// What of a list an IN compares with, one condition an item.
+    pub fn in_list(
+        &self,
+        left: &ast::Expr,
+        list: &[ast::Expr],
+        scope: &Scope<'_>,
+    ) -> Result<Vec<Expr>> {
+        if written(left).is_some() || list.iter().any(|item| written(item).is_some()) {
+            let parts = list.iter();
+            return parts
+                .map(|item| self.compare_parsed(CompareOp::Eq, left, item, scope))
+                .collect();
+        }
+        let left = self.expr(left, scope)?;
+        if list.len() > 1 && is_volatile(&left.expr) {
+            return Err(PgError::unsupported("IN of a volatile expression"));
+        }
+        let mut items =
+            list.iter().map(|item| self.expr(item, scope)).collect::<Result<Vec<_>>>()?;
+        // Several that read no row are brought to one type first, as items of an array are.
+        let mut plain: Vec<&mut Typed> = items.iter_mut().filter(|item| !reads(item)).collect();
+        let types: Vec<Ty> =
+            [left.ty].into_iter().chain(plain.iter().map(|item| item.ty)).collect();
+        let common = common_type(&types, "IN").ok().filter(|ty| !ty.array && *ty != Ty::RECORD);
+        if let (Some(common), 2..) = (common, plain.len()) {
+            for item in &mut plain {
+                let expr = self.coerce(item.clone(), common, -1, Context::Implicit)?;
+                **item = Typed { place: item.place, ..Typed::new(expr, common) };
+            }
+        }
+        items.into_iter().map(|item| self.compare(CompareOp::Eq, left.clone(), item)).collect()
     }
 
     /// Two sides of a comparison. Rows that are written out are compared field by field
@@ -154,4 +189,11 @@ fn never_null(relation: &ScopeRelation) -> Option<usize> {
     let columns = table.columns.iter().filter(|column| !column.dropped);
     let mut pairs = columns.zip(&relation.columns);
     pairs.find(|(column, _)| column.not_null).map(|(_, place)| place.index)
+}
+
+/// Whether a value depends on a row; a subquery may.
+fn reads(item: &Typed) -> bool {
+    let mut reads = false;
+    item.expr.walk(&mut |part| reads |= matches!(part, Expr::Column { .. } | Expr::Sub { .. }));
+    reads
 }

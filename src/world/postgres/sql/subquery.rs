@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, Spanned as _};
 
-use super::analyze::{Analyzer, Context, Typed, common_type};
+use super::analyze::{Analyzer, Context, Typed};
 use super::plan::{Body, CompareOp, Expr, OutColumn, Query, SubKind};
+use super::resolve::compared;
 use super::rows::written;
 use super::scope::Scope;
-use crate::world::postgres::error::{PgError, Result, common};
+use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::Ty;
 
 impl Analyzer<'_> {
@@ -77,11 +78,13 @@ impl Analyzer<'_> {
         let mut lefts = Vec::new();
         let mut casts = Vec::new();
         for (index, (field, column)) in fields.into_iter().zip(&query.columns).enumerate() {
-            let ty = common_type(&[field.ty, column.ty])
-                .map_err(|(a, b)| common::no_operator(&format!("{} = {}", a.name(), b.name())))?;
+            let (types, ty) = compared(op.symbol(), field.ty, column.ty)?;
+            let field = self.coerce(field, types[0], -1, Context::Implicit)?;
+            let field = Typed::new(field, types[0]);
             lefts.push((ty, self.coerce(field, ty, -1, Context::Implicit)?));
             let own = Typed::new(Expr::Column { depth: 0, index }, column.ty);
-            casts.push(self.coerce(own, ty, -1, Context::Implicit)?);
+            let own = self.coerce(own, types[1], -1, Context::Implicit)?;
+            casts.push(self.coerce(Typed::new(own, types[1]), ty, -1, Context::Implicit)?);
         }
         query = query.casted(casts);
         let kind = SubKind::Quantified(op, all);

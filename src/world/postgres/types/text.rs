@@ -208,6 +208,9 @@ fn parse_int(text: &str, ty: Ty) -> Result<i64> {
         return Err(common::invalid_text(&ty.name(), text));
     }
     let number: i64 = trimmed.parse().map_err(|_| overflow())?;
+    // `oidin` takes what fits 32 bits with or without a sign.
+    let signed = ty.base == Base::Oid && (i64::from(i32::MIN)..0).contains(&number);
+    let number = if signed { number + (1 << 32) } else { number };
     in_range(number, ty).then_some(number).ok_or_else(overflow)
 }
 

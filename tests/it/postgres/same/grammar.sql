@@ -103,7 +103,7 @@ select 1 < 2 = true is true, 1 = 2 is null, 1 + 1 is not null and true is not fa
 select not 1 between 0 and 2 or true, 1 between 0 and 1 + 1 and true, 1 not between 2 and 3;
 select 'a' || 'b' = 'ab', 'a' || 'b' like 'a%', not 'a' like 'b' || '%', 'a' || 1 + 1;
 select true = not false, true is distinct from not true, 1 in (1, 2) = true, not 1 in (2);
-select 5 - 2::int ^ 2, -5 % 3, - 5::int, ~ 5 & 4 | 1, 1 << 2 + 1, 6 & 3 = 2, 6 # 3 > 4;
+select 5 - 2::int ^ 2, -5 % 3, - 5::int, 5 & 4 | 1, 1 << 2 + 1, 6 & 3 = 2, 6 # 3 > 4;
 select 1 isnull = false, 1 notnull and not null isnull, null isnull is true;
 select 1 as all, 2 as "select", 3 as user, 4 value, 5 name, 6 type;
 table only t order by 1;

@@ -44,6 +44,7 @@ pub const TABLE: &[Function] = &[
     v("jsonb_build_object", &[Ty::ANY], Ty::JSONB, build_object),
     v("jsonb_build_array", &[Ty::ANY], Ty::JSONB, build_array),
     f("jsonb_build_object", &[], Ty::JSONB, false, build_object),
+    f("jsonb_build_array", &[], Ty::JSONB, false, build_array),
     f("jsonb_array_elements", &[Ty::JSONB], JSONS, true, elements),
     f("jsonb_array_elements_text", &[Ty::JSONB], TEXTS, true, elements_text),
     f("jsonb_object_keys", &[Ty::JSONB], TEXTS, true, keys),

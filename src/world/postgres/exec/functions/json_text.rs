@@ -12,6 +12,7 @@ pub const TABLE: &[Function] = &[
     f("to_json", &[Ty::ANY], Ty::JSON, true, to_json),
     f("row_to_json", &[Ty::RECORD], Ty::JSON, true, to_json),
     v("json_build_object", &[Ty::ANY], Ty::JSON, build_object),
+    f("json_build_object", &[], Ty::JSON, false, build_object),
 ];
 
 /// Writes a value as PostgreSQL's `datum_to_json`.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::world::postgres::error::{PgError, Result, Step, Stop, common};
 use crate::world::postgres::exec::Cx;
-use crate::world::postgres::exec::setting;
+use crate::world::postgres::exec::{setting, system};
 use crate::world::postgres::sql::{Builtin, Function, quoted};
 use crate::world::postgres::storage::Notification;
 use crate::world::postgres::storage::locks::{Mode, Owner, Tag};
@@ -49,7 +49,6 @@ pub const TABLE: &[Function] = &[
     f("pg_notification_queue_usage", &[], Ty::FLOAT8, queue_usage),
     Function { strict: false, ..f("pg_notify", &[Ty::TEXT, Ty::TEXT], Ty::VOID, notify) },
     f("nextval", &[Ty::REGCLASS], Ty::INT8, nextval),
-    f("nextval", &[Ty::TEXT], Ty::INT8, nextval),
     f("currval", &[Ty::REGCLASS], Ty::INT8, currval),
     f("lastval", &[], Ty::INT8, lastval),
     f("setval", &[Ty::REGCLASS, Ty::INT8], Ty::INT8, setval),
@@ -76,7 +75,7 @@ pub const TABLE: &[Function] = &[
     f("random", &[], Ty::FLOAT8, random),
     Function { strict: false, ..f("pg_typeof", &[Ty::ANY], Ty::REGTYPE, type_of) },
     Function { strict: false, ..f("format_type", &[Ty::OID, Ty::INT4], Ty::TEXT, format_type) },
-    f("pg_table_is_visible", &[Ty::OID], Ty::BOOL, yes),
+    f("pg_table_is_visible", &[Ty::OID], Ty::BOOL, is_visible),
 ];
 
 /// One key of 64 bits, or two of 32.
@@ -426,8 +425,12 @@ fn no(_: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
     Ok(Datum::Bool(false))
 }
 
-fn yes(_: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
-    Ok(Datum::Bool(true))
+/// There is one schema, and it is in the search path; NULL for what is not there.
+fn is_visible(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let Some(oid) = args[0].as_int() else { return Ok(Datum::Null) };
+    let table = u32::try_from(oid).is_ok_and(|oid| cx.db.table_by_oid(oid).is_ok());
+    let there = table || system::index_by_oid(cx.db, oid).is_some();
+    Ok(if there { Datum::Bool(true) } else { Datum::Null })
 }
 
 /// Version 4 (RFC 9562).

@@ -26,6 +26,8 @@ table! {
     "initcap" [TEXT] TEXT true false initcap;
     "length" [TEXT] INT4 true false length; "length" [BYTEA] INT4 true false length;
     "char_length" [TEXT] INT4 true false length; "character_length" [TEXT] INT4 true false length;
+    "length" [BPCHAR] INT4 true false length; "char_length" [BPCHAR] INT4 true false length;
+    "character_length" [BPCHAR] INT4 true false length;
     "octet_length" [BPCHAR] INT4 true false octets;
     "octet_length" [TEXT] INT4 true false octets; "octet_length" [BYTEA] INT4 true false octets;
     "substring" [TEXT, INT4] TEXT true false substring;
@@ -50,6 +52,7 @@ table! {
     "quote_ident" [TEXT] TEXT true false quote_ident;
     "encode" [BYTEA, TEXT] TEXT true false encode; "md5" [TEXT] TEXT true false md5;
     "~~" [TEXT, TEXT] BOOL true false like; "~~" [BPCHAR, TEXT] BOOL true false like;
+    "~~" [NAME, TEXT] BOOL true false like; "~~*" [NAME, TEXT] BOOL true false ilike;
     "~~*" [BPCHAR, TEXT] BOOL true false ilike;
     "~~*" [TEXT, TEXT] BOOL true false ilike;
     "format" [TEXT, ANY] TEXT false true format; "format" [TEXT] TEXT false false format;

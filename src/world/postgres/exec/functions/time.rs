@@ -53,6 +53,7 @@ pub const TABLE: &[Function] = &[
     f("extract", &[Ty::TEXT, Ty::INTERVAL], Ty::NUMERIC, extract),
     f("date_part", &[Ty::TEXT, Ty::TIMESTAMPTZ], Ty::FLOAT8, date_part),
     f("date_part", &[Ty::TEXT, Ty::TIMESTAMP], Ty::FLOAT8, date_part),
+    f("date_part", &[Ty::TEXT, Ty::DATE], Ty::FLOAT8, date_part),
     f("date_part", &[Ty::TEXT, Ty::INTERVAL], Ty::FLOAT8, date_part),
     f("date_trunc", &[Ty::TEXT, Ty::TIMESTAMPTZ], Ty::TIMESTAMPTZ, date_trunc),
     f("date_trunc", &[Ty::TEXT, Ty::TIMESTAMP], Ty::TIMESTAMP, date_trunc),
@@ -273,7 +274,12 @@ fn extract(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 
 fn date_part(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let unit = args[0].as_str().unwrap_or("").to_lowercase();
-    Ok(Datum::Float(part(&unit, &args[1])?.to_f64()))
+    let moment = match args[1] {
+        // Midnight: every part of a time is there, as `extract` has it not.
+        Datum::Date(days) => Datum::Micros(date_micros(days)?),
+        ref other => other.clone(),
+    };
+    Ok(Datum::Float(part(&unit, &moment)?.to_f64()))
 }
 
 fn date_trunc(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
