@@ -19,15 +19,14 @@ fn told(answer: &[Back]) -> Vec<String> {
     messages.map(message).collect()
 }
 
-#[test]
-fn functions_and_definitions_say_where_they_fail_as_postgresql_does() {
+/// What the two say differently of these statements, which stand between empty lines.
+fn differences(scripts: &[&str]) -> Vec<String> {
     let server = PgServer::start();
     let mut differences = Vec::new();
     runtime().block_on(async {
         let (addr, _store) = ours(Settings::default(), Watch::none()).await;
         let mut here = Raw::connect(&addr).await;
         let mut there = Raw::connect(&server.addr()).await;
-        let scripts = [include_str!("messages/functions.sql"), include_str!("messages/tables.sql")];
         let statements = scripts.iter().flat_map(|script| script.split("\n\n"));
         for statement in statements.map(str::trim).filter(|text| !text.is_empty()) {
             let ours = told(&here.simple(statement).await);
@@ -38,5 +37,18 @@ fn functions_and_definitions_say_where_they_fail_as_postgresql_does() {
             }
         }
     });
+    differences
+}
+
+#[test]
+fn functions_and_definitions_say_where_they_fail_as_postgresql_does() {
+    let scripts = [include_str!("messages/functions.sql"), include_str!("messages/tables.sql")];
+    let differences = differences(&scripts);
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+#[test]
+fn statements_that_are_wrong_say_where_as_postgresql_does() {
+    let differences = differences(&[include_str!("messages/grammar.sql")]);
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }

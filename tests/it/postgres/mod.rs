@@ -6,6 +6,7 @@ mod driver;
 mod drivers;
 mod faults;
 mod fuzz;
+mod grammar;
 mod isolation;
 mod malformed;
 mod messages;

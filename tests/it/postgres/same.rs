@@ -77,3 +77,8 @@ fn values_at_the_edges_answer_as_postgresql_does() {
 fn what_was_hunted_answers_as_postgresql_does() {
     same(include_str!("same/hunted.sql"));
 }
+
+#[test]
+fn what_is_written_in_rare_ways_answers_as_postgresql_does() {
+    same(include_str!("same/grammar.sql"));
+}

@@ -379,7 +379,7 @@ fn kept(cx: &Cx<'_>, table: &Table, parsed: Option<&ast::Expr>) -> Result<Option
     let analyzer = Analyzer::new(cx.db, cx.pid, "", &[]);
     let typed = analyzer.expr(parsed, &table_scope(table, &table.name, 0));
     let typed = typed.map_err(PgError::unplaced)?;
-    analyzer.condition(typed, "POLICY")?;
+    analyzer.condition(typed, "POLICY").map_err(PgError::unplaced)?;
     Ok(Some(Arc::new(parsed.clone())))
 }
 

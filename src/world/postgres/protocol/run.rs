@@ -56,6 +56,17 @@ fn planned(inner: &mut Inner, pid: Pid, prepared: &Prepared) -> Result<Arc<Plann
     })
 }
 
+/// Fails if the statement names a parameter that it was not given.
+fn check_parameters(plan: &Planned, prepared: &Prepared) -> Result<()> {
+    let number = plan.params.len();
+    if number <= prepared.params.len() {
+        return Ok(());
+    }
+    let name = format!("${number}");
+    let place = prepared.text.find(&name).map(|at| prepared.text[..at].chars().count() + 1);
+    Err(PgError::new("42P02", format!("there is no parameter {name}")).at(place))
+}
+
 /// The fault that happens at this statement, told to who watches.
 fn injected(inner: &mut Inner, pid: Pid, statement: &Statement) -> Option<Injected> {
     if inner.db.injections.is_empty() {
@@ -248,6 +259,7 @@ impl<E: Env> Runner<E> {
         loop {
             let plan = self.with(|inner| {
                 let plan = planned(inner, self.pid, prepared)?;
+                check_parameters(&plan, prepared)?;
                 let read_only = inner.db.txn(self.pid).read_only;
                 match plan.plan.refused_as().filter(|_| read_only) {
                     Some(command) => Err(utility::refused_read_only(command)),

@@ -258,7 +258,11 @@ impl Analyzer<'_> {
     /// Brings several expressions to one type; `place` names them in the error.
     pub fn unify(&self, all: Vec<Typed>, place: &str) -> Result<(Vec<Expr>, Ty)> {
         let types: Vec<Ty> = all.iter().map(|typed| typed.ty).collect();
-        let ty = common_type(&types, place)?;
+        let ty = common_type(&types, place).map_err(|error| {
+            // The first that does not go with those before it.
+            let wrong = (1..types.len()).find(|at| common_type(&types[..=*at], place).is_err());
+            error.at(wrong.and_then(|at| self.placed(all[at].place)))
+        })?;
         let coerced = all.into_iter().map(|typed| self.coerce(typed, ty, -1, Context::Implicit));
         Ok((coerced.collect::<Result<_>>()?, ty))
     }
@@ -309,8 +313,18 @@ impl Analyzer<'_> {
 
     /// Where the operator stands that comes before this operand.
     pub fn operator(&self, name: &str, right: Span) -> Option<usize> {
-        let before: String = self.text.chars().take(self.position(right)? - 1).collect();
-        let at = before.rfind(name)?;
+        let end = self.position(right)?.checked_sub(1)?;
+        let before: String = self.text.chars().take(end).collect();
+        let lower = before.to_ascii_lowercase();
+        let name = name.to_ascii_lowercase();
+        let other = if name == "<>" { lower.rfind("!=") } else { None };
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let whole = |at: &usize| {
+            let (left, right) = (&lower[..*at], &lower[at + name.len()..]);
+            !name.starts_with(word) || !(left.ends_with(word) || right.starts_with(word))
+        };
+        let found = lower.rmatch_indices(&name).map(|(at, _)| at).find(whole);
+        let at = found.max(other)?;
         Some(before[..at].chars().count() + 1)
     }
 

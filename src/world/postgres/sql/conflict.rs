@@ -58,8 +58,9 @@ impl Analyzer<'_> {
             }
             names => {
                 let column = |name: &ast::Ident| {
+                    let place = self.operator("(", name.span);
                     let name = ident(name);
-                    table.column(&name).ok_or_else(|| common::no_column(&name))
+                    table.column(&name).ok_or_else(|| common::no_column(&name).at(place))
                 };
                 let columns = names.iter().map(column).collect::<Result<Vec<usize>>>()?;
                 Wanted { columns, ..Wanted::default() }

@@ -40,7 +40,8 @@ impl Analyzer<'_> {
                 .cte_plan(&cte.query, scope)
                 .map_err(|error| error.at(self.position(cte.alias.name.span)))?;
             let mut columns = plan.columns().unwrap_or_default().to_vec();
-            rename_cte(&mut columns, &cte.alias)?;
+            let renamed = rename_cte(&mut columns, &cte.alias);
+            renamed.map_err(|error| error.at(self.position(cte.alias.name.span)))?;
             let silent = plan.columns().is_none();
             self.later.borrow_mut().truncate(around + with.cte_tables.len() - at - 1);
             self.ctes.borrow_mut().push(CteScope { name, slot, columns, correlated, silent });
@@ -87,7 +88,8 @@ impl Analyzer<'_> {
         let read = self.reads.borrow().len();
         let base = self.beside(left, scope)?;
         let mut columns = base.columns.clone();
-        rename_cte(&mut columns, &cte.alias)?;
+        let renamed = rename_cte(&mut columns, &cte.alias);
+        renamed.map_err(|error| error.at(self.position(cte.alias.name.span)))?;
         let name = name.to_owned();
         let (correlated, silent) = (true, false);
         let scoped = CteScope { name: name.clone(), slot, columns, correlated, silent };
@@ -107,7 +109,7 @@ impl Analyzer<'_> {
             return Err(PgError::unsupported("a recursive query of this form"));
         }
         let types: Vec<Ty> = base.columns.iter().map(|column| column.ty).collect();
-        self.retype(&mut step, &types)?;
+        self.retype(&mut step, &types, right)?;
         for (at, (from, to)) in base.columns.iter().zip(&step.columns).enumerate() {
             settled(&name, at, from, to)?;
         }

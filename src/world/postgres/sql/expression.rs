@@ -6,7 +6,8 @@ use super::aggregates::check_call;
 use super::analyze::{Analyzer, Context, Typed};
 use super::functions::{has_aggregate, is_volatile};
 use super::literals::{number, said};
-use super::names::{data_type, ident};
+use super::names::{data_type, ident, object_name};
+use super::places::{ends_open, signs_power};
 use super::plan::{CompareOp, Expr, SubKind};
 use super::resolve::{can_cast, compared};
 use super::rows::{whole_row, written};
@@ -35,6 +36,14 @@ pub const DEFAULT: &str = "DEFAULT expression";
 
 impl Analyzer<'_> {
     pub fn expr(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
+        let typed = self.analyzed(parsed, scope);
+        let typed = typed.map_err(|error| self.placed_error(error, parsed))?;
+        // What a sign stands before begins with the sign.
+        let known = typed.place.filter(|_| !matches!(parsed, ast::Expr::UnaryOp { .. }));
+        Ok(Typed { place: known.or_else(|| self.beginning(parsed)), ..typed })
+    }
+
+    fn analyzed(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
         if let Some(group) = scope.group.as_ref().filter(|group| !group.inside.get())
             && let Some(at) = self.grouped(group, parsed, scope)
         {
@@ -72,6 +81,9 @@ impl Analyzer<'_> {
                     return Ok(Typed::new(Expr::Array(Vec::new()), ty));
                 }
                 let inner = self.expr(expr, scope)?;
+                // A literal fails where it stands, a conversion where that is asked for.
+                let place = inner.place.filter(|_| inner.ty == Ty::UNKNOWN);
+                let inner = Typed { place, ..inner };
                 let expr = self.coerce(inner, ty, typmod, Context::Explicit)?;
                 Ok(Typed { typmod, ..Typed::new(said(expr, ty), ty) })
             }
@@ -106,30 +118,7 @@ impl Analyzer<'_> {
 
     /// What is written with words: IS, IN, BETWEEN, LIKE, ANY.
     fn predicate(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
-        let is = |inner: &ast::Expr, value: bool, negated: bool| {
-            let condition = self.condition(self.expr(inner, scope)?, "IS TRUE")?;
-            Ok(negate(Typed::new(Expr::Is(boxed(condition), value), Ty::BOOL), negated))
-        };
-        let null = |inner: &ast::Expr, negated: bool| {
-            let typed = self.expr(inner, scope)?;
-            if let (Ty::UNKNOWN, Expr::Param(at)) = (typed.ty, &typed.expr) {
-                self.open.borrow_mut().push((*at, self.position(inner.span())));
-            }
-            let inner = boxed(typed.expr);
-            let test = match (negated, typed.ty) {
-                (true, Ty::RECORD) => Expr::NoneNull(inner),
-                (true, _) => Expr::Not(boxed(Expr::IsNull(inner))),
-                (false, _) => Expr::IsNull(inner),
-            };
-            Ok(Typed::new(test, Ty::BOOL))
-        };
         match parsed {
-            ast::Expr::IsTrue(inner) => is(inner, true, false),
-            ast::Expr::IsNotTrue(inner) => is(inner, true, true),
-            ast::Expr::IsFalse(inner) => is(inner, false, false),
-            ast::Expr::IsNotFalse(inner) => is(inner, false, true),
-            ast::Expr::IsNull(inner) | ast::Expr::IsUnknown(inner) => null(inner, false),
-            ast::Expr::IsNotNull(inner) | ast::Expr::IsNotUnknown(inner) => null(inner, true),
             ast::Expr::IsDistinctFrom(a, b) => self.distinct(a, b, true, scope),
             ast::Expr::IsNotDistinctFrom(a, b) => self.distinct(a, b, false, scope),
             ast::Expr::InList { expr, list, negated } => {
@@ -141,14 +130,7 @@ impl Analyzer<'_> {
                 Ok(negate(typed, *negated))
             }
             ast::Expr::Between { expr, negated, low, high } => {
-                let low =
-                    self.compare(CompareOp::GtEq, self.expr(expr, scope)?, self.expr(low, scope)?)?;
-                let high = self.compare(
-                    CompareOp::LtEq,
-                    self.expr(expr, scope)?,
-                    self.expr(high, scope)?,
-                )?;
-                Ok(negate(Typed::new(Expr::And(vec![low, high]), Ty::BOOL), *negated))
+                self.between(*negated, expr, [low, high], scope)
             }
             ast::Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
                 self.like("~~", *negated, expr, pattern, scope)
@@ -162,7 +144,10 @@ impl Analyzer<'_> {
             ast::Expr::AllOp { left, compare_op, right } => {
                 self.quantified(left, compare_op, right, true, scope)
             }
-            other => self.special(other, scope),
+            other => match self.truth(other, scope) {
+                Some(test) => test,
+                None => self.special(other, scope),
+            },
         }
     }
 
@@ -216,7 +201,15 @@ impl Analyzer<'_> {
             ast::Expr::CompoundFieldAccess { root, access_chain } => {
                 self.subscripts(root, access_chain, scope)
             }
-            ast::Expr::Collate { expr, .. } => self.expr(expr, scope),
+            ast::Expr::Collate { expr, collation } => {
+                let name = object_name(collation)?;
+                if !matches!(name.as_str(), "C" | "POSIX" | "default" | "ucs_basic") {
+                    return Err(PgError::unsupported(format_args!("the collation {name}")));
+                }
+                let typed = self.expr(expr, scope)?;
+                self.collatable(&typed, collation)?;
+                Ok(typed)
+            }
             other => Err(PgError::unsupported(format_args!("the expression {other}"))),
         }
     }
@@ -350,6 +343,21 @@ impl Analyzer<'_> {
             [schema, qualifier, name] if ident(schema) == "public" => {
                 self.column(Some(qualifier), name, scope)
             }
+            [first, qualifier, _] => {
+                let qualifier = ident(qualifier);
+                let error = if scope.relation(&qualifier).is_some() {
+                    let message =
+                        format!("invalid reference to FROM-clause entry for table \"{qualifier}\"");
+                    PgError::new("42P01", message).hint(format!(
+                        "There is an entry for table \"{qualifier}\", but it cannot be \
+                         referenced from this part of the query."
+                    ))
+                } else {
+                    let message = format!("missing FROM-clause entry for table \"{qualifier}\"");
+                    PgError::new("42P01", message)
+                };
+                Err(error.at(self.position(first.span)))
+            }
             _ => Err(PgError::unsupported("a column name of this many parts")),
         }
     }
@@ -368,6 +376,24 @@ impl Analyzer<'_> {
             let left = self.condition(self.expr(left, scope)?, name)?;
             let right = self.condition(self.expr(right, scope)?, name)?;
             return Ok(Typed::new(junction(*op == BinaryOperator::And, left, right), Ty::BOOL));
+        }
+        match op {
+            BinaryOperator::Overlaps => return Err(PgError::unsupported("OVERLAPS")),
+            BinaryOperator::Assignment => return Err(PgError::unsupported("a named argument")),
+            BinaryOperator::PGExp if signs_power(right) => {
+                return Err(PgError::unsupported("a power with a sign of a power"));
+            }
+            BinaryOperator::Plus
+            | BinaryOperator::Minus
+            | BinaryOperator::Multiply
+            | BinaryOperator::Divide
+            | BinaryOperator::Modulo
+            | BinaryOperator::PGExp
+                if ends_open(left) =>
+            {
+                return Err(PgError::unsupported("an operator before a calculation"));
+            }
+            _ => {}
         }
         if let Some(op) = compare_op(op) {
             let compared = self.compare_parsed(op, left, right, scope);
@@ -438,7 +464,12 @@ impl Analyzer<'_> {
                 Ok(Typed::new(Expr::Not(boxed(condition)), Ty::BOOL))
             }
             UnaryOperator::Plus if typed.ty.is_number() => Ok(typed),
-            other => self.call(&other.to_string(), vec![typed]),
+            other => self.call(&other.to_string(), vec![typed]).map_err(|error| {
+                let missing = error.code() == "42883";
+                let hint = "No operator matches the given name and argument type. \
+                            You might need to add an explicit type cast.";
+                if missing { error.hint(hint) } else { error }
+            }),
         }
     }
 
@@ -474,38 +505,6 @@ impl Analyzer<'_> {
         let otherwise = boxed(results.remove(0));
         let whens = whens.into_iter().zip(results).collect();
         Ok(Typed::new(Expr::Case { whens, otherwise }, ty))
-    }
-
-    fn distinct(
-        &self,
-        a: &ast::Expr,
-        b: &ast::Expr,
-        distinct: bool,
-        scope: &Scope<'_>,
-    ) -> Result<Typed> {
-        let null = |side: &ast::Expr| match side {
-            ast::Expr::Value(value) => matches!(value.value, Value::Null),
-            _ => false,
-        };
-        let other = if null(b) { Some(a) } else { Some(b).filter(|_| null(a)) };
-        // Beside a NULL that is written out it asks for no equality.
-        let same = match other {
-            Some(other) => Expr::IsNull(boxed(self.expr(other, scope)?.expr)),
-            None => self.not_distinct(a, b, scope)?,
-        };
-        Ok(negate(Typed::new(same, Ty::BOOL), distinct))
-    }
-
-    fn like(
-        &self,
-        name: &str,
-        negated: bool,
-        expr: &ast::Expr,
-        pattern: &ast::Expr,
-        scope: &Scope<'_>,
-    ) -> Result<Typed> {
-        let args = vec![self.expr(expr, scope)?, self.expr(pattern, scope)?];
-        Ok(negate(self.call(name, args)?, negated))
     }
 
     fn subscripts(
@@ -576,6 +575,6 @@ fn junction(and: bool, left: Expr, right: Expr) -> Expr {
     }
 }
 
-fn negate(typed: Typed, negated: bool) -> Typed {
+pub fn negate(typed: Typed, negated: bool) -> Typed {
     if negated { Typed::new(Expr::Not(boxed(typed.expr)), Ty::BOOL) } else { typed }
 }

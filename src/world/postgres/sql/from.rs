@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use sqlparser::ast;
+use sqlparser::ast::{self, Spanned as _};
 
 use super::analyze::{Analyzer, Typed};
 use super::functions::SET_FUNCTIONS;
@@ -219,7 +219,8 @@ impl Analyzer<'_> {
                     if values { ("VALUES", "VALUES ...") } else { ("subquery", "SELECT ...") };
                 let message = format!("{what} in FROM must have an alias");
                 let hint = format!("For example, FROM ({form}) [AS] foo.");
-                Err(PgError::new("42601", message).hint(hint))
+                let place = self.operator("(", subquery.span());
+                Err(PgError::new("42601", message).hint(hint).at(place))
             }
             ast::TableFactor::Derived { lateral, subquery, alias, .. } => {
                 let lateral = *lateral;
@@ -263,7 +264,9 @@ impl Analyzer<'_> {
         scope: &mut Scope<'_>,
         relations: &mut Vec<Relation>,
     ) -> Result<From> {
-        let name_text = object_name(name)?;
+        let place = name.0.first().and_then(|part| part.as_ident());
+        let place = place.and_then(|first| self.position(first.span));
+        let name_text = object_name(name).map_err(|error| error.at(place))?;
         let known = self.ctes.borrow().iter().rev().find(|c| c.name == name_text).cloned();
         if let Some(cte) = known.filter(|_| name.0.len() == 1) {
             if cte.correlated {
@@ -272,7 +275,7 @@ impl Analyzer<'_> {
             if cte.silent {
                 let message =
                     format!("WITH query \"{name_text}\" does not have a RETURNING clause");
-                return Err(PgError::new("0A000", message));
+                return Err(PgError::new("0A000", message).at(place));
             }
             self.reads.borrow_mut().push(cte.slot);
             let mut columns = cte.columns;
@@ -286,7 +289,6 @@ impl Analyzer<'_> {
             rename(&mut columns, alias, &alias_name)?;
             return add(Source::System(system), &alias_name, columns, scope, relations);
         }
-        let position = name.0.last().and_then(|part| part.as_ident());
         let later = self.later.borrow().iter().find(|(later, _)| *later == name_text).cloned();
         let later = later.filter(|_| name.0.len() == 1);
         if later.as_ref().is_some_and(|(_, recursive)| *recursive) {
@@ -297,9 +299,8 @@ impl Analyzer<'_> {
             return Err(PgError::unsupported("reading a sequence as a table"));
         }
         let table = self
-            .table(&name_text)
-            .map_err(|error| if later.is_some() { not_yet(error, &name_text) } else { error })
-            .map_err(|error| error.at(position.and_then(|ident| self.position(ident.span))))?;
+            .named_table(name)
+            .map_err(|error| if later.is_some() { not_yet(error, &name_text) } else { error })?;
         self.uses(table.oid, Mode::AccessShare);
         self.guard(&table, Privileges::SELECT)?;
         let mut columns = table_columns(&table);
@@ -330,7 +331,13 @@ impl Analyzer<'_> {
             };
             typed.push(self.expr(expr, scope)?);
         }
-        self.set_relation(&object_name(name)?, typed, alias, ordinality, scope, relations)
+        let place = name.0.first().and_then(|part| part.as_ident()).map(|first| first.span);
+        self.set_relation(&object_name(name)?, typed, alias, ordinality, scope, relations).map_err(
+            |error| match error.code() {
+                "42883" | "42725" => error.at(place.and_then(|place| self.position(place))),
+                _ => error,
+            },
+        )
     }
 
     fn set_relation(

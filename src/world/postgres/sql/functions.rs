@@ -178,7 +178,7 @@ impl Analyzer<'_> {
 
     pub fn function(&self, function: &ast::Function, scope: &Scope<'_>) -> Result<Typed> {
         let name = object_name(&function.name)?;
-        if let Some(own) = self.in_public(function, scope)? {
+        if let Some(own) = self.special_name(&name, function, scope)? {
             return Ok(own);
         }
         if function.over.is_some() {
@@ -197,6 +197,7 @@ impl Analyzer<'_> {
         if AGGREGATES.contains(&name.as_str()) {
             return self.aggregate(&name, function, list, scope);
         }
+        self.plain_call(&name, function, list)?;
         let mut args = Vec::with_capacity(list.args.len());
         for arg in &list.args {
             match arg {

@@ -7,6 +7,7 @@ use sqlparser::ast::{self, CreatePolicyCommand as Command, Spanned as _};
 use super::analyze::{Analyzer, Typed};
 use super::from::{add_table, table_columns};
 use super::names::{ident, object_name};
+use super::output::item;
 use super::parse::{OVER_SYSTEM, OVER_USER};
 use super::plan::{Body, Expr, Insert, OutColumn, Query};
 use super::query::plain_query;
@@ -99,7 +100,13 @@ impl Analyzer<'_> {
             let place = self.position(names[given].span());
             return Err(PgError::new("42601", message).at(place));
         }
-        let mut values = self.insert_values(&source, &columns[..given], &table, over)?;
+        let mut values = self.insert_values(
+            &source,
+            &columns[..given],
+            &table,
+            over,
+            insert.source.as_ref().map(|query| &*query.body),
+        )?;
         let mut source = source;
         in_place(&mut source, &mut values);
         let alias = insert.table_alias.as_ref().map(|alias| ident(&alias.alias));
@@ -138,6 +145,7 @@ impl Analyzer<'_> {
         columns: &[usize],
         table: &Table,
         over: Option<Over>,
+        items: Option<&ast::SetExpr>,
     ) -> Result<Vec<Expr>> {
         // What VALUES gives has been looked at, with what stands there for defaults.
         let literal = matches!(source.body, Body::Values(_));
@@ -148,6 +156,8 @@ impl Analyzer<'_> {
                 Some(index) if literal || takes(column, over)? => {
                     let typed =
                         Typed::new(Expr::Column { depth: 0, index }, source.columns[index].ty);
+                    let place = items.and_then(|body| item(body, index)).map(|span| span.start);
+                    let typed = Typed { place, ..typed };
                     self.assign(typed, column.ty, column.typmod, &column.name)?
                 }
                 _ => default_of(column),
@@ -199,7 +209,7 @@ impl Analyzer<'_> {
         let ast::SetExpr::Values(values) = &*query.body else {
             let mut source = self.source_query(query)?;
             let wanted: Vec<Ty> = columns.iter().map(|at| table.columns[*at].ty).collect();
-            self.retype(&mut source, &wanted)?;
+            self.retype(&mut source, &wanted, &query.body)?;
             return Ok(source);
         };
         if query.with.is_some() || query.order_by.is_some() || query.limit_clause.is_some() {
@@ -224,6 +234,7 @@ impl Analyzer<'_> {
                     exprs.push(default_of(column));
                     continue;
                 }
+                self.no_aggregate(parsed, "VALUES")?;
                 let typed = self.expr(parsed, &scope)?;
                 exprs.push(self.assign(typed, column.ty, column.typmod, &column.name)?);
             }

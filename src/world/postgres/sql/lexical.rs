@@ -20,6 +20,8 @@ pub fn scanned(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
 fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut tokens = tokens.into_iter().peekable();
+    // The statement begins with WITH: a query may come after a parenthesis.
+    let mut with = false;
     while let Some(token) = tokens.next() {
         let before = |back: usize| match out.len().checked_sub(back).map(|at| &out[at].token) {
             Some(Token::Word(word)) if word.quote_style.is_none() => word.value.to_lowercase(),
@@ -30,12 +32,17 @@ fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             Token::Word(word) if word.quote_style.is_none() => word.value.to_lowercase(),
             _ => String::new(),
         };
+        if matches!(before(1).as_str(), "" | ";") {
+            with = word == "with";
+        }
         let called = tokens.peek().is_some_and(|next| next.token == Token::LParen);
         let operator = !called && !matches!(before(1).as_str(), "as" | ".");
         let instead: &[&str] = match word.as_str() {
             "isnull" if operator => &["IS", "NULL"],
             "notnull" if operator => &["IS", "NOT", "NULL"],
-            "table" if begins_query(&before(1)) => &["SELECT", "*", "FROM"],
+            "table" if begins_query(&before(1)) || with && before(1) == ")" => {
+                &["SELECT", "*", "FROM"]
+            }
             "from" if matches!(before(1).as_str(), "leading" | "trailing" | "both") => &[],
             "from" if before(1) == "(" && before(2) == "trim" => &[],
             _ => {

@@ -16,9 +16,11 @@ impl Analyzer<'_> {
             Value::Number(text, _) => number(text)?,
             Value::SingleQuotedString(text)
             | Value::EscapedStringLiteral(text)
-            | Value::NationalStringLiteral(text)
             | Value::UnicodeStringLiteral(text) => {
                 Typed::new(Expr::Const(Datum::text(text)), Ty::UNKNOWN)
+            }
+            Value::NationalStringLiteral(text) => {
+                Typed::new(Expr::Const(Datum::text(text)), Ty::BPCHAR)
             }
             Value::DollarQuotedString(quoted) => {
                 Typed::new(Expr::Const(Datum::text(&quoted.value)), Ty::UNKNOWN)

@@ -2,7 +2,9 @@
 //! such a lock where PostgreSQL allows none.
 
 use sqlparser::ast;
+use sqlparser::tokenizer::Span;
 
+use super::analyze::Analyzer;
 use super::names::ident;
 use super::parse;
 use super::plan::{Body, LockRows, Policy, Query, Source};
@@ -11,12 +13,21 @@ use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::heap::Strength;
 
 /// The rows that FOR UPDATE and its like lock.
-pub fn locks(query: &ast::Query, plan: &Query, scope: &Scope<'_>) -> Result<Vec<LockRows>> {
+pub fn locks(
+    analyzer: &Analyzer<'_>,
+    query: &ast::Query,
+    plan: &Query,
+    scope: &Scope<'_>,
+) -> Result<Vec<LockRows>> {
     let Body::Select(select) = &plan.body else { return Ok(Vec::new()) };
     let mut locks: Vec<LockRows> = Vec::new();
     for clause in &query.locks {
         if select.grouped || select.distinct {
-            let what = if select.grouped { "GROUP BY clause" } else { "DISTINCT clause" };
+            let what = match (select.grouped, select.keys.is_empty()) {
+                (true, true) => "aggregate functions",
+                (true, false) => "GROUP BY clause",
+                (false, _) => "DISTINCT clause",
+            };
             let message = format!("{} is not allowed with {what}", lock_name(clause).1);
             return Err(PgError::new("0A000", message));
         }
@@ -29,25 +40,25 @@ pub fn locks(query: &ast::Query, plan: &Query, scope: &Scope<'_>) -> Result<Vec<
             Some(ast::NonBlock::Nowait) => Policy::Fail,
             Some(ast::NonBlock::SkipLocked) => Policy::Skip,
         };
-        let of: Vec<String> = match &clause.of {
+        let of: Vec<(String, Span)> = match &clause.of {
             Some(of) => {
                 of.0.iter()
                     .filter_map(|part| part.as_ident())
-                    .map(ident)
-                    .filter(|part| !part.starts_with('\u{1}'))
+                    .map(|part| (ident(part), part.span))
+                    .filter(|(part, _)| !part.starts_with('\u{1}'))
                     .collect()
             }
             None => Vec::new(),
         };
-        for alias in &of {
+        for (alias, span) in &of {
             if !scope.relations.iter().any(|relation| *relation.alias == **alias) {
                 let message =
                     format!("relation \"{alias}\" in {name} clause not found in FROM clause");
-                return Err(PgError::new("42P01", message));
+                return Err(PgError::new("42P01", message).at(analyzer.position(*span)));
             }
         }
         for (relation, known) in select.relations.iter().enumerate() {
-            let named = of.iter().any(|alias| **alias == *known.alias);
+            let named = of.iter().any(|(alias, _)| **alias == *known.alias);
             if !(of.is_empty() || named) {
                 continue;
             }

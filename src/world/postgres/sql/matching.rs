@@ -94,6 +94,15 @@ impl Match<'_> {
         self.far = self.far.max(at.min(self.symbols.len() - 1));
     }
 
+    /// What is matched, and how far it is looked at.
+    pub fn reach<T>(&mut self, inner: impl FnOnce(&mut Self) -> T) -> (T, usize) {
+        let before = std::mem::take(&mut self.far);
+        let found = inner(self);
+        let far = self.far;
+        self.far = far.max(before);
+        (found, far)
+    }
+
     /// Goes one level deeper, if that is not too deep.
     pub fn nested<T: Default>(&mut self, inner: impl FnOnce(&mut Self) -> T) -> T {
         if self.depth >= DEPTH_MAX {

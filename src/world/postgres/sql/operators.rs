@@ -126,11 +126,17 @@ impl Match<'_> {
                 Form::AtTimeZone => !self.is(at + 1, "time"),
                 _ => false,
             };
-            if unlike {
+            if unlike && beside == NOTHING {
                 self.fail(at + 1);
                 return Some(at);
             }
-            at = self.nested(|own| own.after(all, at + 1, strength, form))?;
+            let after = |own: &mut Self| own.nested(|own| own.after(all, at + 1, strength, form));
+            at = match self.reach(after) {
+                (Some(end), _) => end,
+                // With nothing after it that could follow it, the word is a label.
+                (None, far) if far == at + 1 && beside == NOTHING => return Some(at),
+                (None, _) => return None,
+            };
         }
     }
 

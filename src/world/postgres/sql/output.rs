@@ -7,6 +7,7 @@ use sqlparser::tokenizer::Span;
 use super::analyze::{Analyzer, SetPlace, Typed, can_compare, out_column};
 use super::functions::is_volatile;
 use super::names::{ident, object_name};
+use super::places::beginning;
 use super::plan::{Expand, Expr, OutColumn, SortKey};
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
 use crate::world::postgres::error::{PgError, Result};
@@ -34,11 +35,18 @@ impl Analyzer<'_> {
                     columns.push(column);
                     exprs.push(typed.expr);
                 }
-                ast::SelectItem::Wildcard(_) => star(None, scope, &mut exprs, &mut columns)?,
+                ast::SelectItem::Wildcard(options) => {
+                    let place = self.position(options.wildcard_token.0.span);
+                    star(None, scope, &mut exprs, &mut columns).map_err(|error| error.at(place))?;
+                }
                 ast::SelectItem::QualifiedWildcard(
                     ast::SelectItemQualifiedWildcardKind::ObjectName(name),
                     _,
-                ) => star(Some(&object_name(name)?), scope, &mut exprs, &mut columns)?,
+                ) => {
+                    let place = self.position(name.span());
+                    star(Some(&object_name(name)?), scope, &mut exprs, &mut columns)
+                        .map_err(|error| error.at(place))?;
+                }
                 _ => return Err(PgError::unsupported("this item of a select list")),
             }
         }
@@ -104,6 +112,7 @@ impl Analyzer<'_> {
                     "42P10",
                     "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
                 )
+                .at(self.placed(beginning(key)))
             })?;
             return Ok(Expr::Column { depth: 0, index });
         }
@@ -133,8 +142,9 @@ impl Analyzer<'_> {
     }
 }
 
-/// DISTINCT ON keeps the first row of those in order: its keys come first in it.
-pub fn sorted_for(distinct_on: &[Expr], sort: &mut Vec<SortKey>) -> Result<()> {
+/// DISTINCT ON keeps the first row of those in order: its keys come first in it. The first that
+/// does not is what this fails with.
+pub fn sorted_for(distinct_on: &[Expr], sort: &mut Vec<SortKey>) -> std::result::Result<(), usize> {
     let shown = |expr: &Expr| format!("{expr:?}");
     let mut missing: Vec<&Expr> = distinct_on.iter().collect();
     for key in &*sort {
@@ -143,8 +153,8 @@ pub fn sorted_for(distinct_on: &[Expr], sort: &mut Vec<SortKey>) -> Result<()> {
         }
         let key = shown(&key.expr);
         if !distinct_on.iter().any(|expr| shown(expr) == key) {
-            let message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions";
-            return Err(PgError::new("42P10", message));
+            let is_missing = |expr: &Expr| shown(expr) == shown(missing[0]);
+            return Err(distinct_on.iter().position(is_missing).unwrap_or(0));
         }
         missing.retain(|expr| shown(expr) != key);
     }
@@ -289,6 +299,9 @@ pub fn output_name(expr: &ast::Expr) -> String {
         ast::Expr::TypedString(typed) => super::data_type(&typed.data_type)
             .map(|(ty, _)| internal_name(ty).to_owned())
             .unwrap_or_default(),
+        ast::Expr::Value(value) if matches!(value.value, ast::Value::NationalStringLiteral(_)) => {
+            "bpchar".to_owned()
+        }
         ast::Expr::Nested(inner) => output_name(inner),
         ast::Expr::Case { else_result: Some(other), .. } if !is_weak(other) => output_name(other),
         ast::Expr::Case { .. } => "case".to_owned(),
@@ -369,9 +382,24 @@ fn internal_name(ty: Ty) -> &'static str {
 
 /// Where a query's output begins.
 pub fn first_item(body: &ast::SetExpr) -> Option<Span> {
+    item(body, 0)
+}
+
+/// Where an output column of a query stands.
+pub fn item(body: &ast::SetExpr, at: usize) -> Option<Span> {
     match body {
-        ast::SetExpr::Select(select) => Some(select.projection.first()?.span()),
-        ast::SetExpr::SetOperation { left, .. } => first_item(left),
+        ast::SetExpr::Select(select) => {
+            let star = |item: &ast::SelectItem| {
+                matches!(
+                    item,
+                    ast::SelectItem::Wildcard(_) | ast::SelectItem::QualifiedWildcard(..)
+                )
+            };
+            let plain = !select.projection.iter().take(at).any(star);
+            select.projection.get(at).filter(|_| plain).map(ast::Spanned::span)
+        }
+        ast::SetExpr::SetOperation { left, .. } => item(left, at),
+        ast::SetExpr::Query(query) => item(&query.body, at),
         _ => None,
     }
 }

@@ -68,7 +68,7 @@ pub fn parse(text: &str) -> Result<Parsed> {
     let statements = Parser::new(&dialect)
         .with_tokens_with_locations(rewrite(tokens.clone()))
         .parse_statements()
-        .map_err(|error| unknown(&tokens, &error))?;
+        .map_err(|error| unknown(text, &tokens, &error))?;
     let statements = statements.into_iter().map(Arc::new).collect();
     Ok(Parsed { text: text.into(), statements })
 }
@@ -344,11 +344,11 @@ pub fn offset(text: &str, location: Location) -> Option<usize> {
 /// How a statement begins that is named by the token at which the parser stops.
 const QUERIES: &[&str] = &["select", "values", "table", "with", "insert", "update", "delete"];
 
-/// Whether LIMIT and one value stand before a comma.
-fn is_limit(before: &[TokenWithSpan]) -> bool {
-    let limit = before.iter().rposition(|token| word(&token.token) == Some(Keyword::LIMIT));
-    let (mut depth, begins) = (0_usize, limit.unwrap_or(before.len()));
-    let stays = before[begins..].iter().all(|token| {
+/// The LIMIT that stands, with one value, before a comma.
+fn limit(before: &[TokenWithSpan]) -> Option<usize> {
+    let limit = before.iter().rposition(|token| word(&token.token) == Some(Keyword::LIMIT))?;
+    let mut depth = 0_usize;
+    let stays = before[limit..].iter().all(|token| {
         match token.token {
             Token::LParen => depth += 1,
             Token::RParen if depth == 0 => return false,
@@ -357,11 +357,11 @@ fn is_limit(before: &[TokenWithSpan]) -> bool {
         }
         true
     });
-    limit.is_some() && stays && depth == 0
+    (stays && depth == 0).then_some(limit)
 }
 
 /// A refusal of what PostgreSQL's grammar has and the parser has not.
-fn unknown(tokens: &[TokenWithSpan], error: &ParserError) -> PgError {
+fn unknown(text: &str, tokens: &[TokenWithSpan], error: &ParserError) -> PgError {
     let message = match error {
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
         ParserError::RecursionLimitExceeded => {
@@ -376,9 +376,10 @@ fn unknown(tokens: &[TokenWithSpan], error: &ParserError) -> PgError {
     let at = at.unwrap_or(tokens.len() - 1);
     let begins = tokens[..at].iter().rposition(|token| token.token == Token::SemiColon);
     let statement = &tokens[begins.map_or(0, |before| before + 1)..];
-    if tokens[at].token == Token::Comma && is_limit(&tokens[..at]) {
+    if let Some(limit) = limit(&tokens[..at]).filter(|_| tokens[at].token == Token::Comma) {
         return PgError::new("42601", "LIMIT #,# syntax is not supported")
-            .hint("Use separate LIMIT and OFFSET clauses.");
+            .hint("Use separate LIMIT and OFFSET clauses.")
+            .at(offset(text, tokens[limit].span.start));
     }
     let near = match &tokens[at].token {
         Token::EOF => "the syntax at the end".to_owned(),

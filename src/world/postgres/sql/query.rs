@@ -11,8 +11,10 @@ use super::functions::{has_aggregate, sort_key};
 use super::locking::locks;
 use super::names::ident;
 use super::output::{
-    constant, first_item, literal_position, no_such_order, order_by, output_position, sorted_for,
+    constant, first_item, item, literal_position, no_such_order, order_by, output_position,
+    sorted_for,
 };
+use super::places::beginning;
 use super::placing::place;
 use super::plan::{Body, Expr, OutColumn, Query, Relation, Select, SetOp, SortKey, Source};
 use super::resolve::{can_cast, common_type};
@@ -43,8 +45,8 @@ impl Analyzer<'_> {
     }
 
     pub fn query(&self, query: &ast::Query, scope: &mut Scope<'_>) -> Result<Query> {
-        if query.fetch.is_some() {
-            return Err(PgError::unsupported("FETCH FIRST"));
+        if query.fetch.as_ref().is_some_and(|fetch| fetch.with_ties || fetch.percent) {
+            return Err(PgError::unsupported("FETCH FIRST WITH TIES"));
         }
         let visible = self.ctes.borrow().len();
         self.depth.set(self.depth.get() + 1);
@@ -70,14 +72,13 @@ impl Analyzer<'_> {
     }
 
     /// Literals and parameters in a select list take the type that is wanted of their column.
-    pub fn retype(&self, query: &mut Query, wanted: &[Ty]) -> Result<()> {
+    pub fn retype(&self, query: &mut Query, wanted: &[Ty], items: &ast::SetExpr) -> Result<()> {
         let Body::Select(select) = &mut query.body else { return Ok(()) };
         if query.sort_output {
             return Ok(());
         }
-        for ((expr, column), ty) in
-            select.project.iter_mut().zip(&mut query.columns).zip(wanted.iter().copied())
-        {
+        let columns = select.project.iter_mut().zip(&mut query.columns);
+        for (at, ((expr, column), ty)) in columns.zip(wanted.iter().copied()).enumerate() {
             let literal = matches!(expr, Expr::Const(Datum::Text(_) | Datum::Null));
             if column.ty != Ty::TEXT || ty == Ty::TEXT {
                 continue;
@@ -89,7 +90,8 @@ impl Analyzer<'_> {
                 column.ty = ty;
             }
             if literal {
-                let typed = Typed::new(expr.clone(), Ty::UNKNOWN);
+                let place = item(items, at).map(|span| span.start);
+                let typed = Typed { place, ..Typed::new(expr.clone(), Ty::UNKNOWN) };
                 *expr = self.coerce(typed, ty, -1, Context::Implicit)?;
                 column.ty = ty;
             }
@@ -114,10 +116,8 @@ impl Analyzer<'_> {
             ast::SetExpr::Query(query) => self.query(query, scope),
             ast::SetExpr::Values(values) => self.values(values, scope),
             ast::SetExpr::SetOperation { op, set_quantifier, left, right } => {
-                let left = self.beside(left, scope)?;
-                let first = first_item(right).and_then(|span| self.position(span));
-                let right = self.beside(right, scope)?;
-                self.combine(*op, *set_quantifier, left, right, first)
+                let queries = (self.beside(left, scope)?, self.beside(right, scope)?);
+                self.combine(*op, *set_quantifier, queries, (left, right))
             }
             ast::SetExpr::Table(table) => {
                 let name = table.table_name.clone().unwrap_or_default();
@@ -142,9 +142,8 @@ impl Analyzer<'_> {
         &self,
         op: ast::SetOperator,
         quantifier: ast::SetQuantifier,
-        mut left: Query,
-        mut right: Query,
-        first: Option<usize>,
+        (mut left, mut right): (Query, Query),
+        bodies: (&ast::SetExpr, &ast::SetExpr),
     ) -> Result<Query> {
         let (op, name) = match op {
             ast::SetOperator::Union => (SetOp::Union, "UNION"),
@@ -154,14 +153,17 @@ impl Analyzer<'_> {
         };
         if left.columns.len() != right.columns.len() {
             let message = format!("each {name} query must have the same number of columns");
+            let first = first_item(bodies.1).and_then(|span| self.position(span));
             return Err(PgError::new("42601", message).at(first));
         }
         let types = |query: &Query| query.columns.iter().map(|c| c.ty).collect::<Vec<Ty>>();
-        self.retype(&mut left, &types(&right))?;
-        self.retype(&mut right, &types(&left))?;
+        self.retype(&mut left, &types(&right), bodies.0)?;
+        self.retype(&mut right, &types(&left), bodies.1)?;
         let mut columns = left.columns.clone();
-        for (column, other) in columns.iter_mut().zip(&right.columns) {
-            column.ty = common_type(&[column.ty, other.ty], name)?;
+        for (at, (column, other)) in columns.iter_mut().zip(&right.columns).enumerate() {
+            column.ty = common_type(&[column.ty, other.ty], name).map_err(|error| {
+                error.at(item(bodies.1, at).and_then(|span| self.position(span)))
+            })?;
             column.origin = None;
             if column.typmod != other.typmod {
                 column.typmod = -1;
@@ -187,8 +189,10 @@ impl Analyzer<'_> {
             rows.push(self.exprs(&row.content, scope)?);
         }
         let width = rows.first().map_or(0, Vec::len);
-        if rows.iter().any(|row| row.len() != width) {
-            return Err(PgError::new("42601", "VALUES lists must all be the same length"));
+        if let Some(at) = rows.iter().position(|row| row.len() != width) {
+            let place = values.rows[at].content.first().and_then(beginning);
+            let error = PgError::new("42601", "VALUES lists must all be the same length");
+            return Err(error.at(self.placed(place)));
         }
         let mut columns = Vec::with_capacity(width);
         for at in 0..width {
@@ -245,7 +249,7 @@ impl Analyzer<'_> {
         let sort = RefCell::new(Vec::new());
         let mut plan = self.select_parts(select, order_by(query)?, &sort, scope)?;
         plan.sort = sort.into_inner();
-        plan.locks = locks(query, &plan, scope)?;
+        plan.locks = locks(self, query, &plan, scope)?;
         self.guard_locks(&mut plan)?;
         Ok(plan)
     }
@@ -310,7 +314,8 @@ impl Analyzer<'_> {
             let expr = self.sort_expr(&key.expr, (&project, &columns), over_output, scope)?;
             sort.borrow_mut().push(sort_key(expr, &key.options)?);
         }
-        sorted_for(&distinct_on, &mut sort.borrow_mut())?;
+        sorted_for(&distinct_on, &mut sort.borrow_mut())
+            .map_err(|at| self.unsorted(select.distinct.as_ref(), at))?;
         let (keys, aggregates) = match scope.group.take() {
             Some(group) => {
                 let keys = group.keys.into_iter().map(|(_, expr, ..)| expr).collect();
@@ -336,15 +341,23 @@ impl Analyzer<'_> {
         Ok(Query { sort_output, ..plain_query(Body::Select(Box::new(select)), columns) })
     }
 
+    /// The error of a key of DISTINCT ON that ORDER BY does not begin with.
+    fn unsorted(&self, distinct: Option<&ast::Distinct>, at: usize) -> PgError {
+        let message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions";
+        let key = match distinct {
+            Some(ast::Distinct::On(keys)) => keys.get(at).and_then(beginning),
+            _ => None,
+        };
+        PgError::new("42P10", message).at(self.placed(key))
+    }
+
     /// The condition of WHERE.
     fn filter(&self, selection: &ast::Expr, scope: &Scope<'_>) -> Result<Expr> {
-        match has_aggregate(selection) {
-            true if scope.parent.is_some() => {
-                Err(PgError::unsupported("an aggregate in the WHERE of a subquery"))
-            }
-            true => Err(PgError::new("42803", "aggregate functions are not allowed in WHERE")),
-            false => self.condition(self.expr(selection, scope)?, "WHERE"),
+        if has_aggregate(selection) && scope.parent.is_some() {
+            return Err(PgError::unsupported("an aggregate in the WHERE of a subquery"));
         }
+        self.no_aggregate(selection, "WHERE")?;
+        self.condition(self.expr(selection, scope)?, "WHERE")
     }
 
     /// Sets the scope up for grouping if the query groups.
@@ -372,11 +385,9 @@ impl Analyzer<'_> {
         }
         let mut group = Group::default();
         for key in keys {
-            let parsed = group_key(key, select, scope)?;
-            if has_aggregate(&parsed) {
-                let message = "aggregate functions are not allowed in GROUP BY";
-                return Err(PgError::new("42803", message));
-            }
+            let place = self.placed(beginning(key));
+            let parsed = group_key(key, select, scope).map_err(|error| error.at(place))?;
+            self.no_aggregate(&parsed, "GROUP BY")?;
             if matches!(&parsed, ast::Expr::Tuple(_)) {
                 return Err(PgError::unsupported("GROUP BY of a list in parentheses"));
             }
@@ -390,28 +401,40 @@ impl Analyzer<'_> {
     }
 
     fn limits(&self, query: &ast::Query, plan: &mut Query, scope: &Scope<'_>) -> Result<()> {
-        let Some(clause) = &query.limit_clause else { return Ok(()) };
-        let ast::LimitClause::LimitOffset { limit, offset, .. } = clause else {
-            return Err(PgError::new("42601", "LIMIT #,# syntax is not supported")
-                .hint("Use separate LIMIT and OFFSET clauses."));
+        let (limit, offset) = match &query.limit_clause {
+            None if query.fetch.is_none() => return Ok(()),
+            None => (None, None),
+            Some(ast::LimitClause::LimitOffset { limit, offset, .. }) => {
+                (limit.as_ref(), offset.as_ref())
+            }
+            Some(ast::LimitClause::OffsetCommaLimit { .. }) => {
+                return Err(PgError::unsupported("LIMIT #,#"));
+            }
         };
+        let fetched = query.fetch.as_ref().map(|fetch| {
+            let one = || ast::Expr::value(ast::Value::Number("1".to_owned(), false));
+            fetch.quantity.clone().unwrap_or_else(one)
+        });
+        let limit = limit.or(fetched.as_ref());
         if plan.limit.is_some() || plan.offset.is_some() {
             return Err(PgError::new("42601", "multiple LIMIT clauses not allowed"));
         }
-        let empty = Scope::within(scope.parent);
         let count = |expr: &ast::Expr, clause: &str| {
-            let typed = self.expr(expr, &empty)?;
+            let typed = self.expr(expr, scope)?;
             if !can_cast(typed.ty, Ty::INT8, Context::Assignment) {
                 let ty = typed.ty.name();
                 let message = format!("argument of {clause} must be type bigint, not type {ty}");
                 return Err(PgError::new("42804", message).at(self.position(expr.span())));
             }
+            if typed.expr.columns().is_some_and(|columns| !columns.is_empty()) {
+                let message = format!("argument of {clause} must not contain variables");
+                return Err(PgError::new("42P10", message).at(self.placed(beginning(expr))));
+            }
             self.coerce(typed, Ty::INT8, -1, Context::Assignment)
         };
-        plan.limit = limit.as_ref().map(|limit| count(limit, "LIMIT")).transpose()?;
-        let offset = offset.as_ref().map(|offset| count(&offset.value, "OFFSET"));
+        plan.limit = limit.map(|limit| count(limit, "LIMIT")).transpose()?;
+        let offset = offset.map(|offset| count(&offset.value, "OFFSET"));
         plan.offset = offset.transpose()?;
-        scope.reads_like(&empty);
         Ok(())
     }
 }

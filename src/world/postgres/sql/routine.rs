@@ -1,7 +1,7 @@
 //! Functions of one's own: what a call means, what their declaration says, and the plans of the
 //! SQL in them. Must never run one.
 
-use sqlparser::ast;
+use sqlparser::ast::{self, Spanned as _};
 
 use super::analyze::{Analyzer, Context, Typed};
 use super::body::{Code, Fragment, Routine, Variable, Volatility, is_planned};
@@ -55,8 +55,17 @@ impl Analyzer<'_> {
         Err(PgError::new("42702", message).detail(detail))
     }
 
-    /// A call of `public.f`, which can be nothing but a function of one's own.
-    pub fn in_public(&self, call: &ast::Function, scope: &Scope<'_>) -> Result<Option<Typed>> {
+    /// A call of `public.f`, which can be nothing but a function of one's own. Some words are no
+    /// functions at all.
+    pub fn special_name(
+        &self,
+        name: &str,
+        call: &ast::Function,
+        scope: &Scope<'_>,
+    ) -> Result<Option<Typed>> {
+        if matches!(name, "localtime" | "current_time" | "grouping") {
+            return Err(PgError::unsupported(name));
+        }
         let [ast::ObjectNamePart::Identifier(schema), _] = call.name.0.as_slice() else {
             return Ok(None);
         };
@@ -73,8 +82,29 @@ impl Analyzer<'_> {
                 args.push(self.expr(expr, scope)?);
             }
         }
-        let name = format!("public.{}", object_name(&call.name)?);
+        let name = format!("public.{name}");
         self.call(&name, args).map(Some).map_err(|error| error.at(self.position(schema.span)))
+    }
+
+    /// Only an aggregate takes DISTINCT, ORDER BY and FILTER.
+    pub fn plain_call(
+        &self,
+        name: &str,
+        call: &ast::Function,
+        list: &ast::FunctionArgumentList,
+    ) -> Result<()> {
+        let sorts = |clause: &ast::FunctionArgumentClause| {
+            matches!(clause, ast::FunctionArgumentClause::OrderBy(_))
+        };
+        let distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
+        let said = [
+            (distinct, "DISTINCT"),
+            (list.clauses.iter().any(sorts), "ORDER BY"),
+            (call.filter.is_some(), "FILTER"),
+        ];
+        let Some((_, what)) = said.iter().find(|(there, _)| *there) else { return Ok(()) };
+        let message = format!("{what} specified, but {name} is not an aggregate function");
+        Err(PgError::new("42809", message).at(self.position(call.name.span())))
     }
 
     /// The functions of one's own of this name.

@@ -108,6 +108,14 @@ pub fn plan_named<'a>(
     })
 }
 
+/// The column that an item of SET names; what follows it would be a field.
+fn written_column(name: &ast::ObjectName) -> Result<String> {
+    match name.0.first().and_then(|part| part.as_ident()) {
+        Some(column) => Ok(ident(column)),
+        None => object_name(name),
+    }
+}
+
 pub type Returning = Option<(Vec<Expr>, Vec<OutColumn>)>;
 
 impl Analyzer<'_> {
@@ -149,9 +157,7 @@ impl Analyzer<'_> {
 
     /// The table that a statement writes.
     pub fn target(&self, name: &ast::ObjectName) -> Result<Arc<Table>> {
-        let span = name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.span);
-        let found = self.table(&object_name(name)?);
-        let table = found.map_err(|error| error.at(span.and_then(|span| self.position(span))))?;
+        let table = self.named_table(name)?;
         self.uses(table.oid, Mode::RowExclusive);
         Ok(table)
     }
@@ -206,7 +212,9 @@ impl Analyzer<'_> {
                     let message = "ON CONFLICT DO UPDATE requires inference specification or \
                                    constraint name";
                     let hint = "For example, ON CONFLICT (column_name).";
-                    return Err(PgError::new("42601", message).hint(hint));
+                    let place = self.text.to_ascii_lowercase().find("on conflict");
+                    let place = place.map(|at| self.text[..at].chars().count() + 1);
+                    return Err(PgError::new("42601", message).hint(hint).at(place));
                 }
                 let mut scope = Scope::default();
                 let relations = &mut Vec::new();
@@ -243,9 +251,9 @@ impl Analyzer<'_> {
         let mut targets: Vec<Target> = Vec::with_capacity(assignments.len());
         for assignment in assignments {
             for (name, value) in self.assigned(assignment, scope)? {
-                let text = object_name(name)?;
+                let text = written_column(name)?;
                 let at = table.column(&text).ok_or_else(|| {
-                    let span = name.0.last().and_then(|part| part.as_ident()).map(|i| i.span);
+                    let span = name.0.first().and_then(|part| part.as_ident()).map(|i| i.span);
                     let message =
                         format!("column \"{text}\" of relation \"{}\" does not exist", table.name);
                     PgError::new("42703", message).at(span.and_then(|span| self.position(span)))
@@ -253,6 +261,9 @@ impl Analyzer<'_> {
                 if targets.iter().any(|target| target.column == at) {
                     let message = format!("multiple assignments to same column \"{text}\"");
                     return Err(PgError::new("42601", message));
+                }
+                if name.0.len() > 1 {
+                    return Err(PgError::unsupported("a field of a column in SET"));
                 }
                 let column = &table.columns[at];
                 let value = match value {
@@ -276,7 +287,11 @@ impl Analyzer<'_> {
         scope: &Scope<'_>,
     ) -> Result<Vec<(&'a ast::ObjectName, Option<Typed>)>> {
         let value = |expr: &ast::Expr| {
-            if is_default(expr) { Ok(None) } else { self.expr(expr, scope).map(Some) }
+            if is_default(expr) {
+                return Ok(None);
+            }
+            self.no_aggregate(expr, "UPDATE")?;
+            self.expr(expr, scope).map(Some)
         };
         let names = match &assignment.target {
             ast::AssignmentTarget::ColumnName(name) => {
