@@ -59,9 +59,14 @@ fn splitmix(state: &mut u64) -> u64 {
 impl Stream {
     /// The stream `name` of `seed`: a function of both, the same on every machine.
     pub fn new(seed: Seed, name: &str) -> Stream {
+        Stream::joined(seed, &[name])
+    }
+
+    /// The stream whose name is all of `parts`, one after the other.
+    pub fn joined(seed: Seed, parts: &[&str]) -> Stream {
         let mut mix = seed.0;
         let mut key = splitmix(&mut mix);
-        for byte in name.bytes() {
+        for byte in parts.iter().flat_map(|part| part.bytes()) {
             key = splitmix(&mut key) ^ u64::from(byte);
         }
         Stream { state: std::array::from_fn(|_| splitmix(&mut key)), drawn: 0 }

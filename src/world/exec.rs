@@ -369,6 +369,9 @@ impl Exec {
     /// Drops every task of `host`, in the order of birth, without running them again.
     pub fn kill(&self, host: HostId) {
         let doomed: Vec<Slot> = self.with(|node| {
+            if node.free.len() == node.slots.len() {
+                return Vec::new();
+            }
             let of_host = node.tasks().filter(|task| task.host == host).map(|task| task.id);
             let mut ids: Vec<TaskId> = of_host.collect();
             ids.sort_unstable();

@@ -65,7 +65,7 @@ impl HostState {
     /// A host that has not started yet, living in the executor `exec`.
     pub fn new(plan: &Plan, spec: HostSpec, is_user: bool, exec: usize) -> HostState {
         let inner = HostInner {
-            entropy: Stream::new(plan.seed, &format!("entropy/{}", spec.name)),
+            entropy: Stream::joined(plan.seed, &["entropy/", &spec.name]),
             skew_ms: 0,
             life: 0,
             running: false,

@@ -1,7 +1,8 @@
 //! The fabric: every connection, port and packet of the world, and the agenda of arrivals.
 //! Never wakes anybody under its lock: wakers are collected and handed to the caller.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::task::Waker;
 use std::time::Duration;
@@ -69,7 +70,7 @@ pub struct PortState {
 }
 
 /// What arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Arrival {
     Syn(u64),
     SynAck(u64, ConnId),
@@ -85,8 +86,9 @@ pub struct Fabric {
     seed: Seed,
     pub host_names: Vec<String>,
     pub now: Moment,
-    /// Earliest first; of one instant, the first scheduled first. No instant is empty.
-    agenda: BTreeMap<Moment, VecDeque<Arrival>>,
+    /// Earliest first; of one instant, the first scheduled first: they are numbered.
+    agenda: BinaryHeap<Reverse<(Moment, u64, Arrival)>>,
+    scheduled: u64,
     conns: Vec<Option<Conn>>,
     pub attempts: BTreeMap<u64, Attempt>,
     pub next_attempt: u64,
@@ -96,8 +98,8 @@ pub struct Fabric {
     pub blocked: BTreeMap<(HostId, HostId), Moment>,
     /// Hosts without power.
     pub dark: Vec<bool>,
-    /// By sender, then receiver.
-    latency: Vec<Option<Stream>>,
+    /// By sender, then receiver; most never meet.
+    latency: Vec<Option<Box<Stream>>>,
     pub segments: Stream,
     pub faults: Stream,
     /// Choices made since the recorder last asked: stream, among, chosen.
@@ -112,7 +114,8 @@ impl Fabric {
             seed,
             dark: vec![false; host_names.len()],
             now: Moment::default(),
-            agenda: BTreeMap::new(),
+            agenda: BinaryHeap::new(),
+            scheduled: 0,
             conns: Vec::new(),
             attempts: BTreeMap::new(),
             next_attempt: 0,
@@ -152,7 +155,7 @@ impl Fabric {
         let NetworkPlan { latency_min, latency_max, spike_ppm, spike, .. } = self.manners;
         let (seed, names) = (self.seed, &self.host_names);
         let stream = self.latency[from * names.len() + to].get_or_insert_with(|| {
-            Stream::new(seed, &format!("latency/{}/{}", names[from], names[to]))
+            Box::new(Stream::joined(seed, &["latency/", &names[from], "/", &names[to]]))
         });
         let span = u64::try_from(latency_max.checked_sub(latency_min).unwrap().as_micros())
             .unwrap_or(u64::MAX)
@@ -167,11 +170,12 @@ impl Fabric {
     }
 
     pub fn schedule(&mut self, at: Moment, arrival: Arrival) {
-        self.agenda.entry(at).or_default().push_back(arrival);
+        self.scheduled += 1;
+        self.agenda.push(Reverse((at, self.scheduled, arrival)));
     }
 
     pub fn next_arrival(&self) -> Option<Moment> {
-        self.agenda.first_key_value().map(|(at, _)| *at)
+        self.agenda.peek().map(|Reverse((at, ..))| *at)
     }
 
     /// Whether anything is on its way.
@@ -180,12 +184,8 @@ impl Fabric {
     }
 
     fn pop_due(&mut self) -> Option<Arrival> {
-        let mut first = self.agenda.first_entry().filter(|first| *first.key() <= self.now)?;
-        let arrival = first.get_mut().pop_front();
-        if first.get().is_empty() {
-            first.remove();
-        }
-        arrival
+        self.next_arrival().filter(|at| *at <= self.now)?;
+        self.agenda.pop().map(|Reverse((.., arrival))| arrival)
     }
 
     /// Lets everything arrive that is due.

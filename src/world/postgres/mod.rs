@@ -41,8 +41,8 @@
 //! order of volatile expressions, more than 400 operators in a row; precision of times and
 //! intervals, roots and powers of numeric, letters beyond ASCII in another case, reading a part of
 //! json, MATCH FULL, keys that are DEFERRABLE, settings that would have an effect; overloads that
-//! the tables have not, operators of rows, comparing arrays of `char`, regclass in a result, a width
-//! in `format()`.
+//! the tables have not, operators of rows, comparing arrays of `char`, regclass in a result, a
+//! width in `format()`.
 //!
 //! Where it answers otherwise than PostgreSQL, and why:
 //!

@@ -99,18 +99,7 @@ impl Analyzer<'_> {
                 let typed = self.subquery(subquery, SubKind::Exists, scope)?;
                 Ok(negate(typed, *negated))
             }
-            ast::Expr::Array(array) if array.elem.is_empty() => {
-                let hint = "Explicitly cast to the desired type, for example ARRAY[]::integer[].";
-                Err(PgError::new("42P18", "cannot determine type of empty array").hint(hint))
-            }
-            ast::Expr::Array(array) => {
-                let items = self.exprs(&array.elem, scope)?;
-                let (items, ty) = self.unify(items, "ARRAY")?;
-                if ty.array {
-                    return Err(PgError::unsupported("an array of more than one dimension"));
-                }
-                Ok(Typed::new(Expr::Array(items), Ty { array: true, ..ty }))
-            }
+            ast::Expr::Array(array) => self.array(&array.elem, scope),
             ast::Expr::Tuple(items) => self.row(self.exprs(items, scope)?),
             other => self.predicate(other, scope),
         }

@@ -1,4 +1,4 @@
-//! Rows as values: `ROW(…)`, a table's alias, how they are compared. Must never evaluate.
+//! Rows and arrays as values: `ROW(…)`, a table's alias, how they are compared. Must never evaluate.
 
 use sqlparser::ast::{self, Spanned};
 
@@ -40,6 +40,20 @@ impl Analyzer<'_> {
         let fields = items.into_iter().map(|item| self.settle(item).map(|t| (t.ty, t.expr)));
         let fields = fields.collect::<Result<_>>()?;
         Ok(Typed::new(Expr::Record { names: None, fields }, Ty::RECORD))
+    }
+
+    /// ARRAY[…].
+    pub fn array(&self, items: &[ast::Expr], scope: &Scope<'_>) -> Result<Typed> {
+        if items.is_empty() {
+            let hint = "Explicitly cast to the desired type, for example ARRAY[]::integer[].";
+            let error = PgError::new("42P18", "cannot determine type of empty array");
+            return Err(error.hint(hint));
+        }
+        let (items, ty) = self.unify(self.exprs(items, scope)?, "ARRAY")?;
+        if ty.array {
+            return Err(PgError::unsupported("an array of more than one dimension"));
+        }
+        Ok(Typed::new(Expr::Array(items), Ty { array: true, ..ty }))
     }
 
     /// What of a list an IN compares with, one condition an item.
