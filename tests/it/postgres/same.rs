@@ -72,3 +72,18 @@ fn definitions_and_settings_answer_as_postgresql_does() {
 fn values_at_the_edges_answer_as_postgresql_does() {
     same(include_str!("same/values.sql"));
 }
+
+#[test]
+fn forms_of_statements_answer_as_postgresql_does() {
+    same(include_str!("same/forms.sql"));
+}
+
+#[test]
+fn what_policies_hide_is_hidden_as_in_postgresql() {
+    same(include_str!("same/policies.sql"));
+}
+
+#[test]
+fn keys_of_expressions_are_shown_as_postgresql_does() {
+    same(include_str!("same/keys.sql"));
+}

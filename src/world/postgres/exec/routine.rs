@@ -32,9 +32,8 @@ pub fn create_function(cx: &mut Cx<'_>, create: &ast::CreateFunction) -> Step<()
             return Err(unlike(before, message).into());
         }
         let named = before.args.iter().zip(&routine.args);
-        let other = |(old, new): &(&Variable, &Variable)| {
-            !old.name.is_empty() && old.name != new.name
-        };
+        let other =
+            |(old, new): &(&Variable, &Variable)| !old.name.is_empty() && old.name != new.name;
         if let Some((old, _)) = named.into_iter().find(other) {
             let message = format!("cannot change name of input parameter \"{}\"", old.name);
             return Err(unlike(before, &message).into());

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::query::QueryRun;
 use super::{Cx, Frame, eval, is_true};
 use crate::world::postgres::error::Step;
-use crate::world::postgres::sql::{Builtin, From, JoinKind, Lookup, Relation, Scan, Select, Source};
+use crate::world::postgres::sql::{
+    Builtin, From, JoinKind, Lookup, Relation, Scan, Select, Source,
+};
 use crate::world::postgres::storage::heap::Tid;
 use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::types::{Datum, Row, Ty};
@@ -294,12 +296,7 @@ fn find(oid: Oid, lookup: &Lookup, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<V
 }
 
 /// The array that a function gives for a set; of a NULL none does.
-pub fn give_set(
-    function: Builtin,
-    cx: &mut Cx<'_>,
-    values: &[Datum],
-    types: &[Ty],
-) -> Step<Datum> {
+pub fn give_set(function: Builtin, cx: &mut Cx<'_>, values: &[Datum], types: &[Ty]) -> Step<Datum> {
     if values.iter().any(Datum::is_null) { Ok(Datum::Null) } else { function(cx, values, types) }
 }
 

@@ -351,7 +351,7 @@ fn set_parameter(cx: &mut Cx<'_>, set: &ast::Set) -> Result<()> {
             let list = ["search_path", "datestyle"].contains(&name.to_lowercase().as_str());
             if texts.len() > 1 && !list {
                 let message = format!("SET {name} takes only one argument");
-                return Err(PgError::new("22023", message).into());
+                return Err(PgError::new("22023", message));
             }
             let value = texts.join(", ");
             let default = matches!(values.as_slice(), [ast::Expr::Identifier(word)]

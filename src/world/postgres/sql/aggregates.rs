@@ -7,7 +7,6 @@ use super::functions::{AGGREGATES, FUNCTION_TABLES};
 use super::names::object_name;
 use super::plan::{Aggregate, SortKey};
 use crate::world::postgres::error::{PgError, Result};
-use crate::world::postgres::types::Ty;
 
 /// Aggregates of PostgreSQL that are not here.
 const ABSENT: &[&str] = &[
@@ -17,6 +16,7 @@ const ABSENT: &[&str] = &[
     "corr",
     "covar_pop",
     "covar_samp",
+    "grouping",
     "json_object_agg",
     "jsonb_object_agg",
     "mode",
@@ -35,7 +35,12 @@ const ABSENT: &[&str] = &[
 /// Refuses aggregates that are not here, and what only an aggregate may be called with.
 pub fn check_call(function: &ast::Function) -> Result<()> {
     let name = object_name(&function.name)?;
-    let ast::FunctionArguments::List(list) = &function.args else { return Ok(()) };
+    let ast::FunctionArguments::List(list) = &function.args else {
+        return match name.as_str() {
+            "current_time" | "localtime" => Err(PgError::unsupported(name)),
+            _ => Ok(()),
+        };
+    };
     if ABSENT.contains(&name.as_str()) {
         return Err(PgError::unsupported(format_args!("the function {name}")));
     }
@@ -66,16 +71,15 @@ pub fn check_distinct(distinct: bool, star: bool, args: &[Typed], order: &[SortK
     if star {
         return Err(PgError::new("42601", "syntax error at or near \"*\""));
     }
-    // A varchar becomes a text on the way into an aggregate of texts, and is another one then.
     let same = |key: &SortKey| {
         let shown = format!("{:?}", key.expr);
-        let is = |arg: &Typed| format!("{:?}", arg.expr) == shown;
-        args.iter().any(|arg| is(arg) && (args.len() == 1 || arg.ty == Ty::TEXT))
+        args.iter().any(|arg| format!("{:?}", arg.expr) == shown)
     };
     if order.iter().all(same) {
         return Ok(());
     }
-    let message = "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list";
+    let message =
+        "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list";
     Err(PgError::new("42P10", message))
 }
 
@@ -89,8 +93,24 @@ pub fn placed(all: &mut Vec<Aggregate>, aggregate: Aggregate) -> usize {
     })
 }
 
-/// The error for an aggregate where none may stand.
+const HERE: &str = "aggregate functions are not allowed here";
+
+/// The error for an aggregate where none may stand; `part`: of which part of a definition.
 pub fn misplaced(part: Option<&str>) -> PgError {
-    let place = part.map_or_else(|| "here".to_owned(), |part| format!("in {part}s"));
-    PgError::new("42803", format!("aggregate functions are not allowed {place}"))
+    let error = PgError::new("42803", HERE);
+    match part {
+        Some(part) => misplaced_in(&format!("{part}s"))(error),
+        None => error,
+    }
+}
+
+/// The same error, once the clause is known that it stands in.
+pub fn misplaced_in(clause: &str) -> impl Fn(PgError) -> PgError {
+    move |error| match &*error.fields().message {
+        HERE => {
+            let message = format!("aggregate functions are not allowed in {clause}");
+            PgError::new("42803", message)
+        }
+        _ => error,
+    }
 }

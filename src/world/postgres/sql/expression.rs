@@ -2,8 +2,8 @@
 
 use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 
-use super::analyze::{Analyzer, Context, Typed, compared_type};
 use super::aggregates::check_call;
+use super::analyze::{Analyzer, Context, Typed, compared_type};
 use super::functions::{has_aggregate, is_volatile};
 use super::literals::{number, said};
 use super::names::{data_type, ident};
@@ -87,8 +87,7 @@ impl Analyzer<'_> {
                 Ok(negate(typed, *negated))
             }
             ast::Expr::Array(array) if array.elem.is_empty() => {
-                let hint =
-                    "Explicitly cast to the desired type, for example ARRAY[]::integer[].";
+                let hint = "Explicitly cast to the desired type, for example ARRAY[]::integer[].";
                 Err(PgError::new("42P18", "cannot determine type of empty array").hint(hint))
             }
             ast::Expr::Array(array) => {
@@ -360,6 +359,9 @@ impl Analyzer<'_> {
                 Err(error) if error.code() == "42883" => Err(error.at(place(op.symbol()))),
                 Err(error) => Err(error),
             };
+        }
+        if *op == BinaryOperator::Overlaps {
+            return Err(PgError::unsupported("OVERLAPS"));
         }
         let (left, right) = (self.expr(left, scope)?, self.expr(right, scope)?);
         let name = match op {

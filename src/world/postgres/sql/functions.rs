@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sqlparser::ast;
 
-use super::analyze::{Analyzer, Context, Typed, can_cast, check_times, common_type};
 use super::aggregates::{check_distinct, placed};
+use super::analyze::{Analyzer, Context, Typed, can_cast, check_times, common_type};
 use super::names::{ident, object_name};
 use super::plan::{Aggregate, Expr, SortKey, SubKind};
 use super::scope::Scope;
@@ -382,6 +382,10 @@ impl Analyzer<'_> {
             }
         }
         let filter = match &function.filter {
+            Some(filter) if has_aggregate(filter) => {
+                let message = "aggregate functions are not allowed in FILTER";
+                return Err(PgError::new("42803", message));
+            }
             Some(filter) => Some(self.condition(self.expr(filter, scope)?, "FILTER")?),
             None => None,
         };
@@ -467,6 +471,7 @@ fn aggregate_type(name: &str, arg: Ty) -> Result<(&'static str, Ty)> {
             _ if arg.array => return Err(missing()),
             Base::Int2 | Base::Int4 | Base::Int8 | Base::Numeric => Ty::NUMERIC,
             Base::Float4 | Base::Float8 => Ty::FLOAT8,
+            Base::Interval => return Err(PgError::unsupported("avg(interval)")),
             _ => return Err(missing()),
         },
         "min" | "max" if matches!(arg.base, Base::Bool | Base::Json | Base::Jsonb | Base::Uuid) => {

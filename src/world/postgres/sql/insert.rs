@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, CreatePolicyCommand as Command, Spanned as _};
 
+use super::aggregates::misplaced_in;
 use super::analyze::{Analyzer, Typed};
 use super::from::{add_table, table_columns};
 use super::names::{ident, object_name};
@@ -224,7 +225,7 @@ impl Analyzer<'_> {
                     exprs.push(default_of(column));
                     continue;
                 }
-                let typed = self.expr(parsed, &scope)?;
+                let typed = self.expr(parsed, &scope).map_err(misplaced_in("VALUES"))?;
                 exprs.push(self.assign(typed, column.ty, column.typmod, &column.name)?);
             }
             rows.push(exprs);

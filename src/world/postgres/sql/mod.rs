@@ -9,6 +9,7 @@ mod ctes;
 mod expression;
 mod from;
 mod functions;
+mod index_text;
 mod insert;
 mod keywords;
 mod lexical;
@@ -38,6 +39,7 @@ pub use body::{
 pub use conditions::{means, named};
 pub use expression::DEFAULT;
 pub use functions::{Builtin, Function};
+pub use index_text::index_text;
 pub use keywords::quoted;
 pub use names::{data_type, ident, is_serial, object_name};
 pub use parse::{Parsed, Parses, offset, parse};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, Spanned as _};
 
+use super::aggregates::misplaced_in;
 use super::analyze::{Analyzer, Context, Typed, can_compare, common_type, out_column};
 use super::ctes::in_order;
 use super::functions::{has_aggregate, sort_key};
@@ -186,7 +187,7 @@ impl Analyzer<'_> {
     fn values(&self, values: &ast::Values, scope: &Scope<'_>) -> Result<Query> {
         let mut rows: Vec<Vec<Typed>> = Vec::with_capacity(values.rows.len());
         for row in &values.rows {
-            rows.push(self.exprs(&row.content, scope)?);
+            rows.push(self.exprs(&row.content, scope).map_err(misplaced_in("VALUES"))?);
         }
         let width = rows.first().map_or(0, Vec::len);
         if rows.iter().any(|row| row.len() != width) {
@@ -405,7 +406,13 @@ impl Analyzer<'_> {
         }
         let empty = Scope::within(scope.parent);
         let count = |expr: &ast::Expr, clause: &str| {
-            let typed = self.expr(expr, &empty)?;
+            let typed = self.expr(expr, &empty).map_err(|error| {
+                if self.expr(expr, scope).is_err() {
+                    return misplaced_in(clause)(error);
+                }
+                let message = format!("argument of {clause} must not contain variables");
+                PgError::new("42P10", message).at(self.position(expr.span()))
+            })?;
             if typed.ty != Ty::UNKNOWN && !typed.ty.is_integer() && typed.ty != Ty::NUMERIC {
                 let ty = typed.ty.name();
                 let message = format!("argument of {clause} must be type bigint, not type {ty}");

@@ -169,9 +169,8 @@ impl<'a> Parser<'a> {
 
     fn string(&mut self) -> Result<Arc<str>> {
         let begin = self.at;
-        let unended = |parser: &Parser<'_>| {
-            bad(format!("Token \"{}\" is invalid.", &parser.text[begin..]))
-        };
+        let unended =
+            |parser: &Parser<'_>| bad(format!("Token \"{}\" is invalid.", &parser.text[begin..]));
         self.at += 1;
         let mut out = String::new();
         loop {
