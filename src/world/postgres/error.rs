@@ -60,6 +60,12 @@ impl PgError {
     }
 
     #[must_use]
+    pub fn bare(mut self) -> PgError {
+        self.0.detail = None;
+        self
+    }
+
+    #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> PgError {
         self.0.hint = Some(hint.into());
         self

@@ -82,3 +82,18 @@ fn what_was_hunted_answers_as_postgresql_does() {
 fn what_is_written_in_rare_ways_answers_as_postgresql_does() {
     same(include_str!("same/grammar.sql"));
 }
+
+#[test]
+fn forms_of_statements_answer_as_postgresql_does() {
+    same(include_str!("same/forms.sql"));
+}
+
+#[test]
+fn what_policies_hide_is_hidden_as_in_postgresql() {
+    same(include_str!("same/policies.sql"));
+}
+
+#[test]
+fn keys_of_expressions_are_shown_as_postgresql_does() {
+    same(include_str!("same/keys.sql"));
+}

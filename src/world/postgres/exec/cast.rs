@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Cx, system};
 use crate::world::postgres::error::{PgError, Result, Step, common};
+use crate::world::postgres::sql::quoted;
 use crate::world::postgres::types::{
     Array, Base, Datum, Json, MICROS_PER_DAY, Numeric, Ty, date_micros, fit, from_text, in_range,
     single, to_text,
@@ -26,11 +27,13 @@ pub fn cast(
     if from == Ty::REGCLASS && to.is_text() {
         let name = datum.as_int().and_then(|oid| {
             let oid = u32::try_from(oid).ok()?;
-            cx.db.catalog.tables.get(&oid).map(|table| table.name.clone())
+            let table = cx.db.catalog.tables.get(&oid).map(|table| table.name.clone());
+            table.or_else(|| Some(cx.db.catalog.sequences.get(&oid)?.name.clone()))
         });
         let index = || system::index_by_oid(cx.db, datum.as_int()?).map(Into::into);
         let name = name.or_else(index);
-        return Ok(name.map_or_else(|| Datum::text(to_text(&datum, from)), Datum::Text));
+        let plain = || Datum::text(to_text(&datum, from));
+        return Ok(name.map_or_else(plain, |name| Datum::text(quoted(&name))));
     }
     let converted = if from == to { datum } else { convert(datum, from, to, typmod)? };
     Ok(fit(converted, to, typmod, explicit)?)
@@ -60,16 +63,24 @@ pub fn written_name(text: &str) -> Result<String> {
     let mut rest = text.trim();
     loop {
         let (part, after) = if let Some(quoted) = rest.strip_prefix('"') {
-            let masked = quoted.replace("\"\"", "\0\0");
-            let end = masked.find('"').filter(|end| *end > 0).ok_or_else(invalid)?;
+            let at = (0..quoted.len()).filter(|at| quoted.as_bytes()[*at] == b'"');
+            let mut marks = at.peekable();
+            let mut end = None;
+            while let Some(at) = marks.next() {
+                if marks.next_if_eq(&(at + 1)).is_none() {
+                    end = Some(at);
+                    break;
+                }
+            }
+            let end = end.ok_or_else(invalid)?;
             (quoted[..end].replace("\"\"", "\""), &quoted[end + 1..])
         } else {
             let end = rest.find(|c: char| c == '.' || c.is_whitespace()).unwrap_or(rest.len());
+            if end == 0 {
+                return Err(invalid());
+            }
             (rest[..end].to_lowercase(), &rest[end..])
         };
-        if part.is_empty() {
-            return Err(invalid());
-        }
         parts.push(part);
         match after.trim_start().strip_prefix('.') {
             Some(next) => rest = next.trim_start(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::late::{enter, has_late, is_late, late_key};
+use super::roles::{is_bound, may_see};
 use super::{Cx, Frame, eval, is_true};
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::sql::{Conflict, RowCheck, quoted};
@@ -54,6 +55,14 @@ pub fn check_policies(
     Ok(())
 }
 
+/// The row is shown to those whom no policy keeps from it.
+fn failing(cx: &Cx<'_>, table: &Table, row: &[Datum], error: PgError) -> PgError {
+    if is_bound(cx, table) {
+        return error;
+    }
+    error.detail(format!("Failing row contains ({}).", row_text(table, row)))
+}
+
 pub fn check_row(cx: &mut Cx<'_>, table: &Table, row: &[Datum]) -> Step<()> {
     for (column, datum) in table.columns.iter().zip(row) {
         if column.not_null && datum.is_null() && !column.dropped {
@@ -62,8 +71,7 @@ pub fn check_row(cx: &mut Cx<'_>, table: &Table, row: &[Datum]) -> Step<()> {
                 "null value in column \"{name}\" of relation \"{relation}\" violates not-null \
                  constraint"
             );
-            let detail = format!("Failing row contains ({}).", row_text(table, row));
-            let error = PgError::new("23502", message).detail(detail);
+            let error = failing(cx, table, row, PgError::new("23502", message));
             return Err(error.table(relation).column(name).into());
         }
     }
@@ -72,8 +80,7 @@ pub fn check_row(cx: &mut Cx<'_>, table: &Table, row: &[Datum]) -> Step<()> {
             let (name, relation) = (&check.name, &table.name);
             let message =
                 format!("new row for relation \"{relation}\" violates check constraint \"{name}\"");
-            let detail = format!("Failing row contains ({}).", row_text(table, row));
-            let error = PgError::new("23514", message).detail(detail);
+            let error = failing(cx, table, row, PgError::new("23514", message));
             return Err(error.table(relation).constraint(name).into());
         }
     }
@@ -238,7 +245,9 @@ pub fn check_indexes(
                 if let Some((_, conflict)) = arbiters {
                     *conflict |= is_taken(cx, table, *from, key, tid);
                 } else if find_conflict(cx, table, *from, key, Some(tid))?.is_some() {
-                    return Err(unique_violation(table, index, key).into());
+                    let violation = unique_violation(table, index, key);
+                    let shown = may_see(cx, table);
+                    return Err(if shown { violation } else { violation.bare() }.into());
                 }
             }
             if late {

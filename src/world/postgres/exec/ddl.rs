@@ -7,13 +7,13 @@ use sqlparser::ast::{self, ColumnOption, Spanned as _};
 
 use super::constraint::{index_key, unique_violation};
 use super::foreign::refuse_pending;
-use super::keys::{column_constraints, made_name, table_constraint};
+use super::keys::{column_constraints, made_name, refuse_generated_chains, table_constraint};
 use super::routine::require_immutable;
 use super::sequence::own_sequence;
 use super::{Cx, State, roles};
 use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::sql::{
-    Analyzer, DEFAULT, Expr, data_type, ident, is_serial, object_name,
+    Analyzer, DEFAULT, Expr, data_type, ident, index_text, is_serial, object_name,
 };
 use crate::world::postgres::storage::catalog::{Column, Identity, Index, IndexPart, Table};
 use crate::world::postgres::storage::heap::{Heap, Tid};
@@ -143,6 +143,7 @@ pub fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<()> {
     for definition in &create.columns {
         column_constraints(cx, &mut table, definition)?;
     }
+    refuse_generated_chains(&table)?;
     for constraint in &create.constraints {
         table_constraint(cx, &mut table, constraint)?;
     }
@@ -151,6 +152,17 @@ pub fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<()> {
         cx.lock_table(key.target, Mode::ShareRowExclusive)?;
     }
     put_table(cx, table)
+}
+
+/// The parts of an index's name: those that are there already have numbers.
+fn unlike(words: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::with_capacity(words.len());
+    for word in words {
+        let numbered = (1..).map(|number| format!("{word}{number}"));
+        let mut names = std::iter::once(word.clone()).chain(numbered);
+        all.extend(names.find(|name| !all.contains(name)));
+    }
+    all
 }
 
 fn refuse_rare(create: &ast::CreateTable) -> Result<()> {
@@ -279,6 +291,28 @@ pub fn default_expr(cx: &Cx<'_>, expr: &ast::Expr, column: &Column) -> Result<Op
     Ok(Some(Arc::new(expr)))
 }
 
+/// A part of an index, and its word in the index's name.
+fn index_part(cx: &Cx<'_>, table: &Table, expr: &ast::Expr) -> Result<(IndexPart, String)> {
+    let mut parsed = expr;
+    while let ast::Expr::Nested(inner) = parsed {
+        parsed = inner;
+    }
+    if let ast::Expr::Identifier(name) = parsed {
+        let name = ident(name);
+        let at = table.column(&name).ok_or_else(|| common::no_column(&name))?;
+        return Ok((IndexPart::Column(at), name));
+    }
+    let analyzer = part(cx, "index expression");
+    let typed = analyzer.settle(analyzer.table_expr(expr, table)?)?;
+    require_immutable(cx, &typed.expr, expr, "index expression")?;
+    let text = index_text(expr, &typed.expr, typed.ty).unwrap_or_else(|| expr.to_string());
+    let word = match parsed {
+        ast::Expr::Function(function) => object_name(&function.name)?,
+        _ => "expr".to_owned(),
+    };
+    Ok((IndexPart::Expression(Arc::new(typed.expr), typed.ty, text.into()), word))
+}
+
 pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
     if create.concurrently && cx.db.in_block(cx.pid) {
         let message = "CREATE INDEX CONCURRENTLY cannot run inside a transaction block";
@@ -292,25 +326,9 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
     let mut parts = Vec::with_capacity(create.columns.len());
     let mut words = Vec::new();
     for column in &create.columns {
-        match &column.column.expr {
-            ast::Expr::Identifier(name) => {
-                let name = ident(name);
-                let at = table.column(&name).ok_or_else(|| common::no_column(&name))?;
-                parts.push(IndexPart::Column(at));
-                words.push(name);
-            }
-            expr => {
-                let analyzer = part(cx, "index expression");
-                let typed = analyzer.settle(analyzer.table_expr(expr, &table)?)?;
-                require_immutable(cx, &typed.expr, expr, "index expression")?;
-                let text = expr.to_string().into();
-                parts.push(IndexPart::Expression(Arc::new(typed.expr), typed.ty, text));
-                words.push(match expr {
-                    ast::Expr::Function(function) => object_name(&function.name)?,
-                    _ => "expr".to_owned(),
-                });
-            }
-        }
+        let (part, word) = index_part(cx, &table, &column.column.expr)?;
+        parts.push(part);
+        words.push(word);
     }
     let mut includes = Vec::with_capacity(create.include.len());
     for name in &create.include {
@@ -320,7 +338,7 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
     }
     let name = match &create.name {
         Some(name) => object_name(name)?,
-        None => made_name(cx, &table, Some(&words.join("_")), "idx"),
+        None => made_name(cx, &table, Some(&unlike(&words).join("_")), "idx"),
     };
     checked_name(&name)?;
     if cx.db.catalog.is_taken(&name, cx.db.own(cx.pid)) {

@@ -8,6 +8,7 @@ use super::Cx;
 use super::cast::cast;
 use super::constraint::{generate, key_text};
 use super::modify::{Change, erase, replace};
+use super::roles::may_see;
 use super::tuple::{Locked, Settled, check_repeatable, lock_row, serialization, settle};
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::{Expr, Policy};
@@ -224,19 +225,31 @@ fn check_child(cx: &mut Cx<'_>, table: &Arc<Table>, key: usize, tid: Tid) -> Ste
             Locked::Gone => {}
         }
     }
-    Err(not_present(table, foreign, &wanted, &parent).into())
+    Err(not_present(cx, table, foreign, &wanted, &parent).into())
 }
 
-fn not_present(table: &Table, key: &ForeignKey, wanted: &[Datum], parent: &Table) -> PgError {
+/// The columns and values of a key, for those who may read them.
+fn shown_key(cx: &Cx<'_>, table: &Table, columns: &[usize], values: &[Datum]) -> String {
+    if may_see(cx, table) {
+        format!(" {}", key_text(table, columns, values))
+    } else {
+        String::new()
+    }
+}
+
+fn not_present(
+    cx: &Cx<'_>,
+    table: &Table,
+    key: &ForeignKey,
+    wanted: &[Datum],
+    parent: &Table,
+) -> PgError {
     let message = format!(
         "insert or update on table \"{}\" violates foreign key constraint \"{}\"",
         table.name, key.name
     );
-    let detail = format!(
-        "Key {} is not present in table \"{}\".",
-        key_text(table, &key.columns, wanted),
-        parent.name
-    );
+    let shown = shown_key(cx, table, &key.columns, wanted);
+    let detail = format!("Key{shown} is not present in table \"{}\".", parent.name);
     let error = PgError::new("23503", message).detail(detail);
     error.table(&table.name).constraint(&key.name)
 }
@@ -258,7 +271,7 @@ pub fn validate(cx: &mut Cx<'_>, table: &Table, key: &ForeignKey) -> Step<()> {
         if !wanted.iter().any(Datum::is_null)
             && visible_by(cx, &parent, &key.target_columns, &wanted).is_empty()
         {
-            return Err(not_present(table, key, &wanted, &parent).into());
+            return Err(not_present(cx, table, key, &wanted, &parent).into());
         }
     }
     Ok(())
@@ -290,7 +303,7 @@ fn check_parent(
             if lock_row(cx, &current, tid, Strength::KeyShare, Policy::Wait)? == Locked::Gone {
                 continue;
             }
-            return Err(still_referenced(table, &current, foreign, &wanted).into());
+            return Err(still_referenced(cx, table, &current, foreign, &wanted).into());
         }
         if cx.is_repeatable() {
             check_shown(cx, &current, tid)?;
@@ -316,7 +329,7 @@ fn check_default(
     if left.is_empty() || is_replaced(cx, table, &foreign.target_columns, wanted)? {
         return Ok(());
     }
-    Err(still_referenced(table, child, foreign, wanted).into())
+    Err(still_referenced(cx, table, child, foreign, wanted).into())
 }
 
 /// REPEATABLE READ does not write rows that its snapshot does not show; to find them is enough to
@@ -347,6 +360,7 @@ fn is_replaced(
 }
 
 fn still_referenced(
+    cx: &Cx<'_>,
     table: &Table,
     child: &Table,
     foreign: &ForeignKey,
@@ -356,11 +370,8 @@ fn still_referenced(
         "update or delete on table \"{}\" violates foreign key constraint \"{}\" on table \"{}\"",
         table.name, foreign.name, child.name
     );
-    let detail = format!(
-        "Key {} is still referenced from table \"{}\".",
-        key_text(table, &foreign.target_columns, wanted),
-        child.name
-    );
+    let shown = shown_key(cx, table, &foreign.target_columns, wanted);
+    let detail = format!("Key{shown} is still referenced from table \"{}\".", child.name);
     PgError::new("23503", message).detail(detail).table(&child.name).constraint(&foreign.name)
 }
 

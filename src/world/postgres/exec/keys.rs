@@ -70,19 +70,30 @@ fn generate(cx: &Cx<'_>, table: &mut Table, name: &ast::Ident, parsed: &ast::Exp
         let message = "cannot use subquery in column generation expression";
         return Err(PgError::new("0A000", message));
     };
+    refuse_generated_reads(table, at, &read)?;
+    require_steady(cx, &expr, parsed, "generation expression is not immutable")?;
+    table.columns[at].generated = Some(Arc::new(expr));
+    Ok(())
+}
+
+/// A generated column reads no other one, nor itself.
+fn refuse_generated_reads(table: &Table, at: usize, read: &[usize]) -> Result<()> {
     if let Some(other) = read.iter().find(|o| **o == at || table.columns[**o].generated.is_some()) {
         let other = &table.columns[*other].name;
         let message =
             format!("cannot use generated column \"{other}\" in column generation expression");
-        let detail = if **other == *name {
-            "This would cause the generated column to depend on its own value."
-        } else {
-            "A generated column cannot reference another generated column."
-        };
+        let detail = "A generated column cannot reference another generated column.";
         return Err(PgError::new("42P17", message).detail(detail));
     }
-    require_steady(cx, &expr, parsed, "generation expression is not immutable")?;
-    table.columns[at].generated = Some(Arc::new(expr));
+    Ok(())
+}
+
+/// The same of all columns of a new table, once all are known.
+pub fn refuse_generated_chains(table: &Table) -> Result<()> {
+    for (at, column) in table.columns.iter().enumerate() {
+        let read = column.generated.as_ref().and_then(|expr| expr.columns());
+        refuse_generated_reads(table, at, &read.unwrap_or_default())?;
+    }
     Ok(())
 }
 

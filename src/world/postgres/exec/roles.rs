@@ -24,6 +24,20 @@ pub fn require_owner(cx: &Cx<'_>, table: &Table) -> Result<()> {
     Err(PgError::new("42501", format!("must be owner of table {}", table.name)))
 }
 
+/// Whether policies of the table bind the role.
+pub fn is_bound(cx: &Cx<'_>, table: &Table) -> bool {
+    let (role, roles) = (cx.db.proc(cx.pid).role(), &cx.db.catalog.roles);
+    let security = &table.security;
+    let own = !security.forced && roles.owns(role, &security.owner);
+    security.enabled && !own && !roles.bypasses(role)
+}
+
+/// Whether the role may be told what rows of the table hold.
+pub fn may_see(cx: &Cx<'_>, table: &Table) -> bool {
+    let select = Analyzer::new(cx.db, cx.pid, "", &[]).guard(table, Privileges::SELECT);
+    select.is_ok() && !is_bound(cx, table)
+}
+
 /// 42501 unless the role may create things in the schema.
 pub fn require_create(cx: &Cx<'_>) -> Result<()> {
     let (role, roles) = (cx.db.proc(cx.pid).role(), &cx.db.catalog.roles);
@@ -328,6 +342,7 @@ fn check_privileges(asked: Privileges, objects: &ast::GrantObjects) -> Result<()
     };
     match asked.without(known).name() {
         Some(name) => {
+            let kind = if (name, kind) == ("USAGE", "relation") { "table" } else { kind };
             let message = format!("invalid privilege type {name} for {kind}");
             Err(PgError::new("0LP01", message))
         }
@@ -403,17 +418,16 @@ fn no_policy(name: &str, table: &Table) -> PgError {
     PgError::new("42704", message)
 }
 
-/// Which half a policy for a command has.
+/// Which half a policy for a command has; `otherwise`: what is wrong with WITH CHECK.
 fn refuse_half(
     command: ast::CreatePolicyCommand,
     (using, check): (bool, bool),
-    altered: bool,
+    otherwise: &str,
 ) -> Result<()> {
     use ast::CreatePolicyCommand::{Delete, Insert, Select};
     let message = match command {
         Insert if using => "only WITH CHECK expression allowed for INSERT",
-        Select | Delete if check && altered => "only USING expression allowed for SELECT, DELETE",
-        Select | Delete if check => "WITH CHECK cannot be applied to SELECT or DELETE",
+        Select | Delete if check => otherwise,
         _ => return Ok(()),
     };
     Err(PgError::new("42601", message))
@@ -422,7 +436,8 @@ fn refuse_half(
 pub fn create_policy(cx: &mut Cx<'_>, create: &ast::CreatePolicy) -> Step<()> {
     let name = ident(&create.name);
     let command = create.command.unwrap_or(ast::CreatePolicyCommand::All);
-    refuse_half(command, (create.using.is_some(), create.with_check.is_some()), false)?;
+    let halves = (create.using.is_some(), create.with_check.is_some());
+    refuse_half(command, halves, "WITH CHECK cannot be applied to SELECT or DELETE")?;
     change_policies(cx, &create.table_name, |cx, table, security| {
         if security.policies.iter().any(|policy| *policy.name == *name) {
             let message = format!("policy \"{name}\" for table \"{}\" already exists", table.name);
@@ -451,7 +466,9 @@ pub fn alter_policy(cx: &mut Cx<'_>, parsed: &ast::AlterPolicy) -> Step<()> {
         match &parsed.operation {
             ast::AlterPolicyOperation::Rename { new_name } => policy.name = ident(new_name).into(),
             ast::AlterPolicyOperation::Apply { to, using, with_check } => {
-                refuse_half(policy.command, (using.is_some(), with_check.is_some()), true)?;
+                let halves = (using.is_some(), with_check.is_some());
+                let otherwise = "only USING expression allowed for SELECT, DELETE";
+                refuse_half(policy.command, halves, otherwise)?;
                 if let Some(to) = to {
                     policy.roles = policy_roles(cx, to)?;
                 }

@@ -489,8 +489,6 @@ pub fn set_read_only(db: &mut Db, pid: Pid, read_only: bool) -> Result<()> {
         };
         return Err(PgError::new("25001", message));
     }
-    let before = txn.read_only.to_string();
-    txn.undo.push(Undo::Parameter("transaction_read_only".to_owned(), Some(before), false));
     txn.read_only = read_only;
     Ok(())
 }

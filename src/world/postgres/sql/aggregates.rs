@@ -12,9 +12,14 @@ use crate::world::postgres::error::{PgError, Result};
 /// Refuses aggregates that are not here, and what only an aggregate may be called with.
 pub fn check_call(function: &ast::Function) -> Result<()> {
     let name = object_name(&function.name)?;
-    let ast::FunctionArguments::List(list) = &function.args else { return Ok(()) };
+    let ast::FunctionArguments::List(list) = &function.args else {
+        return match name.as_str() {
+            "current_time" | "localtime" => Err(PgError::unsupported(name)),
+            _ => Ok(()),
+        };
+    };
     let aggregate = AGGREGATES.contains(&name.as_str());
-    if has(Kind::Aggregate, &name) && !aggregate {
+    if (has(Kind::Aggregate, &name) || name == "grouping") && !aggregate {
         return Err(PgError::unsupported(format_args!("the function {name}")));
     }
     let ordered = |clause: &ast::FunctionArgumentClause| {
@@ -65,8 +70,24 @@ pub fn placed(all: &mut Vec<Aggregate>, aggregate: Aggregate) -> usize {
     })
 }
 
-/// The error for an aggregate where none may stand.
+const HERE: &str = "aggregate functions are not allowed here";
+
+/// The error for an aggregate where none may stand; `part`: of which part of a definition.
 pub fn misplaced(part: Option<&str>) -> PgError {
-    let place = part.map_or_else(|| "here".to_owned(), |part| format!("in {part}s"));
-    PgError::new("42803", format!("aggregate functions are not allowed {place}"))
+    let error = PgError::new("42803", HERE);
+    match part {
+        Some(part) => misplaced_in(&format!("{part}s"))(error),
+        None => error,
+    }
+}
+
+/// The same error, once the clause is known that it stands in.
+pub fn misplaced_in(clause: &str) -> impl Fn(PgError) -> PgError {
+    move |error| match &*error.fields().message {
+        HERE => {
+            let message = format!("aggregate functions are not allowed in {clause}");
+            PgError::new("42803", message)
+        }
+        _ => error,
+    }
 }

@@ -392,6 +392,9 @@ impl Analyzer<'_> {
                 Err(error) => Err(error),
             };
         }
+        if *op == BinaryOperator::Overlaps {
+            return Err(PgError::unsupported("OVERLAPS"));
+        }
         if written(left).is_some() && written(right).is_some() {
             return Err(PgError::unsupported(format_args!("{op} of rows")));
         }

@@ -324,6 +324,10 @@ impl Analyzer<'_> {
             }
         }
         let filter = match &function.filter {
+            Some(filter) if has_aggregate(filter) => {
+                let message = "aggregate functions are not allowed in FILTER";
+                return Err(PgError::new("42803", message));
+            }
             Some(filter) => Some(self.condition(self.expr(filter, scope)?, "FILTER")?),
             None => None,
         };

@@ -1,4 +1,5 @@
-//! Rows and arrays as values: `ROW(…)`, a table's alias, how they are compared. Must never evaluate.
+//! Rows and arrays as values: `ROW(…)`, a table's alias, how they are compared. Must never
+//! evaluate.
 
 use sqlparser::ast::{self, Spanned};
 

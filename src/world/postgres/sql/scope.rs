@@ -96,6 +96,14 @@ impl<'p> Scope<'p> {
                 "There is an entry for table \"{qualifier}\", but it cannot be referenced from \
                  this part of the query."
             )),
+            Some(qualifier) if self.alias_of(qualifier).is_some() => PgError::new(
+                "42P01",
+                format!("invalid reference to FROM-clause entry for table \"{qualifier}\""),
+            )
+            .hint(format!(
+                "Perhaps you meant to reference the table alias \"{}\".",
+                self.alias_of(qualifier).unwrap_or_default()
+            )),
             Some(qualifier) if !self.knows(qualifier) => PgError::new(
                 "42P01",
                 format!("missing FROM-clause entry for table \"{qualifier}\""),
@@ -156,6 +164,18 @@ impl<'p> Scope<'p> {
         let hidden = self.relations.get(self.unseen.clone()).unwrap_or_default();
         hidden.iter().any(|relation| &*relation.alias == alias)
             || self.parent.is_some_and(|parent| parent.hides(alias))
+    }
+
+    /// What a table of this name is called instead.
+    fn alias_of(&self, name: &str) -> Option<&str> {
+        if self.knows(name) {
+            return None;
+        }
+        let named = |relation: &&ScopeRelation| {
+            relation.table.as_ref().is_some_and(|table| *table.name == *name)
+        };
+        let here = self.relations.iter().find(named).map(|relation| &*relation.alias);
+        here.or_else(|| self.parent.and_then(|parent| parent.alias_of(name)))
     }
 
     fn knows(&self, alias: &str) -> bool {

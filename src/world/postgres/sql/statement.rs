@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, CreatePolicyCommand as Command, Spanned as _, Statement};
 
+use super::aggregates::misplaced_in;
 use super::analyze::{Analyzer, Typed, check_times};
 use super::ctes::in_order;
 use super::from::{add_table, table_columns};
@@ -142,7 +143,13 @@ impl Analyzer<'_> {
                     *after = later;
                     Ok(plan)
                 }
-                _ => Ok(Plan::Query(Arc::new(self.query_within(query, None)?.0))),
+                _ => {
+                    let query = self.query_within(query, None)?.0;
+                    if query.columns.iter().any(|column| column.ty == Ty::REGCLASS) {
+                        return Err(PgError::unsupported("regclass in an output, but as a text,"));
+                    }
+                    Ok(Plan::Query(Arc::new(query)))
+                }
             },
             Statement::Insert(insert) => Ok(Plan::Insert(Box::new(self.insert(insert)?))),
             Statement::Update(update) => Ok(Plan::Update(Box::new(self.update(update)?))),
@@ -197,6 +204,12 @@ impl Analyzer<'_> {
                     !index.dropped && index.constraint && *index.name == *name
                 };
                 let found = table.indexes.iter().position(wanted).ok_or_else(|| {
+                    let other = table.checks.iter().any(|check| *check.name == *name)
+                        || table.foreign_keys.iter().any(|key| *key.name == *name);
+                    if other {
+                        let message = "constraint in ON CONFLICT clause has no associated index";
+                        return PgError::new("42809", message);
+                    }
                     let table = &table.name;
                     let message =
                         format!("constraint \"{name}\" for table \"{table}\" does not exist");
@@ -299,7 +312,14 @@ impl Analyzer<'_> {
             }
             ast::AssignmentTarget::Tuple(names) => names,
         };
+        let row = match &assignment.value {
+            ast::Expr::Function(function) => row_items(function),
+            _ => None,
+        };
         let values = match &assignment.value {
+            _ if row.is_some() => {
+                row.iter().flatten().copied().map(value).collect::<Result<Vec<_>>>()?
+            }
             ast::Expr::Tuple(values) => values.iter().map(value).collect::<Result<Vec<_>>>()?,
             ast::Expr::Subquery(query) => {
                 self.row_query(query, scope)?.into_iter().map(Some).collect()
@@ -412,7 +432,8 @@ impl Analyzer<'_> {
             },
         };
         if let Some(selection) = selection {
-            split(self.condition(self.expr(selection, scope)?, "WHERE")?, &mut quals);
+            let condition = self.expr(selection, scope).map_err(misplaced_in("WHERE"))?;
+            split(self.condition(condition, "WHERE")?, &mut quals);
         }
         let from = place(from, &relations, &quals);
         let width = relations.iter().map(|relation| relation.offset + relation.width).max();
@@ -440,7 +461,8 @@ impl Analyzer<'_> {
         scope: &Scope<'_>,
     ) -> Result<Returning> {
         let Some(items) = items else { return Ok(None) };
-        let (exprs, columns, expand) = self.unrolled(items, 0, scope)?;
+        let (exprs, columns, expand) =
+            self.unrolled(items, 0, scope).map_err(misplaced_in("RETURNING"))?;
         if expand.is_some() {
             let message = "set-returning functions are not allowed in RETURNING";
             let place = items.first().and_then(|item| self.position(item.span()));
@@ -456,6 +478,19 @@ impl Analyzer<'_> {
     pub fn table_expr(&self, parsed: &ast::Expr, table: &Table) -> Result<Typed> {
         self.expr(parsed, &table_scope(table, &table.name, 0))
     }
+}
+
+/// What `ROW(…)` lists.
+fn row_items(function: &ast::Function) -> Option<Vec<&ast::Expr>> {
+    let ast::FunctionArguments::List(list) = &function.args else { return None };
+    if object_name(&function.name).is_ok_and(|name| name != "row") {
+        return None;
+    }
+    let items = list.args.iter().map(|arg| match arg {
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    });
+    items.collect()
 }
 
 /// Refuses a value for a column that makes its own.

@@ -65,6 +65,8 @@ pub struct Level {
     undo_from: usize,
     notifies_from: usize,
     deferred_from: usize,
+    /// Whether the transaction might only read when this began: it is so again when this ends.
+    read_only: bool,
 }
 
 #[derive(Debug, Default)]
@@ -154,6 +156,7 @@ impl Db {
             undo_from: txn.undo.len(),
             notifies_from: txn.notifies.len(),
             deferred_from: txn.deferred.len(),
+            read_only: txn.read_only,
             ..Level::default()
         };
         txn.levels.push(level);
@@ -173,6 +176,7 @@ impl Db {
             let txn = self.txn_mut(pid);
             let from = txn.levels.len() - 1;
             let released = txn.levels.pop().expect("a level above the target");
+            txn.read_only = released.read_only;
             let above = txn.levels.last_mut().expect("level 0 is never released");
             above.xids.extend(released.xids);
             if let Some(xid) = released.xid {
@@ -199,6 +203,9 @@ impl Db {
         let txn = self.txn_mut(pid);
         let gone: Vec<Level> = txn.levels.drain(target..).collect();
         let Some(first) = gone.first() else { return };
+        if target > 0 {
+            txn.read_only = first.read_only;
+        }
         let undo: Vec<Undo> = txn.undo.drain(first.undo_from..).collect();
         // What the levels below began is theirs, though it may have been begun after these were.
         txn.own.retain(|own| !gone.iter().any(|level| level.xids.contains(own)));
@@ -268,10 +275,6 @@ impl Db {
     }
 
     fn restore(&mut self, pid: Pid, name: &str, before: Option<String>) {
-        if let ("transaction_read_only", Some(before)) = (name, &before) {
-            self.txn_mut(pid).read_only = before == "true";
-            return;
-        }
         // A parameter that only the session knows is empty from then on.
         let value = before.or_else(|| name.contains('.').then(String::new));
         self.proc_mut(pid).parameters.put(name, value);

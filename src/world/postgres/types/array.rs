@@ -44,10 +44,15 @@ impl Array {
         if trimmed.starts_with('[') {
             return Err(PgError::unsupported("an array with bounds"));
         }
+        let because = |detail: &str| malformed().detail(detail);
         let inner =
             trimmed.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or_else(|| {
-                let detail = if trimmed.starts_with('{') {
-                    "Unexpected end of input."
+                let detail = if let Some(rest) = trimmed.strip_prefix('{') {
+                    if unquoted_brace(rest) {
+                        "Junk after closing right brace."
+                    } else {
+                        "Unexpected end of input."
+                    }
                 } else {
                     "Array value must start with \"{\" or dimension information."
                 };
@@ -59,7 +64,10 @@ impl Array {
         let mut items = Vec::new();
         let mut rest = inner.trim_start();
         while !rest.is_empty() {
-            let (item, quoted, after) = split_item(rest).ok_or_else(malformed)?;
+            if rest.starts_with(',') {
+                return Err(because("Unexpected \",\" character."));
+            }
+            let (item, quoted, after) = split_item(rest).map_err(because)?;
             items.push(if !quoted && item.eq_ignore_ascii_case("null") {
                 Datum::Null
             } else {
@@ -68,9 +76,11 @@ impl Array {
             rest = match after.trim_start() {
                 "" => "",
                 more => {
-                    let next = more.strip_prefix(',').ok_or_else(malformed)?.trim_start();
+                    let next = more.strip_prefix(',');
+                    let next = next.ok_or_else(|| because("Unexpected array element."))?;
+                    let next = next.trim_start();
                     if next.is_empty() {
-                        return Err(malformed());
+                        return Err(because("Unexpected \"}\" character."));
                     }
                     next
                 }
@@ -97,19 +107,20 @@ fn unquoted_brace(text: &str) -> bool {
     false
 }
 
-/// The first item of `text`, whether it was quoted, and what follows it.
-fn split_item(text: &str) -> Option<(String, bool, &str)> {
+/// The first item of `text`, whether it was quoted, and what follows it; why there is none.
+fn split_item(text: &str) -> Result<(String, bool, &str), &'static str> {
+    const ENDED: &str = "Unexpected end of input.";
     let mut item = String::new();
     if let Some(body) = text.strip_prefix('"') {
         let mut chars = body.char_indices();
         while let Some((index, c)) = chars.next() {
             match c {
-                '"' => return Some((item, true, &body[index + 1..])),
-                '\\' => item.push(chars.next()?.1),
+                '"' => return Ok((item, true, &body[index + 1..])),
+                '\\' => item.push(chars.next().ok_or(ENDED)?.1),
                 _ => item.push(c),
             }
         }
-        return None;
+        return Err(ENDED);
     }
     let mut escaped = false;
     let end = text.find(|c: char| {
@@ -119,14 +130,14 @@ fn split_item(text: &str) -> Option<(String, bool, &str)> {
     });
     let end = end.unwrap_or(text.len());
     let raw = text[..end].trim_end();
-    if raw.is_empty() || raw.contains('"') {
-        return None;
+    if raw.contains('"') {
+        return Err("Unexpected array element.");
     }
     let mut chars = raw.chars();
     while let Some(c) = chars.next() {
-        item.push(if c == '\\' { chars.next()? } else { c });
+        item.push(if c == '\\' { chars.next().ok_or(ENDED)? } else { c });
     }
-    Some((item, false, &text[end..]))
+    Ok((item, false, &text[end..]))
 }
 
 fn needs_quotes(text: &str) -> bool {

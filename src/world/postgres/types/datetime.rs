@@ -312,7 +312,9 @@ pub fn day_in_range(days: i64) -> bool {
 fn date_error(kind: &str, text: &str) -> PgError {
     let words = ["now", "today", "tomorrow", "yesterday", "allballs", "ago", "epoch", "infinity"];
     let lower = text.to_ascii_lowercase();
-    let known = words.iter().any(|word| lower.contains(word));
+    let iso = lower.strip_prefix('p').is_some_and(|rest| rest.starts_with(['t', '-']))
+        || lower.starts_with('p') && lower[1..].starts_with(|c: char| c.is_ascii_digit());
+    let known = iso && kind == "interval" || words.iter().any(|word| lower.contains(word));
     let digits = lower.bytes().filter(u8::is_ascii_digit).count();
     let runs = lower.split(|c: char| !c.is_ascii_alphabetic()).filter(|run| !run.is_empty());
     let short = ["am", "pm", "bc", "ad", "z", "j", "t"];

@@ -22,7 +22,7 @@ pub const fn v(name: &'static str, args: &'static [Ty], ret: Ty, run: Builtin) -
     Function { name, args, ret, strict: false, variadic: true, run }
 }
 
-const TEXTS: Ty = Ty { base: Base::Text, array: true };
+pub const TEXTS: Ty = Ty { base: Base::Text, array: true };
 const JSONS: Ty = Ty { base: Base::Jsonb, array: true };
 
 pub const TABLE: &[Function] = &[
@@ -37,6 +37,8 @@ pub const TABLE: &[Function] = &[
     f("?", &[Ty::JSONB, Ty::TEXT], Ty::BOOL, true, has_key),
     f("||", &[Ty::JSONB, Ty::JSONB], Ty::JSONB, true, merge),
     f("-", &[Ty::JSONB, Ty::TEXT], Ty::JSONB, true, without),
+    f("-", &[Ty::JSONB, Ty::INT4], Ty::JSONB, true, without_item),
+    f("-", &[Ty::JSONB, TEXTS], Ty::JSONB, true, without_all),
     f("jsonb_typeof", &[Ty::JSONB], Ty::TEXT, true, type_of),
     f("jsonb_array_length", &[Ty::JSONB], Ty::INT4, true, array_length),
     f("jsonb_set", &[Ty::JSONB, TEXTS, Ty::JSONB], Ty::JSONB, true, set),
@@ -188,6 +190,34 @@ fn without(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
         }
         _ => return Err(PgError::new("22023", "cannot delete from scalar").into()),
     }))
+}
+
+fn without_item(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let all = match &*json(&args[0]) {
+        Json::Array(items) => items.clone(),
+        Json::Object(_) => {
+            let message = "cannot delete from object using integer index";
+            return Err(PgError::new("22023", message).into());
+        }
+        _ => return Err(PgError::new("22023", "cannot delete from scalar").into()),
+    };
+    let at = args[1].as_int().unwrap_or(0);
+    let end = if at < 0 { i64::try_from(all.len()).unwrap_or(i64::MAX) } else { 0 };
+    let place = usize::try_from(at + end).unwrap_or(usize::MAX);
+    let kept = all.iter().enumerate().filter(|(own, _)| *own != place);
+    Ok(jsonb(Json::Array(kept.map(|(_, item)| item.clone()).collect())))
+}
+
+fn without_all(cx: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
+    let Datum::Array(keys) = &args[1] else { return Ok(args[0].clone()) };
+    if !matches!(*json(&args[0]), Json::Array(_) | Json::Object(_)) {
+        return Err(PgError::new("22023", "cannot delete from scalar").into());
+    }
+    let mut left = args[0].clone();
+    for key in keys.items.iter().filter(|key| !key.is_null()) {
+        left = without(cx, &[left, key.clone()], types)?;
+    }
+    Ok(left)
 }
 
 fn type_of(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {

@@ -8,6 +8,10 @@ use crate::world::postgres::types::{Datum, Json, Numeric, Ty, to_text, write_quo
 
 pub const TABLE: &[Function] = &[
     f("->", &[Ty::JSON, Ty::TEXT], Ty::JSON, true, refuse),
+    f("->", &[Ty::JSON, Ty::INT4], Ty::JSON, true, refuse),
+    f("->>", &[Ty::JSON, Ty::INT4], Ty::TEXT, true, refuse),
+    f("#>", &[Ty::JSON, json::TEXTS], Ty::JSON, true, refuse),
+    f("#>>", &[Ty::JSON, json::TEXTS], Ty::TEXT, true, refuse),
     f("->>", &[Ty::JSON, Ty::TEXT], Ty::TEXT, true, get_text),
     f("to_json", &[Ty::ANY], Ty::JSON, true, to_json),
     f("row_to_json", &[Ty::RECORD], Ty::JSON, true, to_json),
