@@ -39,7 +39,8 @@
 //! aggregates of a query around, USING of columns of different types, DISTINCT ON of groups, the
 //! order of volatile expressions, more than 400 operators in a row; precision of times and
 //! intervals, roots and powers of numeric, letters beyond ASCII in another case, reading a part of
-//! json, MATCH FULL, keys that are DEFERRABLE, settings that would have an effect.
+//! json, MATCH FULL, keys that are DEFERRABLE, regclass as an output, settings that would have an
+//! effect.
 //!
 //! Where it answers otherwise than PostgreSQL, and why:
 //!

@@ -10,7 +10,6 @@ select nextval('s') in (1, 2);
 select case nextval('s') when 1 then 'a' when 2 then 'b' end;
 select id, b from t where (id, b) < any (select id, b from t);
 with recursive r(n) as (select 1 union all select n + 1 from r where n < (select max(n) from r)) select * from r;
-with recursive r(n) as (select 1 union all select n + 0.5 from r where n < 3) select * from r;
 with recursive r(n) as (select 1 union all select n + 1 from r) select * from r limit 4;
 select * from (select id from t) q for update;
 select 'a'::char(2) union select 'a'::char(3);
