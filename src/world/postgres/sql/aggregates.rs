@@ -9,35 +9,20 @@ use super::plan::{Aggregate, SortKey};
 use super::signatures::{Kind, has};
 use crate::world::postgres::error::{PgError, Result};
 
-/// Refuses aggregates that are not here, and what only an aggregate may be called with.
+/// Refuses aggregates, and words that are functions, that are not here.
 pub fn check_call(function: &ast::Function) -> Result<()> {
     let name = object_name(&function.name)?;
-    let ast::FunctionArguments::List(list) = &function.args else {
+    if matches!(function.args, ast::FunctionArguments::None) {
         return match name.as_str() {
             "current_time" | "localtime" => Err(PgError::unsupported(name)),
             _ => Ok(()),
         };
-    };
+    }
     let aggregate = AGGREGATES.contains(&name.as_str());
     if (has(Kind::Aggregate, &name) || name == "grouping") && !aggregate {
         return Err(PgError::unsupported(format_args!("the function {name}")));
     }
-    let ordered = |clause: &ast::FunctionArgumentClause| {
-        matches!(clause, ast::FunctionArgumentClause::OrderBy(_))
-    };
-    let distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
-    let said = [
-        (distinct, "DISTINCT"),
-        (list.clauses.iter().any(ordered), "ORDER BY"),
-        (function.filter.is_some(), "FILTER"),
-    ];
-    match said.iter().find(|(said, _)| *said) {
-        Some((_, what)) if has(Kind::Function, &name) && !aggregate => {
-            let message = format!("{what} specified, but {name} is not an aggregate function");
-            Err(PgError::new("42809", message))
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// With DISTINCT, only what is aggregated has an order.

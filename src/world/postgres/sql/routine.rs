@@ -10,6 +10,7 @@ use super::plan::Expr;
 use super::plpgsql::procedural;
 use super::resolve::can_cast;
 use super::scope::Scope;
+use super::signatures::{Kind, has};
 use super::statement::{Planned, plan_named};
 use super::tokens::fragment;
 use crate::world::postgres::error::{PgError, Result};
@@ -102,7 +103,10 @@ impl Analyzer<'_> {
             (list.clauses.iter().any(sorts), "ORDER BY"),
             (call.filter.is_some(), "FILTER"),
         ];
-        let Some((_, what)) = said.iter().find(|(there, _)| *there) else { return Ok(()) };
+        let known = has(Kind::Function, name) || !self.routines(name).is_empty();
+        let Some((_, what)) = said.iter().find(|(there, _)| *there && known) else {
+            return Ok(());
+        };
         let message = format!("{what} specified, but {name} is not an aggregate function");
         Err(PgError::new("42809", message).at(self.position(call.name.span())))
     }

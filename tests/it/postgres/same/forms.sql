@@ -194,3 +194,4 @@ SELECT max(max(id)) FROM t;
 SELECT count(*) FILTER (WHERE max(id) > 1) FROM t;
 SELECT id FROM t ORDER BY max(id);
 SELECT id FROM t HAVING max(id) > 1;
+WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 0.5 FROM r WHERE n < 3) SELECT * FROM r;
