@@ -469,6 +469,10 @@ fn i16_a_live_connection_is_kept_and_told() {
     holds("I16", &with("", "", &format!("{live}\n{lost}\nconn.closed connection=c2 code=0")));
     let early = "frame.sent connection=c2 user=bob type=agent_started run=r2 seq=1 run_seq=1";
     holds("I16", &with("", "", &format!("{live}\n{early}\n{lost}")));
+    // Another tab was sent it from the log, before this one came with that cursor.
+    let other = early.replace("c2", "c9");
+    holds("I16", &with("", "", &format!("{other}\n{live}\n{lost}")));
+    breaks("I16", &with("", "", &format!("{live}\n{other}\n{lost}")), "still lacks 1 of r2");
 }
 
 #[test]

@@ -14,6 +14,7 @@ type Due = (String, i64);
 #[derive(Debug, Default)]
 struct Connection {
     user: String,
+    registered: EventIndex,
     /// It is ending: nothing is due to it any more.
     leaving: bool,
     /// It was taken out of the registry, which is right only if it does nothing more.
@@ -33,6 +34,9 @@ pub struct NothingLost {
     /// Until a connection is found out whose client takes nothing.
     sent_within: Duration,
     connections: BTreeMap<String, Connection>,
+    /// When an event was first sent to anybody: who registers later may know it, for a log is read
+    /// before its events are handed out.
+    first_sent: BTreeMap<Due, EventIndex>,
     /// Runs whose end is committed.
     ended: BTreeSet<String>,
     /// Nothing is overdue before this.
@@ -63,8 +67,10 @@ impl NothingLost {
     fn appended(&mut self, event: &Event) {
         let due = (text(event, "run").to_owned(), number(event, "run_seq"));
         let user = text(event, "user");
+        let first = self.first_sent.get(&due);
         for known in self.connections.values_mut() {
-            let told = known.told.contains(&due.0) || known.sent.contains(&due);
+            let known_before = first.is_some_and(|first| *first < known.registered);
+            let told = known.told.contains(&due.0) || known.sent.contains(&due) || known_before;
             if known.user == user && !known.leaving && !told {
                 known.due.insert(due.clone(), (event.at, event.index));
             }
@@ -73,8 +79,12 @@ impl NothingLost {
 
     fn sent(&mut self, event: &Event) -> Result<(), Broken> {
         let connection = text(event, "connection");
-        let Some(known) = self.connections.get_mut(connection) else { return Ok(()) };
         let run = text(event, "run").to_owned();
+        if number(event, "seq") > 0 {
+            let due = (run.clone(), number(event, "run_seq"));
+            self.first_sent.entry(due).or_insert(event.index);
+        }
+        let Some(known) = self.connections.get_mut(connection) else { return Ok(()) };
         if text(event, "type") == "run_state" {
             known.due.retain(|(due, _), _| *due != run);
             if self.ended.contains(&run) {
@@ -126,6 +136,7 @@ impl Invariant for NothingLost {
                 let user = text(event, "user").to_owned();
                 let known = self.connections.entry(connection.to_owned()).or_default();
                 known.user = user;
+                known.registered = event.index;
             }
             "registry.removed" => {
                 if let Some(known) = self.connections.get_mut(connection) {
