@@ -80,21 +80,33 @@ impl Reader<'_> {
     }
 }
 
-/// The value of what stands in `E'…'`, where `''` is still twofold.
-pub fn escaped(raw: &str) -> Result<String, PgError> {
-    if !raw.contains(['\\', '\'']) {
-        return Ok(raw.to_owned());
-    }
+/// Reads a literal, each character by `step`; `numbered`: where the number of one stands.
+fn read(
+    raw: &str,
+    numbered: impl Fn(char, Option<char>) -> bool,
+    step: impl Fn(&mut Reader<'_>, char, Option<char>, usize) -> Result<(), PgError>,
+) -> Result<String, PgError> {
     let chars: Vec<char> = raw.chars().collect();
     let mut reader = Reader { chars: &chars, at: 0, out: Vec::new(), high: None };
     while let Some(c) = chars.get(reader.at).copied() {
         let from = reader.at;
         reader.at += 1;
         let next = chars.get(reader.at).copied();
-        let unit = c == '\\' && matches!(next, Some('u' | 'U'));
-        if reader.high.is_some() && !unit {
+        if reader.high.is_some() && !numbered(c, next) {
             return Err(reader.half(from));
         }
+        step(&mut reader, c, next, from)?;
+    }
+    if reader.high.is_some() {
+        return Err(reader.half(reader.at));
+    }
+    reader.finish()
+}
+
+/// The value of what stands in `E'…'`, where `''` is still twofold.
+pub fn escaped(raw: &str) -> Result<String, PgError> {
+    let numbered = |c, next| c == '\\' && matches!(next, Some('u' | 'U'));
+    read(raw, numbered, |reader, c, next, from| {
         match (c, next) {
             ('\'', Some('\'')) => {
                 reader.at += 1;
@@ -102,15 +114,12 @@ pub fn escaped(raw: &str) -> Result<String, PgError> {
             }
             ('\\', Some(next)) => {
                 reader.at += 1;
-                escape(&mut reader, next, from)?;
+                escape(reader, next, from)?;
             }
             (c, _) => reader.push(c),
         }
-    }
-    if reader.high.is_some() {
-        return Err(reader.half(reader.at));
-    }
-    reader.finish()
+        Ok(())
+    })
 }
 
 fn escape(reader: &mut Reader<'_>, next: char, from: usize) -> Result<(), PgError> {
@@ -148,31 +157,20 @@ fn escape(reader: &mut Reader<'_>, next: char, from: usize) -> Result<(), PgErro
 
 /// The value of what stands in `U&'…'`.
 pub fn unicode(raw: &str, escape: char) -> Result<String, PgError> {
-    let chars: Vec<char> = raw.chars().collect();
-    let mut reader = Reader { chars: &chars, at: 0, out: Vec::new(), high: None };
-    while let Some(c) = chars.get(reader.at).copied() {
-        let from = reader.at;
-        reader.at += 1;
-        let next = chars.get(reader.at).copied();
-        if c == escape && next != Some(escape) {
-            let long = next == Some('+');
-            reader.at += usize::from(long);
-            let unit = reader.digits(if long { 6 } else { 4 }).ok_or_else(|| {
-                PgError::new("42601", "invalid Unicode escape")
-                    .hint("Unicode escapes must be \\XXXX or \\+XXXXXX.")
-                    .at(Some(from + 1))
-            })?;
-            reader.unit(unit, from)?;
-            continue;
+    let numbered = |c, next| c == escape && next != Some(escape);
+    read(raw, numbered, |reader, c, next, from| {
+        if !numbered(c, next) {
+            reader.at += usize::from(c == escape);
+            reader.push(c);
+            return Ok(());
         }
-        if reader.high.is_some() {
-            return Err(reader.half(from));
-        }
-        reader.at += usize::from(c == escape);
-        reader.push(c);
-    }
-    if reader.high.is_some() {
-        return Err(reader.half(reader.at));
-    }
-    reader.finish()
+        let long = next == Some('+');
+        reader.at += usize::from(long);
+        let unit = reader.digits(if long { 6 } else { 4 }).ok_or_else(|| {
+            PgError::new("42601", "invalid Unicode escape")
+                .hint("Unicode escapes must be \\XXXX or \\+XXXXXX.")
+                .at(Some(from + 1))
+        })?;
+        reader.unit(unit, from)
+    })
 }
