@@ -14,6 +14,7 @@ use super::keywords::{
     FREE, FREE_BARELY, OF_FUNCTIONS, OF_FUNCTIONS_BARELY, OF_TYPES, OF_TYPES_BARELY, RESERVED,
     RESERVED_BARELY,
 };
+use super::operators::Operators;
 
 /// A token as the rules know it.
 pub type Symbol = u16;
@@ -87,6 +88,7 @@ pub struct Grammar {
     symbols: BTreeMap<String, Symbol>,
     names: BTreeMap<String, usize>,
     pub rules: Vec<Rule>,
+    pub operators: Operators,
 }
 
 const TEXTS: &[&str] = &[
@@ -137,7 +139,8 @@ impl Grammar {
         let names: Vec<&str> = defined.map(|pair| pair[0].trim_end_matches('@')).collect();
         let names: BTreeMap<String, usize> =
             names.iter().enumerate().map(|(at, name)| ((*name).to_owned(), at)).collect();
-        let mut grammar = Grammar { symbols, names, rules: Vec::new() };
+        let operators = Operators::new(|name| symbols.get(name).copied());
+        let mut grammar = Grammar { symbols, names, rules: Vec::new(), operators };
         grammar.rules = Reader { grammar: &grammar, pieces: &pieces, at: 0 }.rules();
         grammar.find_firsts();
         grammar

@@ -21,7 +21,6 @@ pub struct Match<'g> {
     too_deep: bool,
     rules: BTreeMap<(usize, usize), Vec<usize>>,
     pub values: BTreeMap<(bool, usize), Option<usize>>,
-    pub operators: super::operators::Operators,
 }
 
 /// Fails as PostgreSQL's parser does unless the text is one of statements.
@@ -35,7 +34,6 @@ pub fn check(text: &str, lexemes: &[Lexeme]) -> Result<()> {
         too_deep: false,
         rules: BTreeMap::new(),
         values: BTreeMap::new(),
-        operators: super::operators::Operators::new(grammar),
     };
     if !found.rule(grammar.rule("statements"), 0).is_empty() {
         return Ok(());

@@ -1,7 +1,7 @@
 //! Which expressions are PostgreSQL's: its operators, how they bind and what may not stand beside
 //! what (PostgreSQL 15, 4.1.6). Must never look at types.
 
-use super::grammar::{Grammar, NOT_BEFORE};
+use super::grammar::{NOT_BEFORE, Symbol};
 use super::matching::Match;
 
 /// How an operator binds, from OR on; nothing binds more loosely than `NOTHING`.
@@ -80,10 +80,11 @@ const INFIX: &[(&str, Infix)] = &[
 ];
 
 impl Operators {
-    pub fn new(grammar: &Grammar) -> Operators {
+    /// The symbols are those of the grammar that it is to be a part of.
+    pub fn new(symbol: impl Fn(&str) -> Option<Symbol>) -> Operators {
         let mut all = Vec::new();
         for (name, infix) in INFIX {
-            let at = usize::from(grammar.symbol(name).expect("a symbol of the grammar"));
+            let at = usize::from(symbol(name).expect("a symbol of the grammar"));
             all.resize(all.len().max(at + 1), None);
             all[at] = Some(*infix);
         }
@@ -110,7 +111,8 @@ impl Match<'_> {
     fn bound(&mut self, all: bool, at: usize, beside: u8) -> Option<usize> {
         let mut at = self.nested(|own| own.prefixed(all, at))?;
         loop {
-            let infix = self.operators.0.get(usize::from(self.symbol(at))).copied().flatten();
+            let infix =
+                self.grammar.operators.0.get(usize::from(self.symbol(at))).copied().flatten();
             let Some((strength, form, _)) = infix.filter(|(.., plain)| all || *plain) else {
                 return Some(at);
             };
@@ -175,7 +177,7 @@ impl Match<'_> {
                 if self.is(end - 1, "from") { self.bound(all, end, IS) } else { Some(end) }
             }
             Form::Negated => {
-                let inner = self.operators.0[usize::from(self.symbol(at))];
+                let inner = self.grammar.operators.0[usize::from(self.symbol(at))];
                 let (strength, form, _) = inner.expect("NOT has been looked at");
                 self.after(all, at + 1, strength, form)
             }
