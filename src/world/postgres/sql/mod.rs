@@ -51,7 +51,7 @@ pub use functions::{Builtin, Function};
 pub use grammar::Grammar;
 pub use index_text::index_text;
 pub use keywords::quoted;
-pub use names::{data_type, ident, is_serial, object_name};
+pub use names::{data_type, ident, is_serial, modified_name, object_name};
 pub use parse::{Parsed, Parses, offset, parse};
 pub use plan::{
     Aggregate, Body, CompareOp, Conflict, Cte, Delete, Expr, From, Insert, JoinKind, Lookup,

@@ -87,16 +87,13 @@ fn numeric_typmod(info: ExactNumberInfo) -> Result<i32> {
 
 /// A type with its modifier, as PostgreSQL shows it.
 pub fn modified_name(ty: Ty, typmod: i32) -> String {
-    let name = ty.name();
-    let Ok(packed) = u32::try_from(typmod - 4) else { return name };
-    let modifier = match ty.base {
-        Base::Numeric => format!("({},{})", packed >> 16, packed & 0xffff),
-        _ => format!("({packed})"),
+    let modifier = match (ty.base, u32::try_from(typmod - 4)) {
+        (Base::Numeric, Ok(packed)) => format!("({},{})", packed >> 16, packed & 0xffff),
+        (Base::Varchar | Base::Bpchar, Ok(length)) => format!("({length})"),
+        _ => String::new(),
     };
-    match name.strip_suffix("[]") {
-        Some(element) => format!("{element}{modifier}[]"),
-        None => name + &modifier,
-    }
+    let array = if ty.array { "[]" } else { "" };
+    format!("{}{modifier}{array}", ty.element().name())
 }
 
 /// The type and its modifier.

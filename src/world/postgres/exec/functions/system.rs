@@ -6,7 +6,7 @@ use crate::world::postgres::error::{PgError, Result, Step, Stop};
 use crate::world::postgres::exec::Cx;
 use crate::world::postgres::exec::cast::{relation_oid, written_name};
 use crate::world::postgres::exec::{setting, system};
-use crate::world::postgres::sql::{Builtin, Function, quoted};
+use crate::world::postgres::sql::{Builtin, Function, modified_name, quoted};
 use crate::world::postgres::storage::Notification;
 use crate::world::postgres::storage::locks::{Mode, Owner, Tag};
 use crate::world::postgres::storage::roles::Privileges;
@@ -448,16 +448,9 @@ fn format_type(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let Some(oid) = args[0].as_int().and_then(|oid| u32::try_from(oid).ok()) else {
         return Ok(Datum::Null);
     };
-    let modifier = args[1].as_int().filter(|modifier| *modifier >= 4).map(|modifier| modifier - 4);
     let Some(ty) = Ty::from_oid(oid).filter(|_| oid > 0) else {
         return Ok(Datum::text(if oid == 0 { "-" } else { "???" }));
     };
-    let name = ty.element().name();
-    let array = if ty.array { "[]" } else { "" };
-    let modifier = match (ty.base, modifier) {
-        (Base::Numeric, Some(packed)) => format!("({},{})", packed >> 16, packed & 0xffff),
-        (Base::Varchar | Base::Bpchar, Some(length)) => format!("({length})"),
-        _ => String::new(),
-    };
-    Ok(Datum::text(format!("{name}{modifier}{array}")))
+    let modifier = args[1].as_int().and_then(|modifier| i32::try_from(modifier).ok());
+    Ok(Datum::text(modified_name(ty, modifier.unwrap_or(-1).max(-1))))
 }
