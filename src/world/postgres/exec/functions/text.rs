@@ -467,13 +467,11 @@ fn format(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
             Some('0'..='9' | '-' | '*') => {
                 return Err(PgError::unsupported("a width or position in format()").into());
             }
-            Some(other) => {
-                let message = format!("unrecognized format() type specifier \"{other}\"");
-                let hint = "For a single \"%\" use \"%%\".";
-                return Err(PgError::new("22023", message).hint(hint).into());
-            }
-            None => {
-                let message = "unterminated format() type specifier";
+            other => {
+                let message = match other {
+                    Some(c) => format!("unrecognized format() type specifier \"{c}\""),
+                    None => "unterminated format() type specifier".to_owned(),
+                };
                 let hint = "For a single \"%\" use \"%%\".";
                 return Err(PgError::new("22023", message).hint(hint).into());
             }
