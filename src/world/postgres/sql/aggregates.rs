@@ -1,28 +1,92 @@
 //! What a call may say about an aggregate, and where one may stand. Must never evaluate.
 
-use sqlparser::ast;
+use std::ops::ControlFlow;
 
-use super::analyze::Typed;
-use super::functions::AGGREGATES;
-use super::names::object_name;
+use sqlparser::ast::{self, Expr, Spanned as _};
+use sqlparser::tokenizer::Span;
+
+use super::analyze::{Analyzer, Typed};
+use super::names::ident;
 use super::plan::{Aggregate, SortKey};
 use super::signatures::{Kind, has};
 use crate::world::postgres::error::{PgError, Result};
 
-/// Refuses aggregates, and words that are functions, that are not here.
-pub fn check_call(function: &ast::Function) -> Result<()> {
-    let name = object_name(&function.name)?;
-    if matches!(function.args, ast::FunctionArguments::None) {
-        return match name.as_str() {
-            "current_time" | "localtime" => Err(PgError::unsupported(name)),
-            _ => Ok(()),
-        };
-    }
-    let aggregate = AGGREGATES.contains(&name.as_str());
-    if (has(Kind::Aggregate, &name) || name == "grouping") && !aggregate {
+pub const AGGREGATES: &[&str] = &[
+    "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "bool_and",
+    "bool_or",
+    "every",
+    "array_agg",
+    "string_agg",
+    "jsonb_agg",
+    "json_agg",
+];
+
+/// Refuses an aggregate that is not here, whatever it is of.
+pub fn refuse_absent(name: &str) -> Result<()> {
+    if has(Kind::Aggregate, name) && !AGGREGATES.contains(&name) {
         return Err(PgError::unsupported(format_args!("the function {name}")));
     }
     Ok(())
+}
+
+impl Analyzer<'_> {
+    /// Only an aggregate takes DISTINCT, ORDER BY and FILTER.
+    pub fn plain_call(
+        &self,
+        name: &str,
+        call: &ast::Function,
+        list: &ast::FunctionArgumentList,
+    ) -> Result<()> {
+        let sorts = |clause: &ast::FunctionArgumentClause| {
+            matches!(clause, ast::FunctionArgumentClause::OrderBy(_))
+        };
+        let distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
+        let said = [
+            (distinct, "DISTINCT"),
+            (list.clauses.iter().any(sorts), "ORDER BY"),
+            (call.filter.is_some(), "FILTER"),
+        ];
+        let known = has(Kind::Function, name) || !self.routines(name).is_empty();
+        let Some((_, what)) = said.iter().find(|(there, _)| *there && known) else {
+            return Ok(());
+        };
+        let message = format!("{what} specified, but {name} is not an aggregate function");
+        Err(PgError::new("42809", message).at(self.position(call.name.span())))
+    }
+
+    /// The error of an aggregate where there can be none.
+    pub fn no_aggregate(&self, parsed: &Expr, clause: &str) -> Result<()> {
+        if !has_aggregate(parsed) {
+            return Ok(());
+        }
+        let mut finder = Finder(None);
+        let _found = ast::Visit::visit(parsed, &mut finder);
+        let message = format!("aggregate functions are not allowed in {clause}");
+        let place = finder.0.and_then(|span| self.position(span));
+        Err(PgError::new("42803", message).at(place))
+    }
+}
+
+/// The innermost of the first calls of an aggregate.
+struct Finder(Option<Span>);
+
+impl ast::Visitor for Finder {
+    type Break = ();
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Function(function) if has_aggregate(expr) => {
+                self.0 = Some(function.name.span());
+                ControlFlow::Continue(())
+            }
+            _ if self.0.is_some() => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    }
 }
 
 /// With DISTINCT, only what is aggregated has an order.
@@ -55,24 +119,36 @@ pub fn placed(all: &mut Vec<Aggregate>, aggregate: Aggregate) -> usize {
     })
 }
 
-const HERE: &str = "aggregate functions are not allowed here";
-
 /// The error for an aggregate where none may stand; `part`: of which part of a definition.
 pub fn misplaced(part: Option<&str>) -> PgError {
-    let error = PgError::new("42803", HERE);
-    match part {
-        Some(part) => misplaced_in(&format!("{part}s"))(error),
-        None => error,
-    }
+    let place = part.map_or_else(|| "here".to_owned(), |part| format!("in {part}s"));
+    PgError::new("42803", format!("aggregate functions are not allowed {place}"))
 }
 
-/// The same error, once the clause is known that it stands in.
-pub fn misplaced_in(clause: &str) -> impl Fn(PgError) -> PgError {
-    move |error| match &*error.fields().message {
-        HERE => {
-            let message = format!("aggregate functions are not allowed in {clause}");
-            PgError::new("42803", message)
-        }
-        _ => error,
+/// Whether an expression of the syntax tree calls an aggregate of its own query.
+pub fn has_aggregate(parsed: &ast::Expr) -> bool {
+    struct Finder {
+        depth: usize,
     }
+    impl ast::Visitor for Finder {
+        type Break = ();
+        fn pre_visit_query(&mut self, _: &ast::Query) -> ControlFlow<()> {
+            self.depth += 1;
+            ControlFlow::Continue(())
+        }
+        fn post_visit_query(&mut self, _: &ast::Query) -> ControlFlow<()> {
+            self.depth -= 1;
+            ControlFlow::Continue(())
+        }
+        fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+            let ast::Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
+            let name = function.name.0.last().and_then(|part| part.as_ident()).map(ident);
+            let aggregate = name.is_some_and(|name| AGGREGATES.contains(&name.as_str()));
+            if self.depth == 0 && aggregate {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    ast::Visit::visit(parsed, &mut Finder { depth: 0 }).is_break()
 }

@@ -2,9 +2,9 @@
 
 use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 
-use super::aggregates::check_call;
+use super::aggregates::has_aggregate;
 use super::analyze::{Analyzer, Context, Typed};
-use super::functions::{has_aggregate, is_volatile};
+use super::functions::is_volatile;
 use super::literals::{number, said};
 use super::names::{data_type, ident, object_name};
 use super::places::{ends_open, signs_power};
@@ -87,10 +87,7 @@ impl Analyzer<'_> {
                 let expr = self.coerce(inner, ty, typmod, Context::Explicit)?;
                 Ok(Typed { typmod, ..Typed::new(said(expr, ty), ty) })
             }
-            ast::Expr::Function(function) => {
-                check_call(function)?;
-                self.function(function, scope)
-            }
+            ast::Expr::Function(function) => self.function(function, scope),
             ast::Expr::Case { operand, conditions, else_result, .. } => {
                 self.case(operand.as_deref(), conditions, else_result.as_deref(), scope)
             }
@@ -391,9 +388,6 @@ impl Analyzer<'_> {
                 Err(error) if error.code() == "42883" => Err(error.at(place(op.symbol()))),
                 Err(error) => Err(error),
             };
-        }
-        if *op == BinaryOperator::Overlaps {
-            return Err(PgError::unsupported("OVERLAPS"));
         }
         if written(left).is_some() && written(right).is_some() {
             return Err(PgError::unsupported(format_args!("{op} of rows")));

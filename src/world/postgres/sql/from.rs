@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, Spanned as _};
 
-use super::aggregates::misplaced_in;
 use super::analyze::{Analyzer, Typed};
 use super::functions::SET_FUNCTIONS;
 use super::names::{ident, object_name};
@@ -107,9 +106,8 @@ impl Analyzer<'_> {
         let names: Vec<Arc<str>> = match constraint {
             ast::JoinConstraint::None => Vec::new(),
             ast::JoinConstraint::On(condition) => {
-                let condition = self.expr(condition, scope);
-                let condition = condition.map_err(misplaced_in("JOIN conditions"))?;
-                let condition = self.condition(condition, "JOIN/ON")?;
+                self.no_aggregate(condition, "JOIN conditions")?;
+                let condition = self.condition(self.expr(condition, scope)?, "JOIN/ON")?;
                 split(condition, &mut on);
                 return Ok(on);
             }
@@ -332,8 +330,8 @@ impl Analyzer<'_> {
             let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) = arg else {
                 return Err(PgError::unsupported("an argument of this form"));
             };
-            let arg = self.expr(expr, scope);
-            typed.push(arg.map_err(misplaced_in("functions in FROM"))?);
+            self.no_aggregate(expr, "functions in FROM")?;
+            typed.push(self.expr(expr, scope)?);
         }
         let place = name.0.first().and_then(|part| part.as_ident()).map(|first| first.span);
         self.set_relation(&object_name(name)?, typed, alias, ordinality, scope, relations).map_err(

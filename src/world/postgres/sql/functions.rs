@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use sqlparser::ast;
 
-use super::aggregates::{check_distinct, placed};
+use super::aggregates::{AGGREGATES, check_distinct, misplaced, placed, refuse_absent};
 use super::analyze::{Analyzer, Context, Typed, check_times};
-use super::names::{ident, object_name};
+use super::names::object_name;
 use super::plan::{Aggregate, Expr, SortKey, SubKind};
 use super::resolve::{Chosen, Meaning, compared, resolve, signature};
 use super::scope::Scope;
@@ -40,21 +40,6 @@ pub const FUNCTION_TABLES: &[&[Function]] = &[
     exec::functions::json_text::TABLE,
     exec::functions::array::TABLE,
     exec::functions::system::TABLE,
-];
-
-pub const AGGREGATES: &[&str] = &[
-    "count",
-    "sum",
-    "avg",
-    "min",
-    "max",
-    "bool_and",
-    "bool_or",
-    "every",
-    "array_agg",
-    "string_agg",
-    "jsonb_agg",
-    "json_agg",
 ];
 
 /// What a name is looked up as, with this number of arguments.
@@ -178,6 +163,7 @@ impl Analyzer<'_> {
 
     pub fn function(&self, function: &ast::Function, scope: &Scope<'_>) -> Result<Typed> {
         let name = object_name(&function.name)?;
+        refuse_absent(&name)?;
         if let Some(own) = self.special_name(&name, function, scope)? {
             return Ok(own);
         }
@@ -273,7 +259,7 @@ impl Analyzer<'_> {
             if parts.is_ok_and(|parts| only_outer(&parts, scope.parent.is_some())) {
                 return Err(PgError::unsupported("an aggregate of a query around"));
             }
-            return Err(super::aggregates::misplaced(self.part));
+            return Err(misplaced(self.part));
         };
         if group.inside.replace(true) {
             let span = function.name.0.first().and_then(|part| part.as_ident()).map(|i| i.span);
@@ -324,11 +310,10 @@ impl Analyzer<'_> {
             }
         }
         let filter = match &function.filter {
-            Some(filter) if has_aggregate(filter) => {
-                let message = "aggregate functions are not allowed in FILTER";
-                return Err(PgError::new("42803", message));
+            Some(filter) => {
+                self.no_aggregate(filter, "FILTER")?;
+                Some(self.condition(self.expr(filter, scope)?, "FILTER")?)
             }
-            Some(filter) => Some(self.condition(self.expr(filter, scope)?, "FILTER")?),
             None => None,
         };
         let star = list
@@ -419,35 +404,6 @@ pub fn sort_key(expr: Expr, options: &ast::OrderByOptions) -> Result<SortKey> {
     };
     let nulls_first = options.nulls_first.unwrap_or(descending);
     Ok(SortKey { expr, descending, nulls_first })
-}
-
-/// Whether an expression of the syntax tree calls an aggregate of its own query.
-pub fn has_aggregate(parsed: &ast::Expr) -> bool {
-    use std::ops::ControlFlow;
-    struct Finder {
-        depth: usize,
-    }
-    impl ast::Visitor for Finder {
-        type Break = ();
-        fn pre_visit_query(&mut self, _: &ast::Query) -> ControlFlow<()> {
-            self.depth += 1;
-            ControlFlow::Continue(())
-        }
-        fn post_visit_query(&mut self, _: &ast::Query) -> ControlFlow<()> {
-            self.depth -= 1;
-            ControlFlow::Continue(())
-        }
-        fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
-            let ast::Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
-            let name = function.name.0.last().and_then(|part| part.as_ident()).map(ident);
-            let aggregate = name.is_some_and(|name| AGGREGATES.contains(&name.as_str()));
-            if self.depth == 0 && aggregate {
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        }
-    }
-    ast::Visit::visit(parsed, &mut Finder { depth: 0 }).is_break()
 }
 
 /// A call that gives a set, as it stands in FROM or in the output.

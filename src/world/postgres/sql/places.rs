@@ -1,14 +1,12 @@
 //! Where in its text an error of an expression points, as PostgreSQL has it: at the operator, the
 //! name or the key word. Must never change what the error says.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use sqlparser::ast::{self, BinaryOperator, Expr, Spanned as _, UnaryOperator};
 use sqlparser::tokenizer::{Location, Span};
 
 use super::analyze::{Analyzer, Typed};
-use super::functions::has_aggregate;
 use super::names::{ident, object_name};
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::storage::catalog::Table;
@@ -174,18 +172,6 @@ impl Analyzer<'_> {
         Some(end + after[..after.find(sign)?].chars().count() + 1)
     }
 
-    /// The error of an aggregate where there can be none.
-    pub fn no_aggregate(&self, parsed: &Expr, clause: &str) -> Result<()> {
-        if !has_aggregate(parsed) {
-            return Ok(());
-        }
-        let mut finder = Finder(None);
-        let _found = ast::Visit::visit(parsed, &mut finder);
-        let message = format!("aggregate functions are not allowed in {clause}");
-        let place = finder.0.and_then(|span| self.position(span));
-        Err(PgError::new("42803", message).at(place))
-    }
-
     /// The table that is named, with its schema if that is written.
     pub fn named_table(&self, name: &ast::ObjectName) -> Result<Arc<Table>> {
         let place = name.0.first().and_then(|part| part.as_ident()).map(|first| first.span);
@@ -202,22 +188,5 @@ impl Analyzer<'_> {
             };
             error.at(place.and_then(|place| self.position(place)))
         })
-    }
-}
-
-/// The innermost of the first calls of an aggregate.
-struct Finder(Option<Span>);
-
-impl ast::Visitor for Finder {
-    type Break = ();
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        match expr {
-            Expr::Function(function) if has_aggregate(expr) => {
-                self.0 = Some(function.name.span());
-                ControlFlow::Continue(())
-            }
-            _ if self.0.is_some() => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
-        }
     }
 }

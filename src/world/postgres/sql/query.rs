@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, Spanned as _};
 
-use super::aggregates::misplaced_in;
+use super::aggregates::has_aggregate;
 use super::analyze::{Analyzer, Context, Typed, can_compare, out_column};
 use super::ctes::in_order;
-use super::functions::{has_aggregate, sort_key};
+use super::functions::sort_key;
 use super::locking::locks;
 use super::names::ident;
 use super::output::{
@@ -187,7 +187,8 @@ impl Analyzer<'_> {
     fn values(&self, values: &ast::Values, scope: &Scope<'_>) -> Result<Query> {
         let mut rows: Vec<Vec<Typed>> = Vec::with_capacity(values.rows.len());
         for row in &values.rows {
-            rows.push(self.exprs(&row.content, scope).map_err(misplaced_in("VALUES"))?);
+            row.content.iter().try_for_each(|expr| self.no_aggregate(expr, "VALUES"))?;
+            rows.push(self.exprs(&row.content, scope)?);
         }
         let width = rows.first().map_or(0, Vec::len);
         if let Some(at) = rows.iter().position(|row| row.len() != width) {
@@ -421,7 +422,8 @@ impl Analyzer<'_> {
             return Err(PgError::new("42601", "multiple LIMIT clauses not allowed"));
         }
         let count = |expr: &ast::Expr, clause: &str| {
-            let typed = self.expr(expr, scope).map_err(misplaced_in(clause))?;
+            self.no_aggregate(expr, clause)?;
+            let typed = self.expr(expr, scope)?;
             if !can_cast(typed.ty, Ty::INT8, Context::Assignment) {
                 let ty = typed.ty.name();
                 let message = format!("argument of {clause} must be type bigint, not type {ty}");

@@ -1,7 +1,7 @@
 //! Functions of one's own: what a call means, what their declaration says, and the plans of the
 //! SQL in them. Must never run one.
 
-use sqlparser::ast::{self, Spanned as _};
+use sqlparser::ast;
 
 use super::analyze::{Analyzer, Context, Typed};
 use super::body::{Code, Fragment, Routine, Variable, Volatility, is_planned};
@@ -10,7 +10,6 @@ use super::plan::Expr;
 use super::plpgsql::procedural;
 use super::resolve::can_cast;
 use super::scope::Scope;
-use super::signatures::{Kind, has};
 use super::statement::{Planned, plan_named};
 use super::tokens::fragment;
 use crate::world::postgres::error::{PgError, Result};
@@ -85,30 +84,6 @@ impl Analyzer<'_> {
         }
         let name = format!("public.{name}");
         self.call(&name, args).map(Some).map_err(|error| error.at(self.position(schema.span)))
-    }
-
-    /// Only an aggregate takes DISTINCT, ORDER BY and FILTER.
-    pub fn plain_call(
-        &self,
-        name: &str,
-        call: &ast::Function,
-        list: &ast::FunctionArgumentList,
-    ) -> Result<()> {
-        let sorts = |clause: &ast::FunctionArgumentClause| {
-            matches!(clause, ast::FunctionArgumentClause::OrderBy(_))
-        };
-        let distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
-        let said = [
-            (distinct, "DISTINCT"),
-            (list.clauses.iter().any(sorts), "ORDER BY"),
-            (call.filter.is_some(), "FILTER"),
-        ];
-        let known = has(Kind::Function, name) || !self.routines(name).is_empty();
-        let Some((_, what)) = said.iter().find(|(there, _)| *there && known) else {
-            return Ok(());
-        };
-        let message = format!("{what} specified, but {name} is not an aggregate function");
-        Err(PgError::new("42809", message).at(self.position(call.name.span())))
     }
 
     /// The functions of one's own of this name.

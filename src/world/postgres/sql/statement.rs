@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, CreatePolicyCommand as Command, Spanned as _, Statement};
 
-use super::aggregates::misplaced_in;
 use super::analyze::{Analyzer, Typed, check_times};
 use super::ctes::in_order;
 use super::from::{add_table, table_columns};
@@ -432,8 +431,8 @@ impl Analyzer<'_> {
             },
         };
         if let Some(selection) = selection {
-            let condition = self.expr(selection, scope).map_err(misplaced_in("WHERE"))?;
-            split(self.condition(condition, "WHERE")?, &mut quals);
+            self.no_aggregate(selection, "WHERE")?;
+            split(self.condition(self.expr(selection, scope)?, "WHERE")?, &mut quals);
         }
         let from = place(from, &relations, &quals);
         let width = relations.iter().map(|relation| relation.offset + relation.width).max();
@@ -461,8 +460,14 @@ impl Analyzer<'_> {
         scope: &Scope<'_>,
     ) -> Result<Returning> {
         let Some(items) = items else { return Ok(None) };
-        let (exprs, columns, expand) =
-            self.unrolled(items, 0, scope).map_err(misplaced_in("RETURNING"))?;
+        for item in items {
+            if let ast::SelectItem::UnnamedExpr(expr)
+            | ast::SelectItem::ExprWithAlias { expr, .. } = item
+            {
+                self.no_aggregate(expr, "RETURNING")?;
+            }
+        }
+        let (exprs, columns, expand) = self.unrolled(items, 0, scope)?;
         if expand.is_some() {
             let message = "set-returning functions are not allowed in RETURNING";
             let place = items.first().and_then(|item| self.position(item.span()));
