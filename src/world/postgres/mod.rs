@@ -52,6 +52,10 @@
 //!   leaves out columns that nobody reads, and stops where a LIMIT around it does.
 //! - The order of rows that a hash join, a semi-join or hashed groups give without ORDER BY is the
 //!   planner's: here it is that of nested loops and of first appearance.
+//! - SHOW `transaction_isolation` says `read committed` also under READ UNCOMMITTED, which is the
+//!   same; two UNIQUE of the same columns make two indexes; RETURNING needs SELECT also if it reads
+//!   no column; details of keys show expressions with IN, LIKE, CASE and their like as written;
+//!   warnings come before a query's columns, one's own notifications before its end.
 
 mod error;
 mod exec;

@@ -31,6 +31,8 @@ select interval '1.5' hour;
 select '2020-01-01 00:00:00.6'::timestamp(0);
 select 't'::regclass;
 select concat('t'::regclass);
+create index on t using hash (id);
+create index on t using gin (b);
 select format('%5s', 1);
 grant execute on table t to public;
 select '20200101'::date;

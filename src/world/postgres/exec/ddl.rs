@@ -323,6 +323,7 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
     cx.lock_table(table.oid, Mode::Share)?;
     let table = cx.db.table_by_oid(table.oid)?;
     refuse_pending(cx, &table, "CREATE INDEX")?;
+    check_method(create.using.as_ref())?;
     let mut parts = Vec::with_capacity(create.columns.len());
     let mut words = Vec::new();
     for column in &create.columns {
@@ -377,6 +378,19 @@ fn index_predicate(
     let condition = analyzer.condition(typed, "WHERE")?;
     require_immutable(cx, &condition, predicate, "index predicate")?;
     Ok(Some(Arc::new(condition)))
+}
+
+/// All indexes are B-trees.
+fn check_method(method: Option<&ast::IndexType>) -> Result<()> {
+    use ast::IndexType::{BTree, Bloom, Custom};
+    match method {
+        None | Some(BTree) => Ok(()),
+        Some(method @ (Custom(_) | Bloom)) => {
+            let name = method.to_string().to_lowercase();
+            Err(PgError::new("42704", format!("access method \"{name}\" does not exist")))
+        }
+        Some(method) => Err(PgError::unsupported(format_args!("an index of the method {method}"))),
+    }
 }
 
 /// Puts a changed definition in force.

@@ -72,6 +72,8 @@ with recursive r as (select 1 as x union all select x + 1 from r where x < 3 for
 insert into t(id) with w as (select 7 as id) select id from w;
 insert into t select * from (values (8, 'x', 1)) as v(a, b, c) on conflict on constraint t_pkey do nothing;
 create unique index t_v on t(v, id);
+create index on t using nosuch (id);
+create index on t using btree (n);
 insert into t values (1, 'a', 1) on conflict on constraint t_v do nothing;
 insert into t values (1, 'a', 1) on conflict do update set v = 'z';
 insert into t values (10, 'a', 1) returning *;
