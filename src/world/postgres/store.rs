@@ -1,14 +1,16 @@
 //! One cluster: its durable state, shared by its sessions. The mutex is confined to this file and
 //! never held across an await.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::error::{PgError, Result};
 use super::injection::{Injection, Injections};
-use super::sql::{Fragment, Grammar, Parsed, Parses, Planned, Routine, parse, plan_fragment};
+use super::sql::{
+    Fragment, Grammar, Parsed, Parses, Planned, Routine, Symbol, parse, plan_fragment,
+};
 use super::storage::catalog::Table;
 use super::storage::locks::{Oid, Pid};
 use super::storage::{Db, Isolation};
@@ -186,6 +188,23 @@ static GRAMMAR: Mutex<Option<Arc<Grammar>>> = Mutex::new(None);
 pub fn grammar() -> Arc<Grammar> {
     let mut known = GRAMMAR.lock().unwrap_or_else(PoisonError::into_inner);
     known.get_or_insert_with(|| Arc::new(Grammar::new())).clone()
+}
+
+/// Rows of symbols that are known to be statements: texts that differ only in values and names.
+static FORMS: Mutex<BTreeSet<Vec<Symbol>>> = Mutex::new(BTreeSet::new());
+const FORMS_MAX: usize = 4_096;
+/// Longer ones are not kept.
+const FORM_SYMBOLS_MAX: usize = 256;
+
+pub fn is_known_form(symbols: &[Symbol]) -> bool {
+    FORMS.lock().unwrap_or_else(PoisonError::into_inner).contains(symbols)
+}
+
+pub fn keep_form(symbols: Vec<Symbol>) {
+    let mut forms = FORMS.lock().unwrap_or_else(PoisonError::into_inner);
+    if symbols.len() <= FORM_SYMBOLS_MAX && forms.len() < FORMS_MAX {
+        forms.insert(symbols);
+    }
 }
 
 fn shared_parse(text: &str) -> Result<Parsed> {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::grammar::{Grammar, NAME, NOT_BEFORE, Node, Part, Symbol, WRONG};
 use super::scan::{Kind, Lexeme};
 use crate::world::postgres::error::{PgError, Result};
-use crate::world::postgres::store::grammar;
+use crate::world::postgres::store::{grammar, is_known_form, keep_form};
 
 /// No statement nests deeper: the parser takes still less.
 const DEPTH_MAX: usize = 100;
@@ -26,9 +26,13 @@ pub struct Match<'g> {
 /// Fails as PostgreSQL's parser does unless the text is one of statements.
 pub fn check(text: &str, lexemes: &[Lexeme]) -> Result<()> {
     let grammar = &*grammar();
+    let symbols = symbols(grammar, text, lexemes);
+    if is_known_form(&symbols) {
+        return Ok(());
+    }
     let mut found = Match {
         grammar,
-        symbols: symbols(grammar, text, lexemes),
+        symbols,
         far: 0,
         depth: 0,
         too_deep: false,
@@ -36,6 +40,7 @@ pub fn check(text: &str, lexemes: &[Lexeme]) -> Result<()> {
         values: BTreeMap::new(),
     };
     if !found.rule(grammar.rule("statements"), 0).is_empty() {
+        keep_form(found.symbols);
         return Ok(());
     }
     if found.too_deep {

@@ -48,7 +48,7 @@ pub use body::{
 pub use conditions::{means, named};
 pub use expression::DEFAULT;
 pub use functions::{Builtin, Function};
-pub use grammar::Grammar;
+pub use grammar::{Grammar, Symbol};
 pub use index_text::index_text;
 pub use keywords::quoted;
 pub use names::{data_type, ident, is_serial, modified_name, object_name};

@@ -2,7 +2,7 @@
 //! in the steps of its `parse_func.c` and `parse_oper.c`. Must never know what is implemented.
 
 use super::analyze::Context;
-use super::signatures::{Kind, Type, casts, category, has, named, named_type};
+use super::signatures::{Kind, Type, casts, category, has, named, named_type, takes};
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::types::Ty;
 
@@ -160,7 +160,8 @@ pub fn compared(symbol: &str, left: Ty, right: Ty) -> Result<([Ty; 2], Ty)> {
         Meaning::Builtin(chosen) => [chosen.resolved[0], chosen.resolved[1]],
         other => return Err(other.error(Kind::Operator, symbol, &[left, right])),
     };
-    Ok((types, common_type(&types, symbol)?))
+    let common = if types[0] == types[1] { types[0] } else { common_type(&types, symbol)? };
+    Ok((types, common))
 }
 
 /// Whether a conversion exists and the context allows it.
@@ -183,6 +184,11 @@ struct Call<'a> {
 pub fn resolve(kind: Kind, name: &str, args: &[Ty], own: &[Vec<Ty>]) -> Meaning {
     let args: Vec<Type> = args.iter().map(|ty| Type::of(*ty)).collect();
     let call = Call { args: &args };
+    // Most calls are of the very types of a function: it is found without looking at the others.
+    let wanted = call.assumed(kind);
+    if !wanted.is_empty() && takes(kind, name, &wanted) {
+        return call.meaning(&Candidate { args: wanted, variadic: false, own: None });
+    }
     let mut candidates = candidates(kind, name, args.len());
     for (at, types) in own.iter().enumerate().filter(|(_, types)| types.len() == args.len()) {
         let types: Vec<Type> = types.iter().map(|ty| Type::of(*ty)).collect();
@@ -190,8 +196,8 @@ pub fn resolve(kind: Kind, name: &str, args: &[Ty], own: &[Vec<Ty>]) -> Meaning 
             candidates.push(Candidate { args: types, variadic: false, own: Some(at) });
         }
     }
-    if let Some(exact) = call.exact(kind, &candidates) {
-        return call.meaning(&candidates[exact]);
+    if let Some(exact) = candidates.iter().find(|candidate| candidate.args == wanted) {
+        return call.meaning(exact);
     }
     if kind == Kind::Function && call.is_cast(name) {
         return Meaning::Foreign;
@@ -294,7 +300,7 @@ impl Call<'_> {
     }
 
     /// Of operators, a literal without a type is first taken for what stands on the other side.
-    fn exact(&self, kind: Kind, candidates: &[Candidate]) -> Option<usize> {
+    fn assumed(&self, kind: Kind) -> Vec<Type> {
         let mut wanted = self.args.to_vec();
         if let (Kind::Operator, [left, right]) = (kind, self.args) {
             match (self.is_unknown(0), self.is_unknown(1)) {
@@ -303,7 +309,7 @@ impl Call<'_> {
                 _ => {}
             }
         }
-        candidates.iter().position(|candidate| candidate.args == wanted)
+        wanted
     }
 
     /// `select_candidate`: exact matches, preferred types, then what literals are likely to be.

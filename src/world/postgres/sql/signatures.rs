@@ -126,6 +126,20 @@ fn find(kind: &str, name: &str) -> Option<&'static str> {
     None
 }
 
+/// Whether one of this name takes these very types, each given.
+pub fn takes(kind: Kind, name: &str, types: &[Type]) -> bool {
+    let same = |word: &str, ty: &Type| match word.strip_suffix("[]") {
+        Some(element) => ty.array && element == ty.name,
+        None => !ty.array && word == ty.name,
+    };
+    let words = find(kind.letter(), name).unwrap_or("");
+    words.split(' ').any(|signature| {
+        let mut args = signature.split(',');
+        types.iter().all(|ty| args.next().is_some_and(|word| same(word, ty)))
+            && args.next().is_none()
+    })
+}
+
 /// What those of this name take.
 pub fn named(kind: Kind, name: &str) -> Vec<Signature> {
     let words = find(kind.letter(), name).unwrap_or("");
