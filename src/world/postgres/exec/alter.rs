@@ -43,6 +43,21 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
         apply(cx, &table, &mut changed, operation)?;
         ddl::alter(cx, &table, changed);
     }
+    let now = cx.db.table_by_oid(oid)?;
+    Ok(refuse_equal_keys(&now.indexes[table.indexes.len()..])?)
+}
+
+/// PostgreSQL makes one of the equal keys of a statement.
+fn refuse_equal_keys(added: &[Index]) -> Result<()> {
+    let equal = |(at, key): (usize, &Index)| {
+        added[..at].iter().any(|other| {
+            (other.columns(), &other.includes, other.nulls_distinct)
+                == (key.columns(), &key.includes, key.nulls_distinct)
+        })
+    };
+    if added.iter().enumerate().any(equal) {
+        return Err(PgError::unsupported("ALTER TABLE with two equal keys"));
+    }
     Ok(())
 }
 
@@ -148,7 +163,8 @@ fn apply(
             drop_columns(cx, table, changed, column_names, (*if_exists, cascade))
         }
         AlterTableOperation::AddConstraint { constraint, not_valid } => {
-            keys::table_constraint(cx, changed, constraint).map_err(PgError::unplaced)?;
+            let rules = std::slice::from_ref(constraint);
+            keys::add_constraints(cx, changed, (&[], rules)).map_err(PgError::unplaced)?;
             if !not_valid {
                 check_rows(cx, table, changed)?;
             }
@@ -206,7 +222,7 @@ fn add_column(
         // Where the type stands is known, where its default does is not.
         if error.code() == "42704" { error } else { error.unplaced() }
     })?;
-    keys::column_constraints(cx, changed, definition)?;
+    keys::add_constraints(cx, changed, (std::slice::from_ref(definition), &[]))?;
     fill_column(cx, table, changed)?;
     build_new(cx, table, changed)
 }

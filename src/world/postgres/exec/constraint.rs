@@ -11,14 +11,23 @@ use crate::world::postgres::storage::catalog::{Index, IndexPart, Table};
 use crate::world::postgres::storage::heap::Tid;
 use crate::world::postgres::types::{Datum, Row, Ty, to_text};
 
-/// `(1, null)` as errors show a row.
-fn row_text(table: &Table, row: &[Datum]) -> String {
-    let columns = table.columns.iter().zip(row).filter(|(column, _)| !column.dropped);
-    let texts = columns.map(|(column, datum)| match datum {
-        Datum::Null => "null".to_owned(),
-        datum => to_text(datum, column.ty),
+/// The columns that a statement names to be written; `None` for what is done on nobody's order.
+pub type Named<'a> = Option<&'a [usize]>;
+
+/// `(1, null)` as errors show a row, or `(a) = (1)` if only some columns may be shown.
+fn row_text(table: &Table, row: &[Datum], only: Named<'_>) -> Option<String> {
+    let all = table.columns.iter().zip(row).enumerate();
+    let shown = all.filter(|(at, (column, _))| {
+        !column.dropped && only.is_none_or(|only| only.contains(at))
     });
-    texts.collect::<Vec<String>>().join(", ")
+    let shown = shown.map(|(_, (column, datum))| (&*column.name, shown_value(datum, column.ty)));
+    let (names, values): (Vec<&str>, Vec<String>) = shown.unzip();
+    let values = values.join(", ");
+    match only {
+        None => Some(format!("({values})")),
+        Some(_) if names.is_empty() => None,
+        Some(_) => Some(format!("({}) = ({values})", names.join(", "))),
+    }
 }
 
 /// Fills in the generated columns of a row.
@@ -55,15 +64,24 @@ pub fn check_policies(
     Ok(())
 }
 
-/// The row is shown to those whom no policy keeps from it.
-fn failing(cx: &Cx<'_>, table: &Table, row: &[Datum], error: PgError) -> PgError {
+/// The row is shown to those whom no policy keeps from it; those who may not read the table see
+/// what they wrote.
+fn failing(
+    cx: &Cx<'_>,
+    table: &Table,
+    (row, named): (&[Datum], Named<'_>),
+    error: PgError,
+) -> PgError {
     if is_bound(cx, table) {
         return error;
     }
-    error.detail(format!("Failing row contains ({}).", row_text(table, row)))
+    match row_text(table, row, named.filter(|_| !may_see(cx, table))) {
+        Some(text) => error.detail(format!("Failing row contains {text}.")),
+        None => error,
+    }
 }
 
-pub fn check_row(cx: &mut Cx<'_>, table: &Table, row: &[Datum]) -> Step<()> {
+pub fn check_row(cx: &mut Cx<'_>, table: &Table, row: &[Datum], named: Named<'_>) -> Step<()> {
     for (column, datum) in table.columns.iter().zip(row) {
         if column.not_null && datum.is_null() && !column.dropped {
             let (name, relation) = (&column.name, &table.name);
@@ -71,7 +89,7 @@ pub fn check_row(cx: &mut Cx<'_>, table: &Table, row: &[Datum]) -> Step<()> {
                 "null value in column \"{name}\" of relation \"{relation}\" violates not-null \
                  constraint"
             );
-            let error = failing(cx, table, row, PgError::new("23502", message));
+            let error = failing(cx, table, (row, named), PgError::new("23502", message));
             return Err(error.table(relation).column(name).into());
         }
     }
@@ -80,7 +98,7 @@ pub fn check_row(cx: &mut Cx<'_>, table: &Table, row: &[Datum]) -> Step<()> {
             let (name, relation) = (&check.name, &table.name);
             let message =
                 format!("new row for relation \"{relation}\" violates check constraint \"{name}\"");
-            let error = failing(cx, table, row, PgError::new("23514", message));
+            let error = failing(cx, table, (row, named), PgError::new("23514", message));
             return Err(error.table(relation).constraint(name).into());
         }
     }
@@ -189,7 +207,7 @@ pub fn key_text(table: &Table, columns: &[usize], values: &[Datum]) -> String {
     format!("({})=({})", names.join(", "), texts.collect::<Vec<String>>().join(", "))
 }
 
-fn shown(datum: &Datum, ty: Ty) -> String {
+fn shown_value(datum: &Datum, ty: Ty) -> String {
     if datum.is_null() { "null".to_owned() } else { to_text(datum, ty) }
 }
 
@@ -198,9 +216,9 @@ fn index_key_text(table: &Table, index: &Index, values: &[Datum]) -> String {
     let part = |(part, datum): (&IndexPart, &Datum)| match part {
         IndexPart::Column(at) => {
             let column = &table.columns[*at];
-            (quoted(&column.name), shown(datum, column.ty))
+            (quoted(&column.name), shown_value(datum, column.ty))
         }
-        IndexPart::Expression(_, ty, text) => (text.to_string(), shown(datum, *ty)),
+        IndexPart::Expression(_, ty, text) => (text.to_string(), shown_value(datum, *ty)),
     };
     let parts: Vec<(String, String)> = index.parts.iter().zip(values).map(part).collect();
     let join = |texts: Vec<&str>| texts.join(", ");

@@ -7,7 +7,7 @@ use sqlparser::ast::{self, ColumnOption, Spanned as _};
 
 use super::constraint::{index_key, unique_violation};
 use super::foreign::refuse_pending;
-use super::keys::{column_constraints, made_name, refuse_generated_chains, table_constraint};
+use super::keys::{add_constraints, made_name};
 use super::routine::require_immutable;
 use super::sequence::own_sequence;
 use super::{Cx, State, roles};
@@ -140,14 +140,7 @@ pub fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<()> {
     for definition in &create.columns {
         add_column(cx, &mut table, definition)?;
     }
-    for definition in &create.columns {
-        column_constraints(cx, &mut table, definition)?;
-    }
-    refuse_generated_chains(&table)?;
-    for constraint in &create.constraints {
-        table_constraint(cx, &mut table, constraint)?;
-    }
-    table.indexes.sort_by_key(|index| !index.primary);
+    add_constraints(cx, &mut table, (&create.columns, &create.constraints))?;
     for key in &table.foreign_keys {
         cx.lock_table(key.target, Mode::ShareRowExclusive)?;
     }

@@ -420,7 +420,7 @@ fn carry_on(
             };
         }
         generate(cx, child, &mut after)?;
-        Change::new(tid, after.into())
+        Change::new(tid, after.into(), None)
     };
     let done = replace(cx, child, &mut change);
     if done.is_err() {

@@ -94,7 +94,7 @@ impl<'p> InsertRun<'p> {
         generate(cx, &self.insert.table, &mut proposed)?;
         let proposed: Row = proposed.into();
         check_policies(cx, &self.insert.table, &self.insert.checks, false, &proposed)?;
-        check_row(cx, &self.insert.table, &proposed)?;
+        check_row(cx, &self.insert.table, &proposed, Some(&self.insert.named))?;
         self.source_row = None;
         cx.settled();
         self.stage = Stage::Proposed(proposed);
@@ -203,7 +203,7 @@ impl<'p> InsertRun<'p> {
             generate(cx, table, &mut new)?;
             let new: Row = new.into();
             check_policies(cx, table, &conflict.checks, false, &new)?;
-            Box::new(Change::new(tid, new))
+            Box::new(Change::new(tid, new, Some(self.insert.named.clone())))
         };
         let done = replace(cx, table, &mut change);
         if done.is_err() {

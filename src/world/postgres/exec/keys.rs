@@ -14,32 +14,72 @@ use crate::world::postgres::storage::catalog::{
 };
 use crate::world::postgres::types::Ty;
 
-pub fn column_constraints(
-    cx: &mut Cx<'_>,
-    table: &mut Table,
-    definition: &ast::ColumnDef,
-) -> Result<()> {
+/// What columns and a table say of constraints, in the order of the statement.
+pub type Said<'a> = (&'a [ast::ColumnDef], &'a [TableConstraint]);
+
+/// A PRIMARY KEY or UNIQUE that is to be made.
+struct Key {
+    name: Option<String>,
+    columns: Vec<usize>,
+    includes: Vec<usize>,
+    primary: bool,
+    nulls_distinct: bool,
+}
+
+/// Adds constraints to a table that has its columns, in the order of PostgreSQL: the keys are read,
+/// the checks made, then the keys, and last what points at keys.
+pub fn add_constraints(cx: &mut Cx<'_>, table: &mut Table, (columns, rules): Said<'_>) -> Result<()> {
+    let keys = read_keys(table, (columns, rules))?;
+    for definition in columns {
+        own_rules(cx, table, definition)?;
+    }
+    refuse_generated_chains(table)?;
+    for rule in rules {
+        match rule {
+            TableConstraint::Check(check) => {
+                add_check(cx, table, check.name.as_ref().map(ident), &check.expr, None)?;
+            }
+            TableConstraint::PrimaryKey(_)
+            | TableConstraint::Unique(_)
+            | TableConstraint::ForeignKey(_) => {}
+            other => return Err(PgError::unsupported(format_args!("the constraint {other}"))),
+        }
+    }
+    for key in keys {
+        add_key(cx, table, key)?;
+    }
+    for definition in columns {
+        for option in &definition.options {
+            if let ColumnOption::ForeignKey(key) = &option.option {
+                let column = std::slice::from_ref(&definition.name);
+                add_foreign_key(cx, table, option.name.as_ref().map(ident), key, column)?;
+            }
+        }
+    }
+    for rule in rules {
+        if let TableConstraint::ForeignKey(key) = rule {
+            add_foreign_key(cx, table, key.name.as_ref().map(ident), key, &key.columns)?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks and generated values of a column.
+fn own_rules(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDef) -> Result<()> {
     let column = std::slice::from_ref(&definition.name);
     for option in &definition.options {
-        let name = option.name.as_ref().map(ident);
         match &option.option {
-            ColumnOption::PrimaryKey(key) => {
-                refuse_deferrable(key.characteristics.as_ref())?;
-                let columns = columns_of(table, column)?;
-                add_key(cx, table, name, &columns, true, true)?;
+            ColumnOption::Check(check) => {
+                let name = option.name.as_ref().map(ident);
+                add_check(cx, table, name, &check.expr, Some(column))?;
             }
-            ColumnOption::Unique(unique) => {
-                refuse_deferrable(unique.characteristics.as_ref())?;
-                let columns = columns_of(table, column)?;
-                let distinct = unique.nulls_distinct != ast::NullsDistinctOption::NotDistinct;
-                add_key(cx, table, name, &columns, false, distinct)?;
-            }
-            ColumnOption::Check(check) => add_check(cx, table, name, &check.expr, Some(column))?,
-            ColumnOption::ForeignKey(key) => add_foreign_key(cx, table, name, key, column)?,
             ColumnOption::Generated { generation_expr: Some(expr), .. } => {
                 generate(cx, table, &column[0], expr)?;
             }
-            ColumnOption::Null
+            ColumnOption::PrimaryKey(_)
+            | ColumnOption::Unique(_)
+            | ColumnOption::ForeignKey(_)
+            | ColumnOption::Null
             | ColumnOption::NotNull
             | ColumnOption::Default(_)
             | ColumnOption::Generated { .. }
@@ -48,6 +88,79 @@ pub fn column_constraints(
         }
     }
     Ok(())
+}
+
+/// The keys of one statement, the primary one first; equal ones are one, with the first name that
+/// any of them has.
+fn read_keys(table: &mut Table, (columns, rules): Said<'_>) -> Result<Vec<Key>> {
+    let mut all = Vec::new();
+    for definition in columns {
+        let column = std::slice::from_ref(&definition.name);
+        for option in &definition.options {
+            let (primary, nulls, characteristics) = match &option.option {
+                ColumnOption::PrimaryKey(key) => {
+                    (true, ast::NullsDistinctOption::None, key.characteristics.as_ref())
+                }
+                ColumnOption::Unique(key) => {
+                    (false, key.nulls_distinct, key.characteristics.as_ref())
+                }
+                _ => continue,
+            };
+            refuse_deferrable(characteristics)?;
+            all.push(Key {
+                name: option.name.as_ref().map(ident),
+                columns: columns_of(table, column)?,
+                includes: Vec::new(),
+                primary,
+                nulls_distinct: nulls != ast::NullsDistinctOption::NotDistinct,
+            });
+        }
+    }
+    for rule in rules {
+        all.extend(table_key(table, rule)?);
+    }
+    let primary = all.iter().filter(|key| key.primary).count();
+    if primary > 1 || primary > 0 && table.primary().is_some() {
+        let message = format!("multiple primary keys for table \"{}\" are not allowed", table.name);
+        return Err(PgError::new("42P16", message));
+    }
+    all.sort_by_key(|key| !key.primary);
+    let mut keys: Vec<Key> = Vec::with_capacity(all.len());
+    for key in all {
+        let same = |other: &&mut Key| {
+            (&other.columns, &other.includes, other.nulls_distinct)
+                == (&key.columns, &key.includes, key.nulls_distinct)
+        };
+        match keys.iter_mut().find(same) {
+            Some(earlier) => earlier.name = earlier.name.take().or(key.name),
+            None => keys.push(key),
+        }
+    }
+    for column in keys.iter().filter(|key| key.primary).flat_map(|key| &key.columns) {
+        table.columns[*column].not_null = true;
+    }
+    Ok(keys)
+}
+
+fn table_key(table: &Table, rule: &TableConstraint) -> Result<Option<Key>> {
+    let (name, columns, includes, primary, characteristics, nulls_distinct) = match rule {
+        TableConstraint::PrimaryKey(key) => {
+            (&key.name, &key.columns, &key.include, true, &key.characteristics, true)
+        }
+        TableConstraint::Unique(key) => {
+            let distinct = key.nulls_distinct != ast::NullsDistinctOption::NotDistinct;
+            (&key.name, &key.columns, &key.include, false, &key.characteristics, distinct)
+        }
+        _ => return Ok(None),
+    };
+    refuse_deferrable(characteristics.as_ref())?;
+    Ok(Some(Key {
+        name: name.as_ref().map(ident),
+        columns: index_columns(table, columns, if primary { "primary key" } else { "unique" })?,
+        includes: columns_of(table, includes)?,
+        primary,
+        nulls_distinct,
+    }))
 }
 
 /// `GENERATED ALWAYS AS (expr) STORED`.
@@ -88,61 +201,13 @@ fn refuse_generated_reads(table: &Table, at: usize, read: &[usize]) -> Result<()
     Ok(())
 }
 
-/// The same of all columns of a new table, once all are known.
-pub fn refuse_generated_chains(table: &Table) -> Result<()> {
+/// The same of all columns, once all are known.
+fn refuse_generated_chains(table: &Table) -> Result<()> {
     for (at, column) in table.columns.iter().enumerate() {
         let read = column.generated.as_ref().and_then(|expr| expr.columns());
         refuse_generated_reads(table, at, &read.unwrap_or_default())?;
     }
     Ok(())
-}
-
-pub fn table_constraint(
-    cx: &mut Cx<'_>,
-    table: &mut Table,
-    constraint: &TableConstraint,
-) -> Result<()> {
-    match constraint {
-        TableConstraint::PrimaryKey(key) => {
-            refuse_deferrable(key.characteristics.as_ref())?;
-            let columns = index_columns(table, &key.columns, "primary key")?;
-            for column in &columns {
-                table.columns[*column].not_null = true;
-            }
-            let includes = columns_of(table, &key.include)?;
-            add_key(cx, table, key.name.as_ref().map(ident), &columns, true, true)?;
-            carry(table, includes);
-            Ok(())
-        }
-        TableConstraint::Unique(key) => {
-            refuse_deferrable(key.characteristics.as_ref())?;
-            let columns = index_columns(table, &key.columns, "unique")?;
-            let includes = columns_of(table, &key.include)?;
-            let distinct = key.nulls_distinct != ast::NullsDistinctOption::NotDistinct;
-            let carried = (!includes.is_empty()).then(|| {
-                let all: Vec<usize> = columns.iter().chain(&includes).copied().collect();
-                made_name(cx, table, Some(&names_of(table, &all)), "key")
-            });
-            let name = key.name.as_ref().map(ident).or(carried);
-            add_key(cx, table, name, &columns, false, distinct)?;
-            carry(table, includes);
-            Ok(())
-        }
-        TableConstraint::Check(check) => {
-            add_check(cx, table, check.name.as_ref().map(ident), &check.expr, None)
-        }
-        TableConstraint::ForeignKey(key) => {
-            add_foreign_key(cx, table, key.name.as_ref().map(ident), key, &key.columns)
-        }
-        other => Err(PgError::unsupported(format_args!("the constraint {other}"))),
-    }
-}
-
-/// The last index carries these columns along.
-fn carry(table: &mut Table, includes: Vec<usize>) {
-    if let Some(index) = table.indexes.last_mut() {
-        index.includes = includes;
-    }
 }
 
 fn refuse_deferrable(characteristics: Option<&ast::ConstraintCharacteristics>) -> Result<()> {
@@ -246,36 +311,26 @@ fn names_of(table: &Table, columns: &[usize]) -> String {
     columns.iter().map(|at| &*table.columns[*at].name).collect::<Vec<&str>>().join("_")
 }
 
-fn add_key(
-    cx: &mut Cx<'_>,
-    table: &mut Table,
-    name: Option<String>,
-    columns: &[usize],
-    primary: bool,
-    nulls_distinct: bool,
-) -> Result<()> {
-    if primary && table.primary().is_some() {
-        let message = format!("multiple primary keys for table \"{}\" are not allowed", table.name);
-        return Err(PgError::new("42P16", message));
-    }
-    if let Some(name) = &name {
+fn add_key(cx: &mut Cx<'_>, table: &mut Table, key: Key) -> Result<()> {
+    if let Some(name) = &key.name {
         require_free(cx, table, name, Kind::Index)?;
     }
-    let name = name.unwrap_or_else(|| {
-        if primary {
+    let name = key.name.unwrap_or_else(|| {
+        if key.primary {
             return made_name(cx, table, None, "pkey");
         }
-        made_name(cx, table, Some(&names_of(table, columns)), "key")
+        let all: Vec<usize> = key.columns.iter().chain(&key.includes).copied().collect();
+        made_name(cx, table, Some(&names_of(table, &all)), "key")
     });
     table.indexes.push(Index {
         name: name.into(),
-        parts: columns.iter().map(|column| IndexPart::Column(*column)).collect(),
+        parts: key.columns.into_iter().map(IndexPart::Column).collect(),
         unique: true,
-        primary,
+        primary: key.primary,
         constraint: true,
-        nulls_distinct,
+        nulls_distinct: key.nulls_distinct,
         predicate: None,
-        includes: Vec::new(),
+        includes: key.includes,
         dropped: false,
     });
     Ok(())

@@ -52,12 +52,14 @@ pub fn put_version(
 pub struct Change {
     pub tid: Tid,
     pub row: Row,
+    /// The columns that a statement names, if it is one that wants it.
+    named: Option<Arc<[usize]>>,
     written: Option<(Tid, usize)>,
 }
 
 impl Change {
-    pub fn new(tid: Tid, row: Row) -> Change {
-        Change { tid, row, written: None }
+    pub fn new(tid: Tid, row: Row, named: Option<Arc<[usize]>>) -> Change {
+        Change { tid, row, named, written: None }
     }
 }
 
@@ -74,7 +76,7 @@ pub fn replace(cx: &mut Cx<'_>, table: &Arc<Table>, change: &mut Change) -> Step
         return Ok(());
     };
     if change.written.is_none() {
-        check_row(cx, table, &change.row)?;
+        check_row(cx, table, &change.row, change.named.as_deref())?;
         let strength = strength_of(table, &old, &change.row);
         let marks = tuple::inherited_marks(cx.db, table.oid, change.tid);
         let new = put_version(cx, table, change.row.clone(), true, marks)?;
@@ -268,7 +270,7 @@ impl<'p> ModifyRun<'p> {
             generate(cx, self.table, &mut new)?;
             let new: Row = new.into();
             check_policies(cx, self.table, &update.checks, false, &new)?;
-            self.change = Some(Change::new(tid, new));
+            self.change = Some(Change::new(tid, new, Some(update.named.clone())));
         }
         let change = self.change.as_mut().expect("just made");
         if change.written.is_none() {

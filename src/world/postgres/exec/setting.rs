@@ -345,7 +345,8 @@ fn flag(name: &str, value: &str) -> Result<&'static str> {
 /// The isolation level by its name; SERIALIZABLE is refused.
 pub fn isolation(text: &str) -> Result<Isolation> {
     match text.to_lowercase().as_str() {
-        "read committed" | "read uncommitted" => Ok(Isolation::ReadCommitted),
+        "read uncommitted" => Ok(Isolation::ReadUncommitted),
+        "read committed" => Ok(Isolation::ReadCommitted),
         "repeatable read" => Ok(Isolation::RepeatableRead),
         "serializable" => Err(PgError::unsupported("the isolation level SERIALIZABLE")),
         other => Err(invalid("transaction_isolation", other)),

@@ -189,7 +189,7 @@ impl<E: Env> Session<E> {
         });
     }
 
-    /// Sends notices that have gathered, and outside a transaction notifications.
+    /// Sends notices that have gathered.
     fn speak(&mut self) {
         let (runner, out) = (&self.runner, &mut self.connection.out);
         runner.store.with(|inner| {
@@ -197,6 +197,14 @@ impl<E: Env> Session<E> {
             for notice in std::mem::take(&mut proc.notices) {
                 out.error(&notice);
             }
+        });
+    }
+
+    /// Sends notifications, between statements and outside a transaction.
+    fn notify(&mut self) {
+        let (runner, out) = (&self.runner, &mut self.connection.out);
+        runner.store.with(|inner| {
+            let Some(proc) = inner.db.procs.get_mut(&runner.pid) else { return };
             if proc.txn.is_none() {
                 for notification in std::mem::take(&mut proc.inbox) {
                     let (channel, payload) = (&notification.channel, &notification.payload);
@@ -279,7 +287,7 @@ impl<E: Env> Session<E> {
             };
             match heard? {
                 None => {
-                    self.speak();
+                    self.notify();
                     self.connection.flush().await?;
                 }
                 Some(bytes) => return Ok(bytes > 0),
@@ -350,6 +358,7 @@ impl<E: Env> Session<E> {
             self.portals.clear();
         }
         self.speak();
+        self.notify();
         self.report();
         self.connection.out.ready(status);
     }

@@ -47,9 +47,8 @@ pub fn warn(db: &mut Db, pid: Pid, code: &'static str, message: &str) {
 
 pub fn isolation(level: TransactionIsolationLevel) -> Result<Isolation> {
     match level {
-        TransactionIsolationLevel::ReadUncommitted | TransactionIsolationLevel::ReadCommitted => {
-            Ok(Isolation::ReadCommitted)
-        }
+        TransactionIsolationLevel::ReadUncommitted => Ok(Isolation::ReadUncommitted),
+        TransactionIsolationLevel::ReadCommitted => Ok(Isolation::ReadCommitted),
         TransactionIsolationLevel::RepeatableRead => Ok(Isolation::RepeatableRead),
         _ => setting::isolation("serializable"),
     }

@@ -296,9 +296,6 @@ impl Analyzer<'_> {
             let what = "a recursive query of this form, or one that reads a later one,";
             return Err(PgError::unsupported(what));
         }
-        if self.db.catalog.sequence(&name_text).is_some() {
-            return Err(PgError::unsupported("reading a sequence as a table"));
-        }
         let table = self
             .named_table(name)
             .map_err(|error| if later.is_some() { not_yet(error, &name_text) } else { error })?;

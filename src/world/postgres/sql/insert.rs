@@ -9,10 +9,10 @@ use super::from::{add_table, table_columns};
 use super::names::{ident, object_name};
 use super::output::item;
 use super::parse::{OVER_SYSTEM, OVER_USER};
-use super::plan::{Body, Expr, Insert, OutColumn, Query};
+use super::plan::{Body, Conflict, Expr, Insert, OutColumn, Query};
 use super::query::plain_query;
 use super::scope::Scope;
-use super::statement::{default_of, is_default, writable};
+use super::statement::{default_of, gives_columns, is_default, writable};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::catalog::{Column, Identity, Table};
 use crate::world::postgres::storage::roles::Privileges;
@@ -120,12 +120,13 @@ impl Analyzer<'_> {
         add_table(table.clone(), &alias, table_columns(&table), &mut scope, &mut Vec::new())?;
         let returning = self.returning(insert.returning.as_deref(), &scope)?;
         let mut checks = self.row_checks(&table, Command::Insert, false)?;
-        let reads = returning.is_some()
+        let reads = gives_columns(returning.as_ref(), table.columns.len())
             || conflict.as_ref().is_some_and(|c| c.update.is_some() || !c.arbiters.is_empty());
         if reads {
             self.guard(&table, Privileges::SELECT)?;
             checks.extend(self.row_checks(&table, Command::Select, false)?);
         }
+        let updated: Vec<usize> = conflict.iter().flat_map(Conflict::targets).collect();
         Ok(Insert {
             checks,
             ctes: Vec::new(),
@@ -133,6 +134,7 @@ impl Analyzer<'_> {
             table,
             source: Arc::new(source),
             values,
+            named: columns[..given].iter().chain(&updated).copied().collect(),
             conflict,
             returning,
         })

@@ -410,6 +410,11 @@ pub struct Conflict {
 }
 
 impl Conflict {
+    /// The columns that DO UPDATE writes.
+    pub fn targets(&self) -> impl Iterator<Item = usize> {
+        self.update.iter().flat_map(|(targets, _)| targets.iter().map(|target| target.column))
+    }
+
     pub fn arbitrates(&self, index: usize) -> bool {
         self.arbiters.is_empty() || self.arbiters.contains(&index)
     }
@@ -424,6 +429,8 @@ pub struct Insert {
     pub source: Arc<Query>,
     /// Over the source's row; all columns of the table in order.
     pub values: Vec<Expr>,
+    /// The columns that it names, those of DO UPDATE too.
+    pub named: Arc<[usize]>,
     pub conflict: Option<Conflict>,
     pub checks: Vec<RowCheck>,
     pub returning: Option<(Vec<Expr>, Vec<OutColumn>)>,
@@ -437,6 +444,8 @@ pub struct Update {
     /// Relation 0 is the table.
     pub source: Select,
     pub targets: Vec<Target>,
+    /// The columns of the targets.
+    pub named: Arc<[usize]>,
     pub checks: Vec<RowCheck>,
     pub returning: Option<(Vec<Expr>, Vec<OutColumn>)>,
     /// A key column may change.

@@ -359,7 +359,7 @@ impl Analyzer<'_> {
         let strength = if touches_key { Strength::Update } else { Strength::NoKeyUpdate };
         let width = table.columns.len();
         let reads_row = update.selection.is_some() && source.quals.iter().any(|q| reads(q, width))
-            || returning.is_some()
+            || gives_columns(returning.as_ref(), width)
             || targets.iter().any(|target| reads(&target.value, width));
         let mut source = source;
         self.guard_target(&table, Command::Update, reads_row, &mut source)?;
@@ -372,6 +372,7 @@ impl Analyzer<'_> {
             after: Vec::new(),
             table,
             source,
+            named: targets.iter().map(|target| target.column).collect(),
             targets,
             checks,
             returning,
@@ -399,7 +400,8 @@ impl Analyzer<'_> {
             self.target_source(name, alias.as_ref(), using, delete.selection.as_ref(), &mut scope)?;
         let returning = self.returning(delete.returning.as_deref(), &scope)?;
         let width = table.columns.len();
-        let reads_row = returning.is_some() || source.quals.iter().any(|q| reads(q, width));
+        let reads_row =
+            gives_columns(returning.as_ref(), width) || source.quals.iter().any(|q| reads(q, width));
         let mut source = source;
         self.guard_target(&table, Command::Delete, reads_row, &mut source)?;
         Ok(Delete { ctes: Vec::new(), after: Vec::new(), table, source, returning })
@@ -483,6 +485,11 @@ impl Analyzer<'_> {
     pub fn table_expr(&self, parsed: &ast::Expr, table: &Table) -> Result<Typed> {
         self.expr(parsed, &table_scope(table, &table.name, 0))
     }
+}
+
+/// Whether RETURNING reads a column of the first relation, which is so wide.
+pub fn gives_columns(returning: Option<&(Vec<Expr>, Vec<OutColumn>)>, width: usize) -> bool {
+    returning.is_some_and(|(exprs, _)| exprs.iter().any(|expr| reads(expr, width)))
 }
 
 /// What `ROW(…)` lists.

@@ -122,6 +122,10 @@ impl Db {
             if name.starts_with("pg_") || name.starts_with("information_schema.") {
                 return PgError::unsupported(format_args!("the catalogue {name}"));
             }
+            if self.catalog.is_taken(name, self.own(pid)) {
+                let what = format_args!("this use of {name}, a sequence or index,");
+                return PgError::unsupported(what);
+            }
             common::no_relation(name)
         })
     }

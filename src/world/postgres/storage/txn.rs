@@ -17,6 +17,8 @@ use crate::world::postgres::watch::{Cause, Change, Op, Written};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
+    /// The same as READ COMMITTED but for its name.
+    ReadUncommitted,
     #[default]
     ReadCommitted,
     RepeatableRead,
@@ -25,6 +27,7 @@ pub enum Isolation {
 impl Isolation {
     pub fn name(self) -> &'static str {
         match self {
+            Isolation::ReadUncommitted => "read uncommitted",
             Isolation::ReadCommitted => "read committed",
             Isolation::RepeatableRead => "repeatable read",
         }
