@@ -297,7 +297,7 @@ fn index_part(cx: &Cx<'_>, table: &Table, expr: &ast::Expr) -> Result<(IndexPart
     }
     let analyzer = part(cx, "index expression");
     let typed = analyzer.settle(analyzer.table_expr(expr, table)?)?;
-    require_immutable(cx, &typed.expr, expr, "index expression")?;
+    require_immutable(cx, &typed.expr, "index expression")?;
     let text = index_text(expr, &typed.expr, typed.ty).unwrap_or_else(|| expr.to_string());
     let word = match parsed {
         ast::Expr::Function(function) => object_name(&function.name)?,
@@ -369,7 +369,7 @@ fn index_predicate(
     let analyzer = part(cx, "index predicate");
     let typed = analyzer.table_expr(predicate, table)?;
     let condition = analyzer.condition(typed, "WHERE")?;
-    require_immutable(cx, &condition, predicate, "index predicate")?;
+    require_immutable(cx, &condition, "index predicate")?;
     Ok(Some(Arc::new(condition)))
 }
 

@@ -72,14 +72,16 @@ pub fn eval(expr: &Expr, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
                 _ => Datum::Null,
             }
         }
-        Expr::Call { function, strict, args, types } => {
+        Expr::Call { function, strict, args, types, .. } => {
+            if *strict && args.iter().any(|arg| is_null(arg, cx)) {
+                return Ok(Datum::Null);
+            }
             let mut values = Vec::with_capacity(args.len());
             for arg in args {
-                let value = eval(arg, cx, frame)?;
-                if *strict && value.is_null() {
-                    return Ok(Datum::Null);
-                }
-                values.push(value);
+                values.push(eval(arg, cx, frame)?);
+            }
+            if *strict && values.iter().any(Datum::is_null) {
+                return Ok(Datum::Null);
             }
             function(cx, &values, types)?
         }
@@ -155,11 +157,23 @@ fn compare(
     cx: &mut Cx<'_>,
     frame: &Frame<'_>,
 ) -> Step<Datum> {
+    if is_null(left, cx) || is_null(right, cx) {
+        return Ok(Datum::Null);
+    }
     let (left, right) = (eval(left, cx, frame)?, eval(right, cx, frame)?);
     if left.is_null() || right.is_null() {
         return Ok(Datum::Null);
     }
     Ok(Datum::Bool(op.holds(left.cmp(&right))))
+}
+
+/// A constant NULL: what is called with it is never called, and the rest not worked out.
+fn is_null(expr: &Expr, cx: &Cx<'_>) -> bool {
+    match expr {
+        Expr::Const(datum) => datum.is_null(),
+        Expr::Param(at) => cx.params.get(*at).is_none_or(Datum::is_null),
+        _ => false,
+    }
 }
 
 /// `<` and its like of two rows: the first fields that are not equal decide, a NULL before them

@@ -184,7 +184,7 @@ fn generate(cx: &Cx<'_>, table: &mut Table, name: &ast::Ident, parsed: &ast::Exp
         return Err(PgError::new("0A000", message));
     };
     refuse_generated_reads(table, at, &read)?;
-    require_steady(cx, &expr, parsed, "generation expression is not immutable")?;
+    require_steady(cx, &expr, "generation expression is not immutable")?;
     table.columns[at].generated = Some(Arc::new(expr));
     Ok(())
 }

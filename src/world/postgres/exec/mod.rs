@@ -5,6 +5,7 @@ mod aggregate;
 pub mod alter;
 pub mod calls;
 mod cast;
+mod constants;
 mod constraint;
 pub mod create_as;
 pub mod ddl;
@@ -28,6 +29,7 @@ mod setting_names;
 mod system;
 mod tuple;
 
+pub use constants::has_any as has_constants;
 pub use eval::{Frame, eval, is_true};
 pub use foreign::{Deferred, run_deferred};
 pub use query::{CteRun, QueryRun};
@@ -224,6 +226,9 @@ impl<'p> StatementRun<'p> {
                 if !self.nested {
                     cx.db.proc_mut(pid).snapshot = Some(cx.state.snapshot.xmin);
                 }
+            }
+            if self.planned.constants {
+                constants::check(&self.planned.plan, &mut cx, !self.nested)?;
             }
         }
         while !self.done {

@@ -8,7 +8,8 @@ use super::ddl::{notice, undo};
 use super::{Cx, cast, roles};
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::{
-    Context, Expr, Routine, Variable, Volatility, can_cast, data_type, declared, object_name,
+    Context, Expr, Routine, Variable, Volatility, can_cast, data_type, declared, is_zoned,
+    object_name,
 };
 use crate::world::postgres::storage::Undo;
 use crate::world::postgres::storage::catalog::{IndexPart, Table};
@@ -219,107 +220,27 @@ fn used_by(table: &Table, oid: Oid) -> Vec<String> {
     all
 }
 
-/// Functions whose result depends on more than their arguments.
-const UNSTEADY: &[&str] = &[
-    "age",
-    "array_to_json",
-    "array_to_string",
-    "clock_timestamp",
-    "concat",
-    "concat_ws",
-    "current_catalog",
-    "current_database",
-    "current_date",
-    "current_role",
-    "current_schema",
-    "current_setting",
-    "current_time",
-    "current_timestamp",
-    "current_user",
-    "currval",
-    "format",
-    "format_type",
-    "gen_random_uuid",
-    "json_build_array",
-    "json_build_object",
-    "jsonb_build_array",
-    "jsonb_build_object",
-    "lastval",
-    "localtime",
-    "localtimestamp",
-    "nextval",
-    "now",
-    "pg_backend_pid",
-    "pg_current_xact_id",
-    "pg_get_serial_sequence",
-    "pg_is_in_recovery",
-    "pg_notify",
-    "pg_sleep",
-    "pg_typeof",
-    "random",
-    "row_to_json",
-    "session_user",
-    "set_config",
-    "setval",
-    "statement_timestamp",
-    "to_char",
-    "to_json",
-    "to_jsonb",
-    "transaction_timestamp",
-    "txid_current",
-    "user",
-    "version",
-];
-
-struct Unsteady(bool);
-
-impl ast::Visitor for Unsteady {
-    type Break = ();
-    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> std::ops::ControlFlow<()> {
-        let name = match expr {
-            ast::Expr::Function(function) => object_name(&function.name).unwrap_or_default(),
-            _ => return std::ops::ControlFlow::Continue(()),
-        };
-        self.0 |= UNSTEADY.contains(&name.as_str()) || name.starts_with("pg_advisory");
-        std::ops::ControlFlow::Continue(())
-    }
-}
-
-/// Whether a conversion goes by the session's time zone or date style.
-fn zoned(from: Ty, to: Ty) -> bool {
-    let dated = [Ty::DATE, Ty::TIMESTAMP, Ty::TIMESTAMPTZ];
-    let text = |ty: Ty| ty.is_text();
-    (dated.contains(&from) && text(to))
-        || (text(from) && dated.contains(&to))
-        || (from == Ty::TIMESTAMPTZ) != (to == Ty::TIMESTAMPTZ)
-}
-
 /// 42P17 if an expression that must always give the same calls what may not.
-pub fn require_steady(cx: &Cx<'_>, expr: &Expr, parsed: &ast::Expr, message: &str) -> Result<()> {
+pub fn require_steady(cx: &Cx<'_>, expr: &Expr, message: &str) -> Result<()> {
     let mut steady = true;
     expr.walk(&mut |part| match part {
         Expr::Routine { oid, .. } => {
             let routine = cx.db.catalog.routines.get(oid);
             steady &= routine.is_some_and(|r| r.volatility == Volatility::Immutable);
         }
-        Expr::Cast { from, to, .. } => steady &= !zoned(*from, *to),
-        Expr::Call { types, .. } => {
-            let has = |ty: Ty| types.contains(&ty);
-            steady &= !(has(Ty::TIMESTAMPTZ) && has(Ty::INTERVAL));
-        }
+        Expr::Cast { from, to, .. } => steady &= !is_zoned(*from, *to),
+        Expr::Call { steady: own, .. } => steady &= own,
         _ => {}
     });
-    let mut calls = Unsteady(false);
-    let _all_seen = ast::Visit::visit(parsed, &mut calls);
-    if steady && !calls.0 {
+    if steady {
         return Ok(());
     }
     Err(PgError::new("42P17", message))
 }
 
 /// The same for an index.
-pub fn require_immutable(cx: &Cx<'_>, expr: &Expr, parsed: &ast::Expr, what: &str) -> Result<()> {
-    require_steady(cx, expr, parsed, &format!("functions in {what} must be marked IMMUTABLE"))
+pub fn require_immutable(cx: &Cx<'_>, expr: &Expr, what: &str) -> Result<()> {
+    require_steady(cx, expr, &format!("functions in {what} must be marked IMMUTABLE"))
 }
 
 /// A value for a variable of another type; through its text if there is no cast.

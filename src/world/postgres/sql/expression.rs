@@ -4,7 +4,7 @@ use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 
 use super::aggregates::has_aggregate;
 use super::analyze::{Analyzer, Context, Typed};
-use super::functions::is_volatile;
+use super::volatility::is_volatile;
 use super::literals::{number, said};
 use super::names::{data_type, ident, object_name};
 use super::places::{ends_open, signs_power};

@@ -11,6 +11,7 @@ use super::plan::{Aggregate, Expr, SortKey, SubKind};
 use super::resolve::{Chosen, Meaning, compared, resolve, signature};
 use super::scope::Scope;
 use super::signatures::Kind;
+use super::volatility::{counts, is_steady, is_volatile};
 use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::exec::{self, Cx};
 use crate::world::postgres::types::{Base, Datum, Ty};
@@ -76,23 +77,6 @@ fn candidates(name: &str) -> impl Iterator<Item = &'static Function> + use<'_> {
     FUNCTION_TABLES.iter().flat_map(|table| table.iter()).filter(move |f| f.name == name)
 }
 
-/// Whether every call of a builtin counts, so that none may be made again after a wait.
-fn counts(name: &str) -> bool {
-    name.starts_with("pg_advisory_")
-        || name.starts_with("pg_try_advisory_")
-        || matches!(
-            name,
-            "nextval"
-                | "setval"
-                | "random"
-                | "gen_random_uuid"
-                | "pg_sleep"
-                | "pg_notify"
-                | "set_config"
-                | "pg_cancel_backend"
-        )
-}
-
 impl Analyzer<'_> {
     /// A call of a function or operator with arguments that are not aggregates' own. The name is
     /// preceded by `pg_catalog.` where PostgreSQL's grammar makes the call.
@@ -145,6 +129,7 @@ impl Analyzer<'_> {
         let expr = Expr::Call {
             function: function.run,
             strict: function.strict,
+            steady: is_steady(function, &settled),
             args: exprs,
             types: settled.into(),
         };
@@ -356,13 +341,6 @@ fn only_outer(aggregate: &Aggregate, within: bool) -> bool {
         });
     }
     within && outer && !own
-}
-
-/// Whether to evaluate it twice may give two values.
-pub fn is_volatile(expr: &Expr) -> bool {
-    let mut volatile = false;
-    expr.walk(&mut |part| volatile |= matches!(part, Expr::Counted(..) | Expr::Routine { .. }));
-    volatile
 }
 
 /// The result type of an aggregate; `None` if it is not here.

@@ -39,6 +39,7 @@ mod statement;
 mod subquery;
 mod system;
 mod tokens;
+mod volatility;
 
 pub use analyze::{Analyzer, Context, Typed};
 pub use body::{
@@ -64,3 +65,4 @@ pub use scope::Scope;
 pub use security::table_scope;
 pub use statement::{Planned, plan_statement};
 pub use system::System;
+pub use volatility::is_zoned;

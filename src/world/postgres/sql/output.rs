@@ -5,7 +5,7 @@ use sqlparser::ast::{self, Spanned as _};
 use sqlparser::tokenizer::Span;
 
 use super::analyze::{Analyzer, SetPlace, Typed, can_compare, out_column};
-use super::functions::is_volatile;
+use super::volatility::is_volatile;
 use super::names::{ident, object_name};
 use super::places::beginning;
 use super::plan::{Expand, Expr, OutColumn, SortKey};

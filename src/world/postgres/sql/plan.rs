@@ -78,10 +78,11 @@ pub enum Expr {
     NotDistinct(Box<Expr>, Box<Expr>),
     /// `left op ANY (array)`; `true` for ALL.
     Quantified(CompareOp, bool, Box<Expr>, Box<Expr>),
-    /// `strict`: NULL if an argument is.
+    /// `strict`: NULL if an argument is. `steady`: the same arguments always give the same.
     Call {
         function: Builtin,
         strict: bool,
+        steady: bool,
         args: Vec<Expr>,
         types: Arc<[Ty]>,
     },

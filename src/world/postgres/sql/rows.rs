@@ -4,7 +4,7 @@
 use sqlparser::ast::{self, Spanned};
 
 use super::analyze::{Analyzer, Context, Typed};
-use super::functions::is_volatile;
+use super::volatility::is_volatile;
 use super::names::ident;
 use super::plan::{CompareOp, Expr};
 use super::resolve::common_type;

@@ -16,6 +16,7 @@ use super::query::split;
 use super::routine::Names;
 use super::scope::Scope;
 use super::security::{command_privilege, filter_scan, reads, table_scope};
+use crate::world::postgres::exec::has_constants;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::Db;
 use crate::world::postgres::storage::catalog::{Column, Identity, Table};
@@ -46,6 +47,8 @@ pub struct Planned {
     pub settled: bool,
     /// It calls functions of one's own.
     pub calls: bool,
+    /// It has expressions of constants that may fail.
+    pub constants: bool,
 }
 
 /// Plans a statement that reads or writes rows.
@@ -94,6 +97,7 @@ pub fn plan_named<'a>(
     let definitions: Arc<[Arc<Table>]> = analyzer.definitions.into_inner().into();
     Ok(Planned {
         columns,
+        constants: has_constants(&plan),
         plan: Arc::new(plan),
         params: params.into(),
         slots,
