@@ -46,16 +46,12 @@
 //!
 //! Where it answers otherwise than PostgreSQL, and why:
 //!
-//! - An expression of constants that fails (`1/0`) fails when a row needs it; PostgreSQL fails
-//!   while it plans, also if no row ever would.
-//! - The columns of a query in FROM or WITH are all evaluated, and its rows all read; PostgreSQL
-//!   leaves out columns that nobody reads, and stops where a LIMIT around it does.
+//! - A function of one's own that is IMMUTABLE is called for each row, also with constants alone.
+//! - A WITH query that is named more than once is run as a whole, also if a LIMIT reads less of it
+//!   (refused where that shows otherwise than by an error of a row that nobody reads).
 //! - The order of rows that a hash join, a semi-join or hashed groups give without ORDER BY is the
 //!   planner's: here it is that of nested loops and of first appearance.
-//! - SHOW `transaction_isolation` says `read committed` also under READ UNCOMMITTED, which is the
-//!   same; two UNIQUE of the same columns make two indexes; RETURNING needs SELECT also if it reads
-//!   no column; details of keys show expressions with IN, LIKE, CASE and their like as written;
-//!   warnings come before a query's columns, one's own notifications before its end.
+//! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).
 
 mod error;
 mod exec;

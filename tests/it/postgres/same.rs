@@ -34,6 +34,24 @@ fn writes_and_constraints_answer_as_postgresql_does() {
 }
 
 #[test]
+fn keys_of_a_new_table_are_made_as_in_postgresql() {
+    same(include_str!("same/constraints.sql"));
+}
+
+#[test]
+fn what_may_not_be_read_is_not_shown_as_in_postgresql() {
+    same(include_str!("same/privileges.sql"));
+}
+
+/// Constants that fail, columns that nobody reads, rows that nobody asks for, and what may be in an
+/// index.
+#[test]
+fn what_is_worked_out_and_when_is_as_in_postgresql() {
+    same(include_str!("same/planned.sql"));
+    same(include_str!("same/immutable.sql"));
+}
+
+#[test]
 fn types_and_functions_answer_as_postgresql_does() {
     same(include_str!("same/types.sql"));
 }

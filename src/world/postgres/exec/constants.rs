@@ -4,9 +4,7 @@
 
 use super::{Cx, Frame, eval};
 use crate::world::postgres::error::Step;
-use crate::world::postgres::sql::{
-    Body, Cte, Expr, From, Insert, Plan, Query, Select, Source, SubKind, is_zoned,
-};
+use crate::world::postgres::sql::{Expr, Plan, SubKind, each_of_plan, each_of_query, is_zoned};
 use crate::world::postgres::types::{Datum, Ty};
 
 /// Fails as a constant of the plan does. `bound`: parameters are constants too.
@@ -47,105 +45,6 @@ fn is_constant(expr: &Expr) -> bool {
         );
     });
     constant
-}
-
-type Visit<'v> = &'v mut dyn FnMut(&Expr) -> Step<()>;
-
-fn each_of_plan(plan: &Plan, visit: Visit<'_>) -> Step<()> {
-    match plan {
-        Plan::Query(query) => each_of_query(query, true, visit),
-        Plan::Insert(insert) => each_of_insert(insert, visit),
-        Plan::Update(update) => {
-            each_of_ctes(&update.ctes, &update.after, visit)?;
-            update.targets.iter().try_for_each(|target| visit(&target.value))?;
-            each_of_returning(update.returning.as_ref(), visit)?;
-            each_of_select(&update.source, false, visit)
-        }
-        Plan::Delete(delete) => {
-            each_of_ctes(&delete.ctes, &delete.after, visit)?;
-            each_of_returning(delete.returning.as_ref(), visit)?;
-            each_of_select(&delete.source, false, visit)
-        }
-    }
-}
-
-fn each_of_insert(insert: &Insert, visit: Visit<'_>) -> Step<()> {
-    each_of_ctes(&insert.ctes, &insert.after, visit)?;
-    insert.values.iter().try_for_each(&mut *visit)?;
-    each_of_returning(insert.returning.as_ref(), visit)?;
-    if let Some((targets, condition)) = insert.conflict.as_ref().and_then(|c| c.update.as_ref()) {
-        targets.iter().try_for_each(|target| visit(&target.value))?;
-        condition.iter().try_for_each(&mut *visit)?;
-    }
-    each_of_query(&insert.source, true, visit)
-}
-
-fn each_of_returning<T>(returning: Option<&(Vec<Expr>, T)>, visit: Visit<'_>) -> Step<()> {
-    returning.iter().flat_map(|(exprs, _)| exprs).try_for_each(visit)
-}
-
-fn each_of_ctes(before: &[Cte], after: &[Cte], visit: Visit<'_>) -> Step<()> {
-    for cte in before.iter().chain(after) {
-        each_of_plan(&cte.plan, visit)?;
-        if let Some((query, _)) = &cte.recursive {
-            each_of_query(query, true, visit)?;
-        }
-    }
-    Ok(())
-}
-
-/// `output`: what it gives is asked for, not only whether it gives a row.
-fn each_of_query(query: &Query, output: bool, visit: Visit<'_>) -> Step<()> {
-    each_of_ctes(&query.ctes, &query.after, visit)?;
-    query.output.iter().flatten().try_for_each(&mut *visit)?;
-    query.sort.iter().try_for_each(|key| visit(&key.expr))?;
-    query.offset.iter().chain(&query.limit).try_for_each(&mut *visit)?;
-    match &query.body {
-        Body::Select(select) => each_of_select(select, output, visit),
-        Body::Values(rows) => rows.iter().flatten().try_for_each(visit),
-        Body::Set { left, right, .. } => {
-            each_of_query(left, true, visit)?;
-            each_of_query(right, true, visit)
-        }
-    }
-}
-
-fn each_of_select(select: &Select, output: bool, visit: Visit<'_>) -> Step<()> {
-    if output {
-        select.project.iter().try_for_each(&mut *visit)?;
-    }
-    select.keys.iter().chain(&select.distinct_on).try_for_each(&mut *visit)?;
-    for aggregate in &select.aggregates {
-        aggregate.args.iter().chain(&aggregate.filter).try_for_each(&mut *visit)?;
-        aggregate.order.iter().try_for_each(|key| visit(&key.expr))?;
-    }
-    select.expand.iter().flat_map(|expand| &expand.args).try_for_each(&mut *visit)?;
-    each_of_from(&select.from, visit)?;
-    // What stands after a condition that is never met is left out.
-    for qual in &select.quals {
-        visit(qual)?;
-        if matches!(**qual, Expr::Const(Datum::Bool(false))) {
-            break;
-        }
-    }
-    select.having.iter().try_for_each(&mut *visit)?;
-    for relation in &select.relations {
-        match &relation.source {
-            Source::Function { args, .. } => args.iter().try_for_each(&mut *visit)?,
-            Source::Query { query, .. } => each_of_query(query, true, visit)?,
-            Source::Table(_) | Source::Cte(_) | Source::System(_) => {}
-        }
-    }
-    Ok(())
-}
-
-fn each_of_from(from: &From, visit: Visit<'_>) -> Step<()> {
-    if let From::Join { left, right, on, .. } = from {
-        each_of_from(left, visit)?;
-        each_of_from(right, visit)?;
-        on.iter().try_for_each(|condition| visit(condition))?;
-    }
-    Ok(())
 }
 
 /// The value of an expression that has the same one for every row, as far as PostgreSQL sees it.
@@ -237,13 +136,9 @@ fn every(all: &[Expr], cx: &mut Cx<'_>, bound: bool) -> Step<(bool, bool)> {
     Ok((known, null))
 }
 
-/// AND (`decisive` false) and OR (`decisive` true): what stands behind one that decides is left out.
-fn junction(
-    all: &[Expr],
-    decisive: bool,
-    cx: &mut Cx<'_>,
-    bound: bool,
-) -> Step<Option<Datum>> {
+/// AND (`decisive` false) and OR (`decisive` true): what stands behind one that decides is left
+/// out.
+fn junction(all: &[Expr], decisive: bool, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
     let (mut known, mut null) = (true, false);
     for expr in all {
         match fold(expr, cx, bound)? {

@@ -17,9 +17,8 @@ pub type Named<'a> = Option<&'a [usize]>;
 /// `(1, null)` as errors show a row, or `(a) = (1)` if only some columns may be shown.
 fn row_text(table: &Table, row: &[Datum], only: Named<'_>) -> Option<String> {
     let all = table.columns.iter().zip(row).enumerate();
-    let shown = all.filter(|(at, (column, _))| {
-        !column.dropped && only.is_none_or(|only| only.contains(at))
-    });
+    let shown = all
+        .filter(|(at, (column, _))| !column.dropped && only.is_none_or(|only| only.contains(at)));
     let shown = shown.map(|(_, (column, datum))| (&*column.name, shown_value(datum, column.ty)));
     let (names, values): (Vec<&str>, Vec<String>) = shown.unzip();
     let values = values.join(", ");

@@ -285,7 +285,12 @@ pub fn default_expr(cx: &Cx<'_>, expr: &ast::Expr, column: &Column) -> Result<Op
 }
 
 /// A part of an index, and its word in the index's name.
-fn index_part(cx: &Cx<'_>, table: &Table, expr: &ast::Expr) -> Result<(IndexPart, String)> {
+fn index_part(
+    cx: &Cx<'_>,
+    table: &Table,
+    expr: &ast::Expr,
+    unique: bool,
+) -> Result<(IndexPart, String)> {
     let mut parsed = expr;
     while let ast::Expr::Nested(inner) = parsed {
         parsed = inner;
@@ -298,7 +303,11 @@ fn index_part(cx: &Cx<'_>, table: &Table, expr: &ast::Expr) -> Result<(IndexPart
     let analyzer = part(cx, "index expression");
     let typed = analyzer.settle(analyzer.table_expr(expr, table)?)?;
     require_immutable(cx, &typed.expr, "index expression")?;
-    let text = index_text(expr, &typed.expr, typed.ty).unwrap_or_else(|| expr.to_string());
+    let text = index_text(expr, &typed.expr, typed.ty);
+    if unique && text.is_none() {
+        return Err(PgError::unsupported(format_args!("a unique index on {expr}")));
+    }
+    let text = text.unwrap_or_else(|| expr.to_string());
     let word = match parsed {
         ast::Expr::Function(function) => object_name(&function.name)?,
         _ => "expr".to_owned(),
@@ -320,7 +329,7 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
     let mut parts = Vec::with_capacity(create.columns.len());
     let mut words = Vec::new();
     for column in &create.columns {
-        let (part, word) = index_part(cx, &table, &column.column.expr)?;
+        let (part, word) = index_part(cx, &table, &column.column.expr, create.unique)?;
         parts.push(part);
         words.push(word);
     }

@@ -28,7 +28,11 @@ struct Key {
 
 /// Adds constraints to a table that has its columns, in the order of PostgreSQL: the keys are read,
 /// the checks made, then the keys, and last what points at keys.
-pub fn add_constraints(cx: &mut Cx<'_>, table: &mut Table, (columns, rules): Said<'_>) -> Result<()> {
+pub fn add_constraints(
+    cx: &mut Cx<'_>,
+    table: &mut Table,
+    (columns, rules): Said<'_>,
+) -> Result<()> {
     let keys = read_keys(table, (columns, rules))?;
     for definition in columns {
         own_rules(cx, table, definition)?;

@@ -79,6 +79,8 @@ enum Stage<'p> {
     /// Output rows are all there.
     Output(std::vec::IntoIter<Row>),
     Values(std::slice::Iter<'p, Vec<Expr>>),
+    /// UNION ALL without an order: one side after the other.
+    Append(usize),
 }
 
 pub struct QueryRun<'p> {
@@ -174,6 +176,13 @@ impl<'p> QueryRun<'p> {
                     self.output.push(project(row, cx, &frame)?);
                 }
                 self.finish_output(cx, outer)
+            }
+            Body::Set { op: SetOp::Union, all: true, left, right }
+                if self.query.sort.is_empty() =>
+            {
+                self.sides = [left, right].map(|side| Some(Box::new(QueryRun::new(side))));
+                self.stage = Stage::Append(0);
+                Ok(())
             }
             Body::Set { op, all, left, right } => {
                 for (at, side) in [left, right].into_iter().enumerate() {
@@ -368,6 +377,17 @@ impl<'p> QueryRun<'p> {
                 rows.next();
                 cx.settled();
                 return Ok(Some(row));
+            }
+            Stage::Append(at) => {
+                while let Some(Some(side)) = self.sides.get_mut(*at) {
+                    let row = side.next(cx, outer)?;
+                    cx.settled();
+                    if row.is_some() {
+                        return Ok(row);
+                    }
+                    *at += 1;
+                }
+                return Ok(None);
             }
             Stage::Stream | Stage::Sorted(_) => {}
         }

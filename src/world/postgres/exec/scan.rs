@@ -46,6 +46,8 @@ enum Rows {
     },
     Tids(std::vec::IntoIter<Tid>),
     Made(Arc<Vec<Row>>, usize),
+    /// Those of a query in FROM, which is run as far as they are asked for.
+    Query(usize),
 }
 
 pub struct ScanRun<'p> {
@@ -54,8 +56,10 @@ pub struct ScanRun<'p> {
     rows: Rows,
     /// A row whose conditions are being tested: a wait within them comes back to it.
     current: bool,
+    /// The query in FROM, what it gave so far, and whether that is all.
     sub: Option<Box<QueryRun<'p>>>,
     made: Vec<Row>,
+    whole: bool,
 }
 
 #[allow(clippy::struct_excessive_bools, reason = "how far each side has come")]
@@ -90,6 +94,7 @@ impl<'p> Node<'p> {
                 current: false,
                 sub: None,
                 made: Vec::new(),
+                whole: false,
             })),
             From::Join { kind, left, right, .. } => Node::Join(Box::new(JoinRun {
                 kind: *kind,
@@ -112,8 +117,11 @@ impl<'p> Node<'p> {
             Node::Scan(run) => {
                 run.rows = Rows::Fresh;
                 run.current = false;
-                run.sub = None;
-                run.made.clear();
+                // A query that reads no row before it is run once.
+                if matches!(run.relation.source, Source::Query { lateral: true, .. }) {
+                    (run.sub, run.whole) = (None, false);
+                    run.made.clear();
+                }
             }
             Node::Join(run) => {
                 run.left.rewind();
@@ -182,7 +190,7 @@ impl ScanRun<'_> {
             self.begin(tuple, cx, outer)?;
         }
         loop {
-            if !self.current && !self.load(tuple, cx) {
+            if !self.current && !self.load(tuple, cx, outer)? {
                 return Ok(false);
             }
             self.current = true;
@@ -208,14 +216,9 @@ impl ScanRun<'_> {
                 let rows = cx.state.ctes[*slot].clone().unwrap_or_default();
                 Rows::Made(rows, 0)
             }
-            Source::Query { query, lateral } => {
-                let around = if *lateral { Some(&frame) } else { outer };
-                let run = self.sub.get_or_insert_with(|| Box::new(QueryRun::new(query)));
-                while let Some(row) = run.next(cx, around)? {
-                    self.made.push(row);
-                    cx.settled();
-                }
-                Rows::Made(Arc::new(std::mem::take(&mut self.made)), 0)
+            Source::Query { query, .. } => {
+                self.sub.get_or_insert_with(|| Box::new(QueryRun::new(query)));
+                Rows::Query(0)
             }
             Source::Function { function, args, types, ordinality } => {
                 let mut values = Vec::with_capacity(args.len());
@@ -231,15 +234,42 @@ impl ScanRun<'_> {
     }
 
     /// The next row that the snapshot shows, whatever the conditions say.
-    fn load(&mut self, tuple: &mut Tuple, cx: &mut Cx<'_>) -> bool {
-        let Source::Table(table) = &self.relation.source else {
-            let Rows::Made(rows, at) = &mut self.rows else { return false };
-            let Some(row) = rows.get(*at) else { return false };
-            *at += 1;
-            tuple.put(self.relation, row);
-            return true;
-        };
-        let heap = cx.db.heap(table.oid);
+    fn load(
+        &mut self,
+        tuple: &mut Tuple,
+        cx: &mut Cx<'_>,
+        outer: Option<&Frame<'_>>,
+    ) -> Step<bool> {
+        match (&self.relation.source, &mut self.rows) {
+            (Source::Table(table), _) => Ok(self.load_version(table.oid, tuple, cx)),
+            (Source::Query { lateral, .. }, Rows::Query(at)) => {
+                if *at == self.made.len() && !self.whole {
+                    let frame = Frame { row: &tuple.values, outer };
+                    let around = if *lateral { Some(&frame) } else { outer };
+                    let run = self.sub.as_mut().expect("begun");
+                    match run.next(cx, around)? {
+                        Some(row) => self.made.push(row),
+                        None => self.whole = true,
+                    }
+                    cx.settled();
+                }
+                let Some(row) = self.made.get(*at) else { return Ok(false) };
+                *at += 1;
+                tuple.put(self.relation, row);
+                Ok(true)
+            }
+            (_, Rows::Made(rows, at)) => {
+                let Some(row) = rows.get(*at) else { return Ok(false) };
+                *at += 1;
+                tuple.put(self.relation, row);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn load_version(&mut self, table: Oid, tuple: &mut Tuple, cx: &Cx<'_>) -> bool {
+        let heap = cx.db.heap(table);
         let own = cx.db.own(cx.pid);
         loop {
             let (tid, version) = match &mut self.rows {
@@ -257,7 +287,7 @@ impl ScanRun<'_> {
                         None => continue,
                     }
                 }
-                Rows::Fresh | Rows::Made(..) => return false,
+                Rows::Fresh | Rows::Made(..) | Rows::Query(_) => return false,
             };
             if version.visible(&cx.state.snapshot, cx.state.cid, own, &cx.db.xacts) {
                 tuple.put(self.relation, &version.row);

@@ -189,23 +189,15 @@ impl<E: Env> Session<E> {
         });
     }
 
-    /// Sends notices that have gathered.
-    fn speak(&mut self) {
+    /// Sends notices that have gathered; between messages, outside a transaction, notifications.
+    fn speak(&mut self, between: bool) {
         let (runner, out) = (&self.runner, &mut self.connection.out);
         runner.store.with(|inner| {
             let Some(proc) = inner.db.procs.get_mut(&runner.pid) else { return };
             for notice in std::mem::take(&mut proc.notices) {
                 out.error(&notice);
             }
-        });
-    }
-
-    /// Sends notifications, between statements and outside a transaction.
-    fn notify(&mut self) {
-        let (runner, out) = (&self.runner, &mut self.connection.out);
-        runner.store.with(|inner| {
-            let Some(proc) = inner.db.procs.get_mut(&runner.pid) else { return };
-            if proc.txn.is_none() {
+            if between && proc.txn.is_none() {
                 for notification in std::mem::take(&mut proc.inbox) {
                     let (channel, payload) = (&notification.channel, &notification.payload);
                     out.notification(notification.pid, channel, payload);
@@ -257,7 +249,7 @@ impl<E: Env> Session<E> {
     /// An error within the extended protocol: nothing more until Sync.
     fn fail(&mut self, error: &PgError) {
         self.runner.failed(error);
-        self.speak();
+        self.speak(false);
         self.connection.out.error(error);
         self.skipping = true;
     }
@@ -287,7 +279,7 @@ impl<E: Env> Session<E> {
             };
             match heard? {
                 None => {
-                    self.notify();
+                    self.speak(true);
                     self.connection.flush().await?;
                 }
                 Some(bytes) => return Ok(bytes > 0),
@@ -357,8 +349,7 @@ impl<E: Env> Session<E> {
         if status == b'I' {
             self.portals.clear();
         }
-        self.speak();
-        self.notify();
+        self.speak(true);
         self.report();
         self.connection.out.ready(status);
     }
@@ -374,7 +365,7 @@ impl<E: Env> Session<E> {
                 return Err(error);
             }
             self.runner.failed(&error);
-            self.speak();
+            self.speak(false);
             self.connection.out.error(&error);
         }
         self.portals.remove("");
@@ -407,7 +398,7 @@ impl<E: Env> Session<E> {
             if last {
                 self.runner.finish_implicit().await?;
             }
-            self.speak();
+            self.speak(false);
             if let Some(columns) = &answer.columns {
                 self.connection.out.row_description(columns, &[]);
                 for row in &answer.rows {
@@ -597,7 +588,7 @@ impl<E: Env> Session<E> {
             count = count.and(Some(sent as u64));
         }
         let tag = portal.answer.tag.clone();
-        self.speak();
+        self.speak(false);
         self.connection.out.command_complete(&tag, count);
         Ok(())
     }

@@ -11,6 +11,7 @@ use super::plan::{Body, Cte, From, JoinKind, OutColumn, Plan, Query, Source};
 use super::query::rename;
 use super::resolve::common_type;
 use super::scope::Scope;
+use super::volatility::is_volatile_query;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::Ty;
 
@@ -46,7 +47,8 @@ impl Analyzer<'_> {
             self.later.borrow_mut().truncate(around + with.cte_tables.len() - at - 1);
             self.ctes.borrow_mut().push(CteScope { name, slot, columns, correlated, silent });
             let reads = self.reads.borrow()[read..].to_vec();
-            ctes.push(Cte { slot, plan: Arc::new(plan), reads, recursive: None });
+            let kept = cte.materialized == Some(ast::CteAsMaterialized::Materialized);
+            ctes.push(Cte { slot, plan: Arc::new(plan), reads, recursive: None, kept });
         }
         Ok(ctes)
     }
@@ -117,7 +119,8 @@ impl Analyzer<'_> {
         let all = *set_quantifier == ast::SetQuantifier::All;
         let recursive = Some((Arc::new(step.casted(casts)), all));
         let reads = self.reads.borrow()[read..].to_vec();
-        Ok(Some(Cte { slot, plan: Arc::new(Plan::Query(Arc::new(base))), reads, recursive }))
+        let first = Arc::new(Plan::Query(Arc::new(base)));
+        Ok(Some(Cte { slot, plan: first, reads, recursive, kept: true }))
     }
 }
 
@@ -158,6 +161,76 @@ fn goes_on(step: &Query, slot: usize) -> bool {
         select.relations.iter().position(|r| matches!(r.source, Source::Cte(at) if at == slot));
     let plain = !select.grouped && select.expand.is_none() && step.limit.is_none();
     plain && step.sort.is_empty() && own.is_some_and(|own| reads(&select.from, own))
+}
+
+/// A query that is named once is read where it is named, as in PostgreSQL: as far as it is asked
+/// for, and without what nobody reads. Unless it is MATERIALIZED, calls what counts or locks rows.
+/// `named`: every slot as often as it is named.
+pub fn inline(plan: &mut Query, named: &[usize]) {
+    for at in (0..plan.ctes.len()).rev() {
+        let cte = &plan.ctes[at];
+        let once = named.iter().filter(|slot| **slot == cte.slot).count() == 1;
+        let Plan::Query(query) = &*cte.plan else { continue };
+        let (slot, query) = (cte.slot, query.clone());
+        if cte.kept
+            || cte.recursive.is_some()
+            || !once
+            || !query.locks.is_empty()
+            || is_volatile_query(&query)
+        {
+            continue;
+        }
+        let source = Source::Query { query, lateral: false };
+        let mut later = plan.ctes[at + 1..].iter_mut();
+        let placed = place(&mut plan.body, slot, &source)
+            || later.any(|cte| match Arc::make_mut(&mut cte.plan) {
+                Plan::Query(query) => place(&mut Arc::make_mut(query).body, slot, &source),
+                _ => false,
+            });
+        if placed {
+            plan.ctes.remove(at);
+        }
+    }
+}
+
+/// PostgreSQL runs a WITH query as far as its rows are asked for, which shows if it calls what
+/// counts or locks rows.
+pub fn refuse_partial(plan: &Query) -> Result<()> {
+    let whole = match &plan.body {
+        Body::Select(select) => select.grouped || !plan.sort.is_empty(),
+        Body::Values(_) | Body::Set { .. } => !plan.sort.is_empty(),
+    };
+    let shows = |cte: &Cte| match &*cte.plan {
+        Plan::Query(query) => !query.locks.is_empty() || is_volatile_query(query),
+        _ => false,
+    };
+    if plan.limit.is_some() && !whole && plan.ctes.iter().any(shows) {
+        return Err(PgError::unsupported("LIMIT over a WITH query that calls a volatile function"));
+    }
+    Ok(())
+}
+
+/// Puts a query in the place of its name, where the same rows are around it.
+fn place(body: &mut Body, slot: usize, source: &Source) -> bool {
+    match body {
+        Body::Values(_) => false,
+        Body::Set { left, right, .. } => {
+            place(&mut Arc::make_mut(left).body, slot, source)
+                || place(&mut Arc::make_mut(right).body, slot, source)
+        }
+        Body::Select(select) => {
+            select.relations.iter_mut().any(|relation| match &mut relation.source {
+                Source::Cte(named) if *named == slot => {
+                    relation.source = source.clone();
+                    true
+                }
+                Source::Query { query, lateral: false } => {
+                    place(&mut Arc::make_mut(query).body, slot, source)
+                }
+                _ => false,
+            })
+        }
+    }
 }
 
 /// WITH queries in the order they run: those that are read, before the statement and each after

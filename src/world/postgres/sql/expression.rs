@@ -4,7 +4,6 @@ use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 
 use super::aggregates::has_aggregate;
 use super::analyze::{Analyzer, Context, Typed};
-use super::volatility::is_volatile;
 use super::literals::{number, said};
 use super::names::{data_type, ident, object_name};
 use super::places::{ends_open, signs_power};
@@ -12,6 +11,7 @@ use super::plan::{CompareOp, Expr, SubKind};
 use super::resolve::{can_cast, compared};
 use super::rows::{whole_row, written};
 use super::scope::{Group, Scope};
+use super::volatility::is_volatile;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::{Datum, Ty};
 

@@ -17,7 +17,7 @@ pub fn index_text(parsed: &ast::Expr, typed: &Expr, ty: Ty) -> Option<String> {
 fn is_call(parsed: &ast::Expr) -> bool {
     match parsed {
         ast::Expr::Nested(inner) => is_call(inner),
-        ast::Expr::Function(_) => true,
+        ast::Expr::Function(_) | ast::Expr::Trim { .. } => true,
         _ => false,
     }
 }
@@ -54,6 +54,23 @@ fn text(parsed: &ast::Expr, typed: &Expr, ty: Option<Ty>) -> Option<String> {
             let left = side(left, a, *first, low(op).map(|low| (low, false)))?;
             let right = side(right, b, *second, low(op).map(|low| (low, true)))?;
             Some(format!("{left} {op} {right}"))
+        }
+        (ast::Expr::IsNull(parsed), Expr::IsNull(typed)) => {
+            Some(format!("{} IS NULL", operand(parsed, typed)?))
+        }
+        (ast::Expr::IsNotNull(parsed), Expr::Not(not)) => match &**not {
+            Expr::IsNull(typed) => Some(format!("{} IS NOT NULL", operand(parsed, typed)?)),
+            _ => None,
+        },
+        (ast::Expr::IsNotNull(parsed), Expr::NoneNull(typed)) => {
+            Some(format!("{} IS NOT NULL", operand(parsed, typed)?))
+        }
+        (
+            ast::Expr::Trim { expr, trim_where: None, trim_what: None, trim_characters: None },
+            Expr::Call { args, types, .. },
+        ) => {
+            let ([arg], [ty]) = (args.as_slice(), &**types) else { return None };
+            Some(format!("TRIM(BOTH FROM {})", text(expr, arg, Some(*ty))?))
         }
         _ => None,
     }

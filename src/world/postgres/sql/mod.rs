@@ -39,7 +39,9 @@ mod statement;
 mod subquery;
 mod system;
 mod tokens;
+mod unread;
 mod volatility;
+mod walk;
 
 pub use analyze::{Analyzer, Context, Typed};
 pub use body::{
@@ -66,3 +68,4 @@ pub use security::table_scope;
 pub use statement::{Planned, plan_statement};
 pub use system::System;
 pub use volatility::is_zoned;
+pub use walk::{each_of_plan, each_of_query};

@@ -5,11 +5,11 @@ use sqlparser::ast::{self, Spanned as _};
 use sqlparser::tokenizer::Span;
 
 use super::analyze::{Analyzer, SetPlace, Typed, can_compare, out_column};
-use super::volatility::is_volatile;
 use super::names::{ident, object_name};
 use super::places::beginning;
 use super::plan::{Expand, Expr, OutColumn, SortKey};
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
+use super::volatility::is_volatile;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::Ty;
 

@@ -350,6 +350,8 @@ pub struct Cte {
     pub reads: Vec<usize>,
     /// The part of a recursive one that is repeated, and whether duplicates stay.
     pub recursive: Option<(Arc<Query>, bool)>,
+    /// It runs as a whole, before what reads it.
+    pub kept: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use sqlparser::ast::{self, Spanned as _};
 
 use super::aggregates::has_aggregate;
 use super::analyze::{Analyzer, Context, Typed, can_compare, out_column};
-use super::ctes::in_order;
+use super::ctes::{in_order, inline, refuse_partial};
 use super::functions::sort_key;
 use super::locking::locks;
 use super::names::ident;
@@ -51,6 +51,7 @@ impl Analyzer<'_> {
         }
         let visible = self.ctes.borrow().len();
         self.depth.set(self.depth.get() + 1);
+        let named = self.reads.borrow().len();
         let ctes = match &query.with {
             Some(with) => self.with(with, scope)?,
             None => Vec::new(),
@@ -69,6 +70,10 @@ impl Analyzer<'_> {
         let (before, after) = in_order(ctes, &self.reads.borrow()[read..]);
         plan.ctes.splice(0..0, before);
         plan.after.extend(after);
+        if query.with.is_some() {
+            inline(&mut plan, &self.reads.borrow()[named..]);
+            refuse_partial(&plan)?;
+        }
         Ok(plan)
     }
 

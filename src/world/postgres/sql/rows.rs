@@ -4,11 +4,11 @@
 use sqlparser::ast::{self, Spanned};
 
 use super::analyze::{Analyzer, Context, Typed};
-use super::volatility::is_volatile;
 use super::names::ident;
 use super::plan::{CompareOp, Expr};
 use super::resolve::common_type;
 use super::scope::{Scope, ScopeRelation};
+use super::volatility::is_volatile;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::{Names, Ty};
 

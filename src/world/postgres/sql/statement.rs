@@ -16,8 +16,9 @@ use super::query::split;
 use super::routine::Names;
 use super::scope::Scope;
 use super::security::{command_privilege, filter_scan, reads, table_scope};
-use crate::world::postgres::exec::has_constants;
+use super::unread::leave_out_unread;
 use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::exec::has_constants;
 use crate::world::postgres::storage::Db;
 use crate::world::postgres::storage::catalog::{Column, Identity, Table};
 use crate::world::postgres::storage::heap::Strength;
@@ -73,7 +74,8 @@ pub fn plan_named<'a>(
 ) -> Result<Planned> {
     let mut analyzer = Analyzer::new(db, pid, text, params);
     analyzer.names = names;
-    let plan = analyzer.statement(statement)?;
+    let mut plan = analyzer.statement(statement)?;
+    leave_out_unread(&mut plan);
     let params = analyzer.params.into_inner();
     for (at, place) in analyzer.open.into_inner() {
         if params[at] != Ty::UNKNOWN {
@@ -404,8 +406,8 @@ impl Analyzer<'_> {
             self.target_source(name, alias.as_ref(), using, delete.selection.as_ref(), &mut scope)?;
         let returning = self.returning(delete.returning.as_deref(), &scope)?;
         let width = table.columns.len();
-        let reads_row =
-            gives_columns(returning.as_ref(), width) || source.quals.iter().any(|q| reads(q, width));
+        let reads_row = gives_columns(returning.as_ref(), width)
+            || source.quals.iter().any(|q| reads(q, width));
         let mut source = source;
         self.guard_target(&table, Command::Delete, reads_row, &mut source)?;
         Ok(Delete { ctes: Vec::new(), after: Vec::new(), table, source, returning })

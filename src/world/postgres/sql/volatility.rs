@@ -2,7 +2,8 @@
 //! twice (PostgreSQL 15, chapter 38.7). Must never make one.
 
 use super::functions::Function;
-use super::plan::Expr;
+use super::plan::{Expr, Query};
+use super::walk::each_of_query;
 use crate::world::postgres::types::Ty;
 
 /// Functions whose result depends on more than their arguments.
@@ -102,5 +103,26 @@ pub fn counts(name: &str) -> bool {
 pub fn is_volatile(expr: &Expr) -> bool {
     let mut volatile = false;
     expr.walk(&mut |part| volatile |= matches!(part, Expr::Counted(..) | Expr::Routine { .. }));
+    volatile
+}
+
+/// The same, of the queries within too.
+pub fn is_volatile_within(expr: &Expr) -> bool {
+    let mut volatile = is_volatile(expr);
+    expr.walk(&mut |part| {
+        if let Expr::Sub { query, .. } = part {
+            volatile = volatile || is_volatile_query(query);
+        }
+    });
+    volatile
+}
+
+/// The same of a query.
+pub fn is_volatile_query(query: &Query) -> bool {
+    let mut volatile = false;
+    let _never_stops = each_of_query(query, true, &mut |expr| {
+        volatile = volatile || is_volatile_within(expr);
+        Ok(())
+    });
     volatile
 }
