@@ -46,7 +46,8 @@
 //!
 //! Where it answers otherwise than PostgreSQL, and why:
 //!
-//! - A function of one's own that is IMMUTABLE is called for each row, also with constants alone.
+//! - How often an IMMUTABLE function of one's own is called with constants alone, which only its
+//!   notices show: once a statement.
 //! - A WITH query that is named more than once is run as a whole, also if a LIMIT reads less of it
 //!   (refused where that shows otherwise than by an error of a row that nobody reads).
 //! - The order of rows that a hash join, a semi-join or hashed groups give without ORDER BY is the

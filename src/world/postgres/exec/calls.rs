@@ -24,6 +24,8 @@ pub struct Calls {
     at: usize,
     /// Within subqueries, which begin anew with the step.
     within: usize,
+    /// Those of constants alone, which are made once for the whole statement.
+    constant: Vec<(Call, Datum)>,
 }
 
 impl Calls {
@@ -49,6 +51,17 @@ impl Calls {
     /// A call was made.
     pub fn note(&mut self, call: Call, result: Datum) {
         self.made.push((call, result));
+    }
+
+    /// It will give this wherever it stands.
+    pub fn keep(&mut self, call: Call, result: Datum) {
+        if self.kept(&call).is_none() {
+            self.constant.push((call, result));
+        }
+    }
+
+    fn kept(&self, wanted: &Call) -> Option<Datum> {
+        self.constant.iter().find(|(call, _)| call == wanted).map(|(_, result)| result.clone())
     }
 
     fn met(&mut self, wanted: impl Fn(&Call) -> bool) -> Option<Datum> {
@@ -85,6 +98,9 @@ pub fn routine(oid: Oid, args: &[Expr], cx: &mut Cx<'_>, frame: &Frame<'_>) -> S
     }
     let routine = routine.clone();
     let call = Call::Routine(oid, values);
+    if let Some(known) = cx.state.calls.kept(&call) {
+        return Ok(known);
+    }
     if let Some(known) = cx.state.calls.met(|made| *made == call) {
         return Ok(known);
     }

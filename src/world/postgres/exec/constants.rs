@@ -2,9 +2,13 @@
 //! fails, fails although no row may ever need it (`eval_const_expressions` of its planner). Only
 //! the failure counts: the values are worked out again. Must never change a plan.
 
+use super::calls::Call;
 use super::{Cx, Frame, eval};
 use crate::world::postgres::error::Step;
-use crate::world::postgres::sql::{Expr, Plan, SubKind, each_of_plan, each_of_query, is_zoned};
+use crate::world::postgres::sql::{
+    Expr, Plan, SubKind, Volatility, each_of_plan, each_of_query, is_zoned,
+};
+use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::types::{Datum, Ty};
 
 /// Fails as a constant of the plan does. `bound`: parameters are constants too.
@@ -28,7 +32,9 @@ fn holds_constant(expr: &Expr) -> bool {
     expr.walk(&mut |part| {
         found = found
             || match part {
-                Expr::Call { steady: true, .. } | Expr::Cast { .. } => is_constant(part),
+                Expr::Call { steady: true, .. } | Expr::Cast { .. } | Expr::Routine { .. } => {
+                    is_constant(part)
+                }
                 Expr::Sub { query, .. } => has_any(&Plan::Query(query.clone())),
                 _ => false,
             }
@@ -39,10 +45,7 @@ fn holds_constant(expr: &Expr) -> bool {
 fn is_constant(expr: &Expr) -> bool {
     let mut constant = true;
     expr.walk(&mut |part| {
-        constant &= !matches!(
-            part,
-            Expr::Column { .. } | Expr::Sub { .. } | Expr::Routine { .. } | Expr::Counted(..)
-        );
+        constant &= !matches!(part, Expr::Column { .. } | Expr::Sub { .. } | Expr::Counted(..));
     });
     constant
 }
@@ -82,10 +85,7 @@ fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
             known && *steady
         }
         Expr::Array(items) => every(items, cx, bound)?.0,
-        Expr::Routine { args, .. } => {
-            every(args, cx, bound)?;
-            false
-        }
+        Expr::Routine { oid, args } => return call(expr, *oid, args, cx, bound),
         Expr::Record { fields, .. } => {
             for (_, field) in fields {
                 fold(field, cx, bound)?;
@@ -114,6 +114,25 @@ fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
         return Ok(None);
     }
     eval(expr, cx, &Frame::EMPTY).map(Some)
+}
+
+/// A call of a function of one's own that is IMMUTABLE and takes constants is made now.
+fn call(expr: &Expr, oid: Oid, args: &[Expr], cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
+    let mut values = Vec::with_capacity(args.len());
+    for arg in args {
+        values.push(fold(arg, cx, bound)?);
+    }
+    let Some(routine) = cx.db.catalog.routines.get(&oid) else { return Ok(None) };
+    if routine.strict && values.contains(&Some(Datum::Null)) {
+        return Ok(Some(Datum::Null));
+    }
+    let values: Option<Vec<Datum>> = values.into_iter().collect();
+    let Some(values) = values.filter(|_| routine.volatility == Volatility::Immutable) else {
+        return Ok(None);
+    };
+    let result = eval(expr, cx, &Frame::EMPTY)?;
+    cx.state.calls.keep(Call::Routine(oid, values), result.clone());
+    Ok(Some(result))
 }
 
 fn both(

@@ -144,6 +144,8 @@ pub struct StatementRun<'p> {
     /// It has asked for its tables before.
     asked: bool,
     locked: bool,
+    /// Its constants are worked out.
+    folded: bool,
     done: bool,
     /// It runs within another one, whose snapshot is the session's.
     nested: bool,
@@ -177,6 +179,7 @@ impl<'p> StatementRun<'p> {
             after: CteRun::default(),
             asked: false,
             locked: false,
+            folded: !planned.constants,
             done: false,
             nested: false,
             fixed: false,
@@ -227,9 +230,11 @@ impl<'p> StatementRun<'p> {
                     cx.db.proc_mut(pid).snapshot = Some(cx.state.snapshot.xmin);
                 }
             }
-            if self.planned.constants {
-                constants::check(&self.planned.plan, &mut cx, !self.nested)?;
-            }
+        }
+        if !self.folded {
+            constants::check(&self.planned.plan, &mut cx, !self.nested)?;
+            cx.settled();
+            self.folded = true;
         }
         while !self.done {
             match self.run.next(&mut cx, None)? {
