@@ -1,15 +1,15 @@
 //! The fabric: every connection, port and packet of the world, and the agenda of arrivals.
 //! Never wakes anybody under its lock: wakers are collected and handed to the caller.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::task::Waker;
 use std::time::Duration;
 
 use super::super::clock;
 use super::super::exec::HostId;
-use super::pipe::{Dead, Pipe, Segment};
+use super::agenda::Agenda;
+use super::pipe::{Dead, Pipe};
 use crate::env::Moment;
 use crate::plan::NetworkPlan;
 use crate::seed::{Seed, Stream};
@@ -70,7 +70,7 @@ pub struct PortState {
 }
 
 /// What arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub enum Arrival {
     Syn(u64),
     SynAck(u64, ConnId),
@@ -86,9 +86,7 @@ pub struct Fabric {
     seed: Seed,
     pub host_names: Vec<String>,
     pub now: Moment,
-    /// Earliest first; of one instant, the first scheduled first: they are numbered.
-    agenda: BinaryHeap<Reverse<(Moment, u64, Arrival)>>,
-    scheduled: u64,
+    agenda: Agenda<Arrival>,
     conns: Vec<Option<Conn>>,
     pub attempts: BTreeMap<u64, Attempt>,
     pub next_attempt: u64,
@@ -114,8 +112,7 @@ impl Fabric {
             seed,
             dark: vec![false; host_names.len()],
             now: Moment::default(),
-            agenda: BinaryHeap::new(),
-            scheduled: 0,
+            agenda: Agenda::default(),
             conns: Vec::new(),
             attempts: BTreeMap::new(),
             next_attempt: 0,
@@ -170,12 +167,11 @@ impl Fabric {
     }
 
     pub fn schedule(&mut self, at: Moment, arrival: Arrival) {
-        self.scheduled += 1;
-        self.agenda.push(Reverse((at, self.scheduled, arrival)));
+        self.agenda.push(at, arrival);
     }
 
     pub fn next_arrival(&self) -> Option<Moment> {
-        self.agenda.peek().map(|Reverse((at, ..))| *at)
+        self.agenda.next()
     }
 
     /// Whether anything is on its way.
@@ -183,14 +179,9 @@ impl Fabric {
         self.agenda.is_empty()
     }
 
-    fn pop_due(&mut self) -> Option<Arrival> {
-        self.next_arrival().filter(|at| *at <= self.now)?;
-        self.agenda.pop().map(|Reverse((.., arrival))| arrival)
-    }
-
     /// Lets everything arrive that is due.
     pub fn arrive_due(&mut self) {
-        while let Some(arrival) = self.pop_due() {
+        while let Some(arrival) = self.agenda.pop_due(self.now) {
             match arrival {
                 Arrival::Syn(attempt) => self.syn_arrives(attempt),
                 Arrival::SynAck(attempt, conn) => self.syn_ack_arrives(attempt, conn),
@@ -234,7 +225,7 @@ impl Fabric {
         &mut self,
         id: ConnId,
         side: usize,
-        bytes: Vec<u8>,
+        bytes: &[u8],
         fin: bool,
         cause: Option<EventIndex>,
     ) {
@@ -243,9 +234,7 @@ impl Fabric {
         let (from, to, last) = (pipe.from, pipe.to, pipe.last_arrival);
         let arrives = self.arrival(from, to).max(last);
         let pipe = &mut self.conns[id].as_mut().expect("just seen").pipes[side];
-        pipe.last_arrival = arrives;
-        pipe.unread += bytes.len();
-        pipe.in_flight.push_back(Segment { arrives, bytes, fin, cause });
+        pipe.send(bytes, arrives, fin, cause);
         if !pipe.scheduled {
             pipe.scheduled = true;
             let at = arrives.max(pipe.stalled_until);
@@ -296,7 +285,7 @@ impl Fabric {
         let pipe = &mut self.conns[id].as_mut().expect("just seen").pipes[side];
         let since = *pipe.first_loss.get_or_insert(now);
         if now.since(since) >= TCP_TIMEOUT {
-            pipe.in_flight.clear();
+            pipe.lose_in_flight();
             pipe.scheduled = false;
             return self.kill(id, side, Dead::TimedOut);
         }
@@ -308,7 +297,7 @@ impl Fabric {
     /// Bytes for a socket that is no more: the peer's kernel answers with a reset.
     fn answer_with_reset(&mut self, id: ConnId, side: usize) {
         let pipe = &mut self.conns[id].as_mut().expect("just seen").pipes[side];
-        pipe.in_flight.clear();
+        pipe.lose_in_flight();
         pipe.scheduled = false;
         let (from, to) = (pipe.to, pipe.from);
         if self.conns[id].as_ref().expect("just seen").ends[side].gone {
@@ -349,15 +338,15 @@ impl Fabric {
             return;
         }
         conn.ends[end].gone = true;
-        let unread = !conn.pipes[1 - end].arrived.is_empty();
+        let unread = conn.pipes[1 - end].has_arrived();
         let (from, to) = (conn.pipes[end].from, conn.pipes[end].to);
         if unread && conn.dead[end].is_none() {
-            conn.pipes[end].in_flight.clear();
+            conn.pipes[end].lose_in_flight();
             let at = self.arrival(from, to);
             self.schedule(at, Arrival::Reset(id, 1 - end));
         } else if !conn.pipes[end].fin_sent && conn.dead[end].is_none() {
             conn.pipes[end].fin_sent = true;
-            self.send(id, end, Vec::new(), true, cause);
+            self.send(id, end, &[], true, cause);
         }
         self.forget_if_over(id);
     }

@@ -60,7 +60,7 @@ impl Fabric {
             for end in 0..2 {
                 if conn.pipes[end].from == host {
                     conn.ends[end].gone = true;
-                    conn.pipes[end].in_flight.clear();
+                    conn.pipes[end].lose_in_flight();
                 }
             }
         }

@@ -16,7 +16,7 @@ pub const WINDOW: usize = 128 * 1024;
 /// What travels in one piece.
 pub struct Segment {
     pub arrives: Moment,
-    pub bytes: Vec<u8>,
+    pub length: usize,
     /// The sender's end of stream.
     pub fin: bool,
     /// What the sender knew when it sent this.
@@ -42,13 +42,14 @@ impl From<Dead> for io::Error {
 pub struct Pipe {
     pub from: HostId,
     pub to: HostId,
+    /// What has arrived, and behind it what is in flight.
+    bytes: VecDeque<u8>,
     pub in_flight: VecDeque<Segment>,
     /// A delivery of the head of `in_flight` is on the agenda.
     pub scheduled: bool,
-    pub arrived: VecDeque<Segment>,
-    /// How far the head of `arrived` has been read.
-    pub read_offset: usize,
-    /// Bytes in flight and arrived.
+    /// Of each segment that arrived and is not read to its end: what is left, and its cause.
+    arrived: VecDeque<(usize, Option<EventIndex>)>,
+    /// Bytes sent and not read.
     pub unread: usize,
     pub last_arrival: Moment,
     pub fin_sent: bool,
@@ -67,10 +68,10 @@ impl Pipe {
         Pipe {
             from,
             to,
+            bytes: VecDeque::new(),
             in_flight: VecDeque::new(),
             scheduled: false,
             arrived: VecDeque::new(),
-            read_offset: 0,
             unread: 0,
             last_arrival: now,
             fin_sent: false,
@@ -90,21 +91,43 @@ impl Pipe {
     /// Takes what has arrived into `buf`; the latest cause of the bytes taken.
     pub fn read(&mut self, buf: &mut tokio::io::ReadBuf<'_>) -> Option<EventIndex> {
         let mut cause = None;
-        while buf.remaining() > 0
-            && let Some(head) = self.arrived.front()
+        let (mut total, mut room) = (0, buf.remaining());
+        while room > 0
+            && let Some((left, known)) = self.arrived.front_mut()
         {
-            let rest = &head.bytes[self.read_offset..];
-            let taken = rest.len().min(buf.remaining());
-            buf.put_slice(&rest[..taken]);
-            cause = cause.max(head.cause);
-            self.unread -= taken;
-            self.read_offset += taken;
-            if self.read_offset == head.bytes.len() {
-                self.read_offset = 0;
+            let taken = room.min(*left);
+            cause = cause.max(*known);
+            *left -= taken;
+            (total, room) = (total + taken, room - taken);
+            if *left == 0 {
                 self.arrived.pop_front();
             }
         }
+        let (first, second) = self.bytes.as_slices();
+        let cut = total.min(first.len());
+        buf.put_slice(&first[..cut]);
+        buf.put_slice(&second[..total - cut]);
+        self.bytes.drain(..total);
+        self.unread -= total;
         cause
+    }
+
+    pub fn has_arrived(&self) -> bool {
+        !self.arrived.is_empty()
+    }
+
+    /// Bytes leave; they arrive at `arrives`.
+    pub fn send(&mut self, bytes: &[u8], arrives: Moment, fin: bool, cause: Option<EventIndex>) {
+        self.last_arrival = arrives;
+        self.unread += bytes.len();
+        self.bytes.extend(bytes);
+        self.in_flight.push_back(Segment { arrives, length: bytes.len(), fin, cause });
+    }
+
+    /// What is in flight is lost.
+    pub fn lose_in_flight(&mut self) {
+        let lost: usize = self.in_flight.drain(..).map(|segment| segment.length).sum();
+        self.bytes.truncate(self.bytes.len() - lost);
     }
 
     /// The head arrives.
@@ -112,15 +135,16 @@ impl Pipe {
         let segment = self.in_flight.pop_front().expect("a delivery has a segment");
         (self.retries, self.first_loss) = (0, None);
         self.fin_arrived |= segment.fin;
-        if !segment.bytes.is_empty() {
-            self.arrived.push_back(segment);
+        if segment.length > 0 {
+            self.arrived.push_back((segment.length, segment.cause));
         }
     }
 
     pub fn clear(&mut self) {
         self.in_flight.clear();
         self.arrived.clear();
-        (self.read_offset, self.unread) = (0, 0);
+        self.bytes.clear();
+        self.unread = 0;
     }
 
     pub fn take_wakers(&mut self, into: &mut Vec<Waker>) {

@@ -53,7 +53,7 @@ impl AsyncRead for Socket {
                 Err(error) => return (Poll::Ready(Err(error)), None),
             };
             let pipe = &mut living.pipes[1 - *end];
-            if pipe.arrived.is_empty() {
+            if !pipe.has_arrived() {
                 if pipe.fin_arrived {
                     return (Poll::Ready(Ok(())), None);
                 }
@@ -114,7 +114,7 @@ impl AsyncWrite for Socket {
             let pipe = &mut living.pipes[*end];
             if !pipe.fin_sent {
                 pipe.fin_sent = true;
-                fabric.send(*conn, *end, Vec::new(), true, cause);
+                fabric.send(*conn, *end, &[], true, cause);
             }
             Poll::Ready(Ok(()))
         })
@@ -135,7 +135,7 @@ fn send_cut(fabric: &mut Fabric, conn: ConnId, end: usize, mut bytes: &[u8], cau
             chopping = fabric.segments.below(2) == 0;
         }
         let (head, rest) = bytes.split_at(length);
-        fabric.send(conn, end, head.to_vec(), false, cause);
+        fabric.send(conn, end, head, false, cause);
         bytes = rest;
     }
 }
