@@ -27,6 +27,8 @@ pub struct Fields {
     pub query: Option<String>,
     /// Where it happened, innermost first, a line each.
     pub context: Option<String>,
+    /// Of the table, if it is one of the database's.
+    pub schema: Option<&'static str>,
     pub table: Option<String>,
     pub column: Option<String>,
     pub constraint: Option<String>,
@@ -112,6 +114,14 @@ impl PgError {
 
     #[must_use]
     pub fn table(mut self, table: &str) -> PgError {
+        self.0.table = Some(table.to_owned());
+        self.0.schema = Some("public");
+        self
+    }
+
+    /// A table's name that somebody made up.
+    #[must_use]
+    pub fn said_table(mut self, table: &str) -> PgError {
         self.0.table = Some(table.to_owned());
         self
     }

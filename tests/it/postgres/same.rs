@@ -34,6 +34,11 @@ fn writes_and_constraints_answer_as_postgresql_does() {
 }
 
 #[test]
+fn what_was_found_since_answers_as_postgresql_does() {
+    same(include_str!("same/found.sql"));
+}
+
+#[test]
 fn keys_of_a_new_table_are_made_as_in_postgresql() {
     same(include_str!("same/constraints.sql"));
 }

@@ -165,10 +165,8 @@ fn apply(
         AlterTableOperation::AddConstraint { constraint, not_valid } => {
             let rules = std::slice::from_ref(constraint);
             keys::add_constraints(cx, changed, (&[], rules)).map_err(PgError::unplaced)?;
-            if !not_valid {
-                check_rows(cx, table, changed)?;
-            }
-            build_new(cx, table, changed)
+            build_new(cx, table, changed)?;
+            if *not_valid { Ok(()) } else { check_rows(cx, table, changed) }
         }
         AlterTableOperation::ValidateConstraint { name } => validate(cx, table, &ident(name)),
         AlterTableOperation::DropConstraint { name, if_exists, drop_behavior } => {

@@ -111,6 +111,10 @@ fn convert(datum: Datum, from: Ty, to: Ty, typmod: i32) -> Result<Datum> {
     }
     match (datum, to.base) {
         (Datum::Int(number), Base::Bool) => Ok(Datum::Bool(number != 0)),
+        // The same 32 bits.
+        (Datum::Int(number @ ..0), Base::Oid) if from != Ty::INT8 => {
+            Ok(Datum::Int(number + (1 << 32)))
+        }
         (Datum::Int(number), base) if to.numeric_rank().is_some() => from_int(number, to, base),
         (Datum::Numeric(number), base) if to.numeric_rank().is_some() => match base {
             Base::Float4 | Base::Float8 => float(number.to_f64(), to),
@@ -172,6 +176,9 @@ fn checked_int(number: i64, to: Ty) -> Result<Datum> {
     if in_range(number, to) {
         return Ok(Datum::Int(number));
     }
+    if to.base == Base::Oid {
+        return Err(common::out_of_range("OID"));
+    }
     Err(common::out_of_range(&to.name()))
 }
 
@@ -196,7 +203,8 @@ fn from_float(number: f64, from: Ty, to: Ty) -> Result<Datum> {
             let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
             let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
             let parsed = Numeric::parse(&format!("{mantissa}e{exponent}"));
-            parsed.map(Datum::Numeric).ok_or_else(|| common::out_of_range("numeric"))
+            let parsed = parsed.map(Datum::Numeric);
+            parsed.ok_or_else(|| PgError::unsupported(format_args!("{number} as numeric")))
         }
         _ => {
             let rounded = number.round_ties_even();

@@ -19,7 +19,7 @@ fn row_text(table: &Table, row: &[Datum], only: Named<'_>) -> Option<String> {
     let all = table.columns.iter().zip(row).enumerate();
     let shown = all
         .filter(|(at, (column, _))| !column.dropped && only.is_none_or(|only| only.contains(at)));
-    let shown = shown.map(|(_, (column, datum))| (&*column.name, shown_value(datum, column.ty)));
+    let shown = shown.map(|(_, (column, datum))| (&*column.name, clipped(datum, column.ty)));
     let (names, values): (Vec<&str>, Vec<String>) = shown.unzip();
     let values = values.join(", ");
     match only {
@@ -204,6 +204,15 @@ pub fn key_text(table: &Table, columns: &[usize], values: &[Datum]) -> String {
     let names: Vec<&str> = columns.iter().map(|at| &*table.columns[*at].name).collect();
     let texts = columns.iter().zip(values).map(|(at, datum)| to_text(datum, table.columns[*at].ty));
     format!("({})=({})", names.join(", "), texts.collect::<Vec<String>>().join(", "))
+}
+
+/// No more than 64 bytes of a value, and that there is more.
+fn clipped(datum: &Datum, ty: Ty) -> String {
+    let text = shown_value(datum, ty);
+    if text.len() <= 64 {
+        return text;
+    }
+    format!("{}...", &text[..text.floor_char_boundary(64)])
 }
 
 fn shown_value(datum: &Datum, ty: Ty) -> String {

@@ -7,13 +7,13 @@ use sqlparser::ast::{self, ColumnOption, Spanned as _};
 
 use super::constraint::{index_key, unique_violation};
 use super::foreign::refuse_pending;
-use super::keys::{add_constraints, made_name};
+use super::keys::{add_constraints, keyable, made_name};
 use super::routine::require_immutable;
 use super::sequence::own_sequence;
 use super::{Cx, State, roles};
 use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::sql::{
-    Analyzer, DEFAULT, Expr, data_type, ident, index_text, is_serial, object_name,
+    Analyzer, DEFAULT, Expr, data_type, ident, index_text, is_serial, known_collation, object_name,
 };
 use crate::world::postgres::storage::catalog::{Column, Identity, Index, IndexPart, Table};
 use crate::world::postgres::storage::heap::{Heap, Tid};
@@ -21,7 +21,7 @@ use crate::world::postgres::storage::locks::{Mode, Pid};
 use crate::world::postgres::storage::roles::Security;
 use crate::world::postgres::storage::xact::Fate;
 use crate::world::postgres::storage::{Db, Undo};
-use crate::world::postgres::types::{Datum, Row, Ty};
+use crate::world::postgres::types::{Base, Datum, Row, Ty};
 
 /// An analysis outside any query, for defaults and checks.
 pub fn analyzer<'a>(cx: &'a Cx<'_>) -> Analyzer<'a> {
@@ -158,12 +158,28 @@ fn unlike(words: &[String]) -> Vec<String> {
     all
 }
 
+/// How full pages are shows nowhere here.
+fn is_plain(options: &ast::CreateTableOptions) -> bool {
+    let fills = |option: &ast::SqlOption| match option {
+        ast::SqlOption::KeyValue { key, value } if ident(key) == "fillfactor" => {
+            value.to_string().parse().is_ok_and(|percent: u8| (10..=100).contains(&percent))
+        }
+        _ => false,
+    };
+    match options {
+        ast::CreateTableOptions::None => true,
+        ast::CreateTableOptions::With(all) => all.iter().all(fills),
+        _ => false,
+    }
+}
+
 fn refuse_rare(create: &ast::CreateTable) -> Result<()> {
     let rare = [
         (create.like.is_some(), "CREATE TABLE LIKE"),
         (create.inherits.is_some(), "INHERITS"),
         (create.partition_by.is_some() || create.partition_of.is_some(), "PARTITION"),
         (create.temporary, "a temporary table"),
+        (!is_plain(&create.table_options), "a storage parameter"),
         (create.with_data.as_ref().is_some_and(|with| !with.data), "WITH NO DATA"),
     ];
     match rare.iter().find(|(there, _)| *there) {
@@ -189,7 +205,7 @@ pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDe
     refuse_conflicts(table, definition)?;
     let mut column = plain_column(&name, ty, typmod);
     if is_serial(&definition.data_type) {
-        column.default = Some(own_sequence(cx, table, &name, ty, &[])?);
+        column.default = Some(own_sequence(cx, table, &name, ty, None)?);
         column.not_null = true;
     }
     for option in &definition.options {
@@ -204,8 +220,12 @@ pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDe
                 sequence_options,
                 ..
             } => {
+                if !ty.is_integer() || ty == Ty::OID {
+                    let message = "identity column type must be smallint, integer, or bigint";
+                    return Err(PgError::new("22023", message));
+                }
                 let options = sequence_options.as_deref().unwrap_or_default();
-                column.default = Some(own_sequence(cx, table, &name, ty, options)?);
+                column.default = Some(own_sequence(cx, table, &name, ty, Some(options))?);
                 column.identity = Some(match generated_as {
                     ast::GeneratedAs::Always => Identity::Always,
                     _ => Identity::ByDefault,
@@ -228,7 +248,7 @@ fn refuse_conflicts(table: &Table, definition: &ast::ColumnDef) -> Result<()> {
     };
     let serial = is_serial(&definition.data_type);
     let (mut nullable, mut required) = (false, serial);
-    let (mut default, mut identity) = (serial, false);
+    let (mut default, mut identity, mut generated) = (serial, false, false);
     for option in &definition.options {
         match &option.option {
             ColumnOption::Null if required => {
@@ -246,6 +266,18 @@ fn refuse_conflicts(table: &Table, definition: &ast::ColumnDef) -> Result<()> {
                 return wrong("both default and identity specified");
             }
             ColumnOption::Default(_) => default = true,
+            ColumnOption::Generated { generation_expr: Some(_), .. } if generated => {
+                return wrong("multiple generation clauses specified");
+            }
+            ColumnOption::Generated { generation_expr: Some(_), .. } => generated = true,
+            ColumnOption::Collation(collation) => {
+                let (ty, _) = data_type(&definition.data_type)?;
+                if !ty.element().is_text() && ty.base != Base::Name {
+                    let message = format!("collations are not supported by type {}", ty.name());
+                    return Err(PgError::new("42804", message));
+                }
+                known_collation(collation)?;
+            }
             ColumnOption::Generated { generation_expr: None, .. } => {
                 if identity {
                     return wrong("multiple identity specifications");
@@ -264,18 +296,21 @@ fn refuse_conflicts(table: &Table, definition: &ast::ColumnDef) -> Result<()> {
     Ok(())
 }
 
+/// As PostgreSQL says it of a default or a generated value.
+pub fn default_mismatch(error: PgError) -> PgError {
+    if error.code() != "42804" {
+        return error;
+    }
+    let message = error.fields().message.replace("but expression", "but default expression");
+    PgError::new("42804", message).hint("You will need to rewrite or cast the expression.")
+}
+
 pub fn default_expr(cx: &Cx<'_>, expr: &ast::Expr, column: &Column) -> Result<Option<Arc<Expr>>> {
     let analyzer = part(cx, DEFAULT);
     let typed = analyzer.expr(expr, &crate::world::postgres::sql::Scope::default())?;
     // Whether the value is too long shows when it is stored.
     let (ty, typmod) = (column.ty, column.typmod);
-    let expr = analyzer.assign(typed, ty, -1, &column.name).map_err(|error| {
-        if error.code() != "42804" {
-            return error;
-        }
-        let message = error.fields().message.replace("but expression", "but default expression");
-        PgError::new("42804", message).hint("You will need to rewrite or cast the expression.")
-    })?;
+    let expr = analyzer.assign(typed, ty, -1, &column.name).map_err(default_mismatch)?;
     let expr = if typmod < 0 || matches!(expr, Expr::Const(Datum::Null)) {
         expr
     } else {
@@ -298,11 +333,13 @@ fn index_part(
     if let ast::Expr::Identifier(name) = parsed {
         let name = ident(name);
         let at = table.column(&name).ok_or_else(|| common::no_column(&name))?;
+        keyable(table.columns[at].ty)?;
         return Ok((IndexPart::Column(at), name));
     }
     let analyzer = part(cx, "index expression");
     let typed = analyzer.settle(analyzer.table_expr(expr, table)?)?;
     require_immutable(cx, &typed.expr, "index expression")?;
+    keyable(typed.ty)?;
     let text = index_text(expr, &typed.expr, typed.ty);
     if unique && text.is_none() {
         return Err(PgError::unsupported(format_args!("a unique index on {expr}")));
@@ -329,6 +366,9 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
     let mut parts = Vec::with_capacity(create.columns.len());
     let mut words = Vec::new();
     for column in &create.columns {
+        if let Some(class) = &column.operator_class {
+            return Err(PgError::unsupported(format_args!("the operator class {class}")).into());
+        }
         let (part, word) = index_part(cx, &table, &column.column.expr, create.unique)?;
         parts.push(part);
         words.push(word);

@@ -187,7 +187,6 @@ impl<'p> InsertRun<'p> {
             if written_by_command(cx, table, tid) {
                 return Err(twice().into());
             }
-            check_policies(cx, table, &conflict.checks, true, &current)?;
             let both: Vec<Datum> = current.iter().chain(row.iter()).cloned().collect();
             if let Some(condition) = condition
                 && !is_true(condition, cx, &Frame::of(&both))?
@@ -196,6 +195,7 @@ impl<'p> InsertRun<'p> {
                 self.stage = Stage::Next;
                 return Ok(None);
             }
+            check_policies(cx, table, &conflict.checks, true, &current)?;
             let mut new = current.to_vec();
             for target in targets {
                 new[target.column] = eval(&target.value, cx, &Frame::of(&both))?;

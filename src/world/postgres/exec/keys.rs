@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, ColumnOption, TableConstraint};
 
 use super::Cx;
-use super::ddl::{checked_name, part};
+use super::ddl::{checked_name, default_mismatch, part};
 use super::routine::require_steady;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::sql::{ident, object_name};
@@ -41,7 +41,7 @@ pub fn add_constraints(
     for rule in rules {
         match rule {
             TableConstraint::Check(check) => {
-                add_check(cx, table, check.name.as_ref().map(ident), &check.expr, None)?;
+                add_check(cx, table, check.name.as_ref().map(ident), &check.expr)?;
             }
             TableConstraint::PrimaryKey(_)
             | TableConstraint::Unique(_)
@@ -75,7 +75,7 @@ fn own_rules(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDef) ->
         match &option.option {
             ColumnOption::Check(check) => {
                 let name = option.name.as_ref().map(ident);
-                add_check(cx, table, name, &check.expr, Some(column))?;
+                add_check(cx, table, name, &check.expr)?;
             }
             ColumnOption::Generated { generation_expr: Some(expr), .. } => {
                 generate(cx, table, &column[0], expr)?;
@@ -182,7 +182,8 @@ fn generate(cx: &Cx<'_>, table: &mut Table, name: &ast::Ident, parsed: &ast::Exp
     let analyzer = part(cx, "column generation expression");
     let typed = analyzer.table_expr(parsed, table)?;
     let column = &table.columns[at];
-    let expr = analyzer.assign(typed, column.ty, column.typmod, &name)?;
+    let assigned = analyzer.assign(typed, column.ty, column.typmod, &name);
+    let expr = assigned.map_err(default_mismatch)?;
     let Some(read) = expr.columns() else {
         let message = "cannot use subquery in column generation expression";
         return Err(PgError::new("0A000", message));
@@ -326,6 +327,9 @@ fn add_key(cx: &mut Cx<'_>, table: &mut Table, key: Key) -> Result<()> {
         let all: Vec<usize> = key.columns.iter().chain(&key.includes).copied().collect();
         made_name(cx, table, Some(&names_of(table, &all)), "key")
     });
+    for column in key.columns.iter().map(|at| &table.columns[*at]) {
+        keyable(column.ty)?;
+    }
     table.indexes.push(Index {
         name: name.into(),
         parts: key.columns.into_iter().map(IndexPart::Column).collect(),
@@ -340,12 +344,22 @@ fn add_key(cx: &mut Cx<'_>, table: &mut Table, key: Key) -> Result<()> {
     Ok(())
 }
 
+/// 42704 for a type whose values have no order.
+pub fn keyable(ty: Ty) -> Result<()> {
+    if ty != Ty::JSON {
+        return Ok(());
+    }
+    let message = "data type json has no default operator class for access method \"btree\"";
+    let hint = "You must specify an operator class for the index or define a default operator \
+                class for the data type.";
+    Err(PgError::new("42704", message).hint(hint))
+}
+
 fn add_check(
     cx: &mut Cx<'_>,
     table: &mut Table,
     name: Option<String>,
     expr: &ast::Expr,
-    column: Option<&[ast::Ident]>,
 ) -> Result<()> {
     let analyzer = part(cx, "check constraint");
     let typed = analyzer.table_expr(expr, table)?;
@@ -354,11 +368,13 @@ fn add_check(
         require_free(cx, table, name, Kind::Check)?;
     }
     let name = name.unwrap_or_else(|| {
-        let read = condition.columns().unwrap_or_default();
-        let of = column.map(|column| ident(&column[0])).or_else(|| match read.as_slice() {
+        let mut read = condition.columns().unwrap_or_default();
+        read.sort_unstable();
+        read.dedup();
+        let of = match read.as_slice() {
             [only] => Some(table.columns[*only].name.to_string()),
             _ => None,
-        });
+        };
         made_name(cx, table, of.as_deref(), "check")
     });
     table.checks.push(Check { name: name.into(), expr: Arc::new(condition) });
@@ -474,6 +490,9 @@ fn comparable(name: &str, own: &Column, theirs: &Column) -> Result<()> {
     let whole = |ty: Ty| [Ty::INT2, Ty::INT4, Ty::INT8].contains(&ty);
     let text = |ty: Ty| [Ty::TEXT, Ty::VARCHAR].contains(&ty);
     let (a, b) = (own.ty, theirs.ty);
+    if a == Ty::BPCHAR && b == a && own.typmod != theirs.typmod {
+        return Err(PgError::unsupported("a foreign key of characters of another length"));
+    }
     if a == b || (whole(a) && whole(b)) || (text(a) && text(b)) {
         return Ok(());
     }

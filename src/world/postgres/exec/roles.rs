@@ -85,6 +85,7 @@ pub fn create_role(cx: &mut Cx<'_>, create: &ast::CreateRole) -> Step<()> {
     };
     for name in &create.names {
         let name = object_name(name)?;
+        refuse_role_name(&name)?;
         if cx.db.knows_role(&name) {
             let message = format!("role \"{name}\" already exists");
             return Err(PgError::new("42710", message).into());
@@ -97,8 +98,18 @@ pub fn create_role(cx: &mut Cx<'_>, create: &ast::CreateRole) -> Step<()> {
     Ok(())
 }
 
+/// Names that no role may have.
+fn refuse_role_name(name: &str) -> Result<()> {
+    let word = ["current_role", "current_user", "session_user"].contains(&name);
+    if word || [PUBLIC, "none"].contains(&name) || name.starts_with("pg_") {
+        return Err(PgError::unsupported(format_args!("the role name {name}")));
+    }
+    Ok(())
+}
+
 pub fn drop_role(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
     require_superuser(cx, "drop")?;
+    refuse_role_name(name)?;
     if !cx.db.catalog.roles.known.contains_key(name) {
         if if_exists {
             notice(cx, "00000", format!("role \"{name}\" does not exist, skipping"));
@@ -165,6 +176,11 @@ fn beyond_tables(cx: &Cx<'_>, name: &str) -> Vec<String> {
     why
 }
 
+/// Who may grant a privilege is its table's owner.
+pub fn refuse_option(asked: bool) -> Result<()> {
+    if asked { Err(PgError::unsupported("WITH GRANT OPTION")) } else { Ok(()) }
+}
+
 /// GRANT, or REVOKE if `revoke`.
 pub fn grant(
     cx: &mut Cx<'_>,
@@ -182,6 +198,7 @@ pub fn grant(
             if revoke { acl.revoke(name, privileges) } else { acl.grant(name, privileges) }
         }
     };
+    let from: Vec<&str> = names.iter().filter(|_| revoke).map(String::as_str).collect();
     match objects {
         ast::GrantObjects::Tables(tables) => {
             for name in tables {
@@ -191,27 +208,27 @@ pub fn grant(
                     let message = "invalid privilege type USAGE for table";
                     return Err(PgError::new("0LP01", message).into());
                 }
-                grant_table(cx, &name, &change)?;
+                grant_table(cx, &name, &from, &change)?;
             }
         }
         ast::GrantObjects::AllTablesInSchema { .. } => {
             let tables: Vec<String> =
                 cx.db.catalog.tables.values().map(|table| table.name.to_string()).collect();
             for name in tables {
-                grant_table(cx, &name, &change)?;
+                grant_table(cx, &name, &from, &change)?;
             }
         }
         ast::GrantObjects::Sequences(sequences) => {
             for name in sequences {
                 let name = object_name(name)?;
                 let found = cx.db.catalog.sequence(&name);
-                grant_sequence(cx, found.ok_or_else(|| no_relation(&name))?, &change);
+                grant_sequence(cx, found.ok_or_else(|| no_relation(&name))?, &change)?;
             }
         }
         ast::GrantObjects::AllSequencesInSchema { .. } => {
             let oids: Vec<u32> = cx.db.catalog.sequences.keys().copied().collect();
             for oid in oids {
-                grant_sequence(cx, oid, &change);
+                grant_sequence(cx, oid, &change)?;
             }
         }
         ast::GrantObjects::Schemas(schemas) => {
@@ -233,26 +250,37 @@ fn no_relation(name: &str) -> PgError {
     crate::world::postgres::error::common::no_relation(name)
 }
 
-fn grant_table(cx: &mut Cx<'_>, name: &str, change: &dyn Fn(&mut Acl)) -> Step<()> {
+/// `from`: those from whom something is taken.
+fn grant_table(cx: &mut Cx<'_>, name: &str, from: &[&str], change: &dyn Fn(&mut Acl)) -> Step<()> {
     let Ok(table) = cx.db.table(name, cx.pid) else {
         let oid = cx.db.catalog.sequence(name).ok_or_else(|| no_relation(name))?;
-        grant_sequence(cx, oid, change);
-        return Ok(());
+        return grant_sequence(cx, oid, change);
     };
     require_owner(cx, &table).map_err(|_| {
         PgError::new("42501", format!("permission denied for table {}", table.name))
     })?;
+    if from.contains(&&*table.security.owner) {
+        return Err(PgError::unsupported("REVOKE of the owner's own privileges").into());
+    }
     let mut changed = (*table).clone();
     change(&mut changed.security.acl);
     alter(cx, &table, changed);
     Ok(())
 }
 
-fn grant_sequence(cx: &mut Cx<'_>, oid: u32, change: &dyn Fn(&mut Acl)) {
-    let Some(sequence) = cx.db.catalog.sequences.get_mut(&oid) else { return };
+fn grant_sequence(cx: &mut Cx<'_>, oid: u32, change: &dyn Fn(&mut Acl)) -> Step<()> {
+    let role = cx.db.proc(cx.pid).role().to_owned();
+    let roles = &cx.db.catalog.roles;
+    let Some(sequence) = cx.db.catalog.sequences.get(&oid) else { return Ok(()) };
+    if !roles.is_superuser(&role) && !roles.owns(&role, &sequence.role) {
+        let message = format!("permission denied for sequence {}", sequence.name);
+        return Err(PgError::new("42501", message).into());
+    }
+    let Some(sequence) = cx.db.catalog.sequences.get_mut(&oid) else { return Ok(()) };
     let before = sequence.acl.clone();
     change(&mut sequence.acl);
     undo(cx, Undo::SequenceAcl(oid, before));
+    Ok(())
 }
 
 /// GRANT role TO role.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, SequenceOptions};
 
 use super::ddl::{analyzer, checked_name, notice, undo};
+use super::functions::system::next_identity;
 use super::keys::made_name;
 use super::{Cx, roles};
 use crate::world::postgres::error::{PgError, Result, Step};
@@ -47,21 +48,27 @@ fn put(cx: &mut Cx<'_>, sequence: Sequence) -> Oid {
 
 /// `table_column_seq`, which goes with the column that the table is about to have; its numbers are
 /// the column's default.
+/// `options`: those of an identity column.
 pub fn own_sequence(
     cx: &mut Cx<'_>,
     table: &Table,
     column: &str,
     ty: Ty,
-    options: &[SequenceOptions],
+    options: Option<&[SequenceOptions]>,
 ) -> Result<Arc<Expr>> {
     let name = made_name(cx, table, Some(column), "seq");
     let mut sequence = plain(name, ty, table.security.owner.clone());
     (sequence.owner, sequence.column) = (Some(table.oid), table.columns.len());
-    apply_options(&mut sequence, ty, options)?;
+    apply_options(&mut sequence, ty, options.unwrap_or_default())?;
     let oid = put(cx, sequence);
     let analyzer = analyzer(cx);
     let oid = Typed::new(Expr::Const(Datum::Int(i64::from(oid))), Ty::REGCLASS);
-    let next = analyzer.call("nextval", vec![oid])?;
+    let mut next = analyzer.call("nextval", vec![oid])?;
+    if let (Some(_), Expr::Counted(_, call)) = (options, &mut next.expr)
+        && let Expr::Call { function, .. } = &mut **call
+    {
+        *function = next_identity;
+    }
     Ok(Arc::new(analyzer.coerce(next, ty, -1, Context::Assignment)?))
 }
 

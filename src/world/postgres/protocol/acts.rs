@@ -343,6 +343,8 @@ impl<E: Env> Invocation<'_, E> {
             "WARNING" => "01000",
             _ => "00000",
         };
+        // Success is no error.
+        let code = code.filter(|code| raise.level != "EXCEPTION" || code != "00000");
         let code = code.unwrap_or_else(|| usual.to_owned());
         let message = message.or(condition).unwrap_or_else(|| code.clone());
         let mut error = PgError::new(code, message);
@@ -350,7 +352,7 @@ impl<E: Env> Invocation<'_, E> {
             error = match option {
                 "detail" => error.detail(text),
                 "hint" => error.hint(text),
-                "table" => error.table(&text),
+                "table" => error.said_table(&text),
                 "column" => error.column(&text),
                 _ => error.constraint(&text),
             };

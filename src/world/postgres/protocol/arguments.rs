@@ -6,8 +6,8 @@ use sqlparser::ast::{self, Expr, Spanned as _, Statement, UnaryOperator, Value, 
 use super::frame::format_of;
 use super::run::{Prepared, Runner};
 use crate::env::Env;
-use crate::world::postgres::error::{PgError, Result};
-use crate::world::postgres::sql::{Context, can_cast, offset};
+use crate::world::postgres::error::{PgError, Result, common};
+use crate::world::postgres::sql::{Analyzer, Context, can_cast, offset};
 use crate::world::postgres::types::{Datum, Ty, from_binary, from_text, utf8};
 
 pub fn no_format(format: i16) -> PgError {
@@ -75,7 +75,7 @@ pub async fn argument_values<E: Env>(
         let place = offset(text, parameter.span().start);
         let value = match literal(parameter, *ty) {
             Some(value) => value.map_err(|error| error.at(place)),
-            None => computed(runner, parameter, at + 1, *ty, place).await,
+            None => computed(runner, parameter, at + 1, *ty, text).await,
         };
         values.push(value?);
     }
@@ -94,14 +94,12 @@ fn literal(parameter: &Expr, ty: Ty) -> Option<Result<Datum>> {
             Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => {
                 Some(from_text(text, ty, -1))
             }
-            Value::Number(text, _) if number(text) => Some(from_text(text, ty, -1)),
+            Value::Number(text, _) if number(text) => Some(whole(text, ty)),
             _ => None,
         },
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match &**expr {
             Expr::Value(value) => match &value.value {
-                Value::Number(text, _) if number(text) => {
-                    Some(from_text(&format!("-{text}"), ty, -1))
-                }
+                Value::Number(text, _) if number(text) => Some(whole(&format!("-{text}"), ty)),
                 _ => None,
             },
             _ => None,
@@ -110,14 +108,27 @@ fn literal(parameter: &Expr, ty: Ty) -> Option<Result<Datum>> {
     }
 }
 
+/// A number that is written without quotes is one before it is converted.
+fn whole(text: &str, ty: Ty) -> Result<Datum> {
+    from_text(text, ty, -1).map_err(|error| match error.code() {
+        "22003" if ty.is_integer() => common::out_of_range(&ty.name()),
+        _ => error,
+    })
+}
+
 /// The value of an expression, if it may be assigned to the parameter.
 async fn computed<E: Env>(
     runner: &Runner<E>,
     parameter: &Expr,
     number: usize,
     ty: Ty,
-    place: Option<usize>,
+    text: &str,
 ) -> Result<Datum> {
+    let place = offset(text, parameter.span().start);
+    runner.with(|inner| {
+        let analyzer = Analyzer::new(&inner.db, runner.pid, text, &[]);
+        analyzer.no_aggregate(parameter, "EXECUTE parameters")
+    })?;
     // What stands first in the query stands at the parameter's place.
     let found = query(runner, &format!("SELECT {parameter}"))
         .map_err(|error| error.moved(|at| Some(at - "SELECT ".len() - 1 + place?)))?;

@@ -337,7 +337,7 @@ impl Out {
                 (b'p', position.as_deref().filter(|_| fields.query.is_some())),
                 (b'q', fields.query.as_deref()),
                 (b'W', fields.context.as_deref()),
-                (b's', fields.table.as_ref().map(|_| "public")),
+                (b's', fields.schema),
                 (b't', fields.table.as_deref()),
                 (b'c', fields.column.as_deref()),
                 (b'n', fields.constraint.as_deref()),

@@ -138,11 +138,13 @@ pub fn run(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
             Ok(Answer::tag("CREATE ROLE"))
         }
         Statement::Grant(grant) => {
+            roles::refuse_option(grant.with_grant_option)?;
             let (privileges, objects) = (&grant.privileges, grant.objects.as_ref());
             roles::grant(cx, privileges, objects, &grant.grantees, false)?;
             Ok(Answer::tag(if objects.is_some() { "GRANT" } else { "GRANT ROLE" }))
         }
         Statement::Revoke(revoke) => {
+            roles::refuse_option(revoke.grant_option_for)?;
             let (privileges, objects) = (&revoke.privileges, revoke.objects.as_ref());
             roles::grant(cx, privileges, objects, &revoke.grantees, true)?;
             Ok(Answer::tag(if objects.is_some() { "REVOKE" } else { "REVOKE ROLE" }))
@@ -208,7 +210,8 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
         }
         Statement::Comment { object_type, object_name: name, .. } => {
             if *object_type == ast::CommentObject::Table {
-                cx.db.table(&object_name(name)?, cx.pid)?;
+                let table = cx.db.table(&object_name(name)?, cx.pid)?;
+                roles::require_owner(cx, &table)?;
             }
             Ok(Answer::tag("COMMENT"))
         }

@@ -20,6 +20,14 @@ struct Wanted {
 
 impl Wanted {
     fn fits(&self, index: &Index) -> bool {
+        let implied = index.predicate.as_ref().is_none_or(|predicate| {
+            self.condition.as_ref().is_some_and(|condition| implies(condition, predicate))
+        });
+        implied && self.is_on(index)
+    }
+
+    /// Whether these are the index's parts, whichever rows are in it.
+    fn is_on(&self, index: &Index) -> bool {
         let mut columns: Vec<usize> = Vec::new();
         let mut expressions: Vec<String> = Vec::new();
         for part in &index.parts {
@@ -30,14 +38,7 @@ impl Wanted {
         }
         columns.sort_unstable();
         expressions.sort_unstable();
-        let implied = index.predicate.as_ref().is_none_or(|predicate| {
-            self.condition.as_ref().is_some_and(|condition| implies(condition, predicate))
-        });
-        index.unique
-            && !index.dropped
-            && implied
-            && columns == self.columns
-            && expressions == self.expressions
+        index.unique && !index.dropped && columns == self.columns && expressions == self.expressions
     }
 }
 
@@ -71,6 +72,11 @@ impl Analyzer<'_> {
         let indexes = table.indexes.iter().enumerate();
         let found: Vec<usize> =
             indexes.filter(|(_, index)| wanted.fits(index)).map(|(at, _)| at).collect();
+        let partial = || table.indexes.iter().any(|index| wanted.is_on(index));
+        if found.is_empty() && wanted.condition.is_some() && partial() {
+            let what = "a conflict target whose condition is not that of the index";
+            return Err(PgError::unsupported(what));
+        }
         if found.is_empty() {
             let message = "there is no unique or exclusion constraint matching the ON CONFLICT \
                            specification";

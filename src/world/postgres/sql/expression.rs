@@ -5,7 +5,7 @@ use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 use super::aggregates::has_aggregate;
 use super::analyze::{Analyzer, Context, Typed};
 use super::literals::{number, said};
-use super::names::{data_type, ident, object_name};
+use super::names::{data_type, ident, known_collation};
 use super::places::{ends_open, signs_power};
 use super::plan::{CompareOp, Expr, SubKind};
 use super::resolve::{can_cast, compared};
@@ -188,10 +188,7 @@ impl Analyzer<'_> {
                 self.subscripts(root, access_chain, scope)
             }
             ast::Expr::Collate { expr, collation } => {
-                let name = object_name(collation)?;
-                if !matches!(name.as_str(), "C" | "POSIX" | "default" | "ucs_basic") {
-                    return Err(PgError::unsupported(format_args!("the collation {name}")));
-                }
+                known_collation(collation)?;
                 let typed = self.expr(expr, scope)?;
                 self.collatable(&typed, collation)?;
                 Ok(typed)

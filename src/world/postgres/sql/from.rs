@@ -21,6 +21,26 @@ use crate::world::postgres::storage::locks::Mode;
 use crate::world::postgres::storage::roles::Privileges;
 use crate::world::postgres::types::Ty;
 
+/// Words that are functions unless they stand in quotes.
+const SPECIAL: &[&str] = &[
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "localtime",
+    "localtimestamp",
+    "session_user",
+    "user",
+];
+
+/// Whether it is one word without quotes.
+fn bare(name: &ast::ObjectName) -> bool {
+    let part = name.0.first().and_then(|part| part.as_ident());
+    name.0.len() == 1 && part.is_some_and(|part| part.quote_style.is_none())
+}
+
 impl Analyzer<'_> {
     pub fn from(
         &self,
@@ -283,6 +303,9 @@ impl Analyzer<'_> {
             let alias_name = alias_of(alias, &name_text);
             rename(&mut columns, alias, &alias_name)?;
             return add(Source::Cte(cte.slot), &alias_name, columns, scope, relations);
+        }
+        if SPECIAL.contains(&name_text.as_str()) && bare(name) {
+            return Err(PgError::unsupported(format_args!("{name_text} as a table")));
         }
         if let Some(system) = System::named(&name_text) {
             let mut columns = system.columns();

@@ -46,6 +46,10 @@ fn text(parsed: &ast::Expr, typed: &Expr, ty: Option<Ty>) -> Option<String> {
             };
             Some(format!("{name}({})", arguments(function, args, types)?))
         }
+        (ast::Expr::Function(function), Expr::Routine { args, .. }) => {
+            let name = quoted(&object_name(&function.name).ok()?);
+            Some(format!("{name}({})", arguments(function, args, &[])?))
+        }
         (ast::Expr::Function(function), Expr::Coalesce(args)) => {
             Some(format!("COALESCE({})", arguments(function, args, &vec![ty?; args.len()])?))
         }

@@ -54,7 +54,7 @@ pub use functions::{Builtin, Function};
 pub use grammar::{Grammar, Symbol};
 pub use index_text::index_text;
 pub use keywords::quoted;
-pub use names::{data_type, ident, is_serial, modified_name, object_name};
+pub use names::{data_type, ident, is_serial, known_collation, modified_name, object_name};
 pub use parse::{Parsed, Parses, offset, parse};
 pub use plan::{
     Aggregate, Body, CompareOp, Conflict, Cte, Delete, Expr, From, Insert, JoinKind, Lookup,

@@ -96,6 +96,15 @@ pub fn modified_name(ty: Ty, typmod: i32) -> String {
     format!("{}{modifier}{array}", ty.element().name())
 }
 
+/// Texts are ordered by their bytes: refuses collations that would order them otherwise.
+pub fn known_collation(collation: &ObjectName) -> Result<()> {
+    let name = object_name(collation)?;
+    if matches!(name.as_str(), "C" | "POSIX" | "default" | "ucs_basic") {
+        return Ok(());
+    }
+    Err(PgError::unsupported(format_args!("the collation {name}")))
+}
+
 /// The type and its modifier.
 pub fn data_type(parsed: &DataType) -> Result<(Ty, i32)> {
     let plain = |ty: Ty| Ok((ty, -1));
@@ -140,6 +149,9 @@ pub fn data_type(parsed: &DataType) -> Result<(Ty, i32)> {
         DataType::Regclass => plain(Ty::REGCLASS),
         DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => {
             let (ty, typmod) = data_type(element)?;
+            if typmod >= 0 {
+                return Err(PgError::unsupported(format_args!("the type {element}[]")));
+            }
             Ok((Ty { array: true, ..ty }, typmod))
         }
         DataType::Custom(name, modifiers) => custom(name, modifiers),

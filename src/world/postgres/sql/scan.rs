@@ -75,6 +75,11 @@ pub fn scan(text: &str) -> Vec<Lexeme> {
         let blank = scanner.skip_blank(false);
         let from = scanner.at;
         let (kind, token) = match blank.and_then(|_| scanner.next()) {
+            // PostgreSQL cuts it, and says so.
+            Ok((_, Token::Word(word))) if word.value.len() > 63 => {
+                let error = PgError::unsupported("a name of more than 63 bytes");
+                (Kind::Wrong(error), Token::EOF)
+            }
             Ok(found) => found,
             Err(error) => (Kind::Wrong(error), Token::EOF),
         };

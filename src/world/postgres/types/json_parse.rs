@@ -161,8 +161,14 @@ impl<'a> Parser<'a> {
         let whole = digits.split(['.', 'e', 'E']).next().unwrap_or("");
         let canonical = whole == "0" || (!whole.is_empty() && !whole.starts_with('0'));
         let ends_well = digits.ends_with(|c: char| c.is_ascii_digit());
-        let number = Numeric::parse(token).filter(|_| canonical && ends_well);
-        let number = number.ok_or_else(|| bad(format!("Token \"{token}\" is invalid.")))?;
+        let valid = canonical && ends_well && token.parse::<f64>().is_ok();
+        let number = Numeric::parse(token).filter(|_| valid);
+        let number = number.ok_or_else(|| {
+            if valid {
+                return PgError::unsupported(format_args!("the number {token}"));
+            }
+            bad(format!("Token \"{token}\" is invalid."))
+        })?;
         self.at += token.len();
         Ok(Json::Number(number))
     }

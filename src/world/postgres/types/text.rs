@@ -163,26 +163,98 @@ fn float_text(number: f64, ty: Ty) -> String {
     if number.is_infinite() {
         return if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
-    #[allow(clippy::cast_possible_truncation, reason = "a float4 was stored rounded to single")]
-    let plain = match ty.base {
-        Base::Float4 => format!("{:e}", number as f32),
-        _ => format!("{number:e}"),
-    };
+    let plain = shortest(number, ty);
     let (mantissa, exponent) = plain.split_once('e').expect("exponent form");
     let exponent: i32 = exponent.parse().expect("an exponent is a number");
     let digits_max = if ty.base == Base::Float4 { 6 } else { 15 };
     if (-4..digits_max).contains(&exponent) {
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "a float4 was stored rounded to single"
-        )]
-        return match ty.base {
-            Base::Float4 => (number as f32).to_string(),
-            _ => number.to_string(),
-        };
+        return positional(mantissa, exponent);
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", exponent.abs())
+}
+
+/// The shortest digits that lie nearer to the number than to any other one, as `d.ddde±x`. Those
+/// that lie half way are not taken, although they would be read as it (PostgreSQL's `d2s.c`, whose
+/// bounds are never acceptable).
+#[allow(clippy::cast_possible_truncation, reason = "a float4 was stored rounded to single")]
+fn shortest(number: f64, ty: Ty) -> String {
+    let narrow = ty.base == Base::Float4;
+    let plain = if narrow { format!("{:e}", number as f32) } else { format!("{number:e}") };
+    let digits = plain.bytes().take_while(|b| *b != b'e').filter(u8::is_ascii_digit).count();
+    let (bits, power) =
+        if narrow { split(f64::from(number as f32), 24) } else { split(number, 53) };
+    if bits % 2 == 1 || !is_half_way(&plain, bits, power) {
+        return plain;
+    }
+    let more = (digits..17).map(|after| {
+        if narrow { format!("{:.after$e}", number as f32) } else { format!("{number:.after$e}") }
+    });
+    let reads_as = |text: &String| {
+        let same =
+            if narrow { text.parse() == Ok(number as f32) } else { text.parse() == Ok(number) };
+        same && !is_half_way(text, bits, power)
+    };
+    more.into_iter().find(reads_as).unwrap_or(plain)
+}
+
+/// The number as an integer of so many bits and a power of two.
+fn split(number: f64, width: u32) -> (u64, i32) {
+    let bits = number.abs().to_bits();
+    let (fraction, exponent) = (bits & ((1 << 52) - 1), (bits >> 52) as i32);
+    let (whole, power) = match exponent {
+        0 => (fraction, -1074),
+        _ => (fraction | 1 << 52, exponent - 1075),
+    };
+    let spare = 53 - width;
+    (whole >> spare, power + spare.cast_signed())
+}
+
+/// Whether the decimal is exactly in the middle between `bits` times two to the `power` and one of
+/// the numbers beside it.
+fn is_half_way(decimal: &str, bits: u64, power: i32) -> bool {
+    let (mantissa, exponent) = decimal.split_once('e').unwrap_or((decimal, "0"));
+    let fraction = mantissa.split_once('.').map_or(0, |(_, after)| after.len());
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let (Ok(mut odd), Ok(exponent)) = (digits.parse::<u128>(), exponent.parse::<i32>()) else {
+        return false;
+    };
+    // What is left of the decimal without its powers of two.
+    let tens = exponent - i32::try_from(fraction).unwrap_or(0);
+    let mut twos = tens;
+    for _ in 0..tens.unsigned_abs() {
+        match tens > 0 {
+            true => match odd.checked_mul(5) {
+                Some(more) => odd = more,
+                None => return false,
+            },
+            false if odd % 5 == 0 => odd /= 5,
+            false => return false,
+        }
+    }
+    if odd == 0 {
+        return false;
+    }
+    twos += odd.trailing_zeros().cast_signed();
+    odd >>= odd.trailing_zeros();
+    [2 * u128::from(bits) + 1, 2 * u128::from(bits) - 1].contains(&odd) && twos == power - 1
+}
+
+/// `d.ddd` times ten to the exponent, without one.
+fn positional(mantissa: &str, exponent: i32) -> String {
+    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let Ok(whole) = usize::try_from(exponent + 1) else {
+        let zeros = usize::try_from(-exponent - 1).unwrap_or(0);
+        return format!("{sign}0.{}{digits}", "0".repeat(zeros));
+    };
+    if whole == 0 {
+        return format!("{sign}0.{digits}");
+    }
+    if digits.len() <= whole {
+        return format!("{sign}{digits}{}", "0".repeat(whole - digits.len()));
+    }
+    format!("{sign}{}.{}", &digits[..whole], &digits[whole..])
 }
 
 fn parse_bool(text: &str) -> Result<bool> {

@@ -225,11 +225,21 @@ fn time_series(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     Ok(array(all))
 }
 
-fn greatest(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+/// Padded values are equal to others that are not the same.
+fn refuse_padded(types: &[Ty]) -> Step<()> {
+    if types.contains(&Ty::BPCHAR) {
+        return Err(PgError::unsupported("the greatest or least of characters").into());
+    }
+    Ok(())
+}
+
+fn greatest(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
+    refuse_padded(types)?;
     // Of equal values the first.
     Ok(args.iter().rev().filter(|arg| !arg.is_null()).max().cloned().unwrap_or_default())
 }
 
-fn least(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+fn least(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
+    refuse_padded(types)?;
     Ok(args.iter().filter(|arg| !arg.is_null()).min().cloned().unwrap_or_default())
 }

@@ -4,7 +4,7 @@ use super::json::{self, f, v};
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::exec::Cx;
 use crate::world::postgres::sql::Function;
-use crate::world::postgres::types::{Datum, Json, Numeric, Ty, to_text, write_quoted};
+use crate::world::postgres::types::{Datum, Json, Ty, to_text, write_quoted};
 
 pub const TABLE: &[Function] = &[
     f("->", &[Ty::JSON, Ty::TEXT], Ty::JSON, true, refuse),
@@ -42,23 +42,19 @@ fn put(datum: &Datum, ty: Ty, out: &mut String) {
             }
             out.push('}');
         }
-        Datum::Numeric(_) | Datum::Float(_) => {
-            let text = to_text(datum, ty);
-            match Numeric::parse(&text) {
-                Some(_) => out.push_str(&text),
-                None => write_quoted(&text, out),
-            }
-        }
+        Datum::Float(number) if !number.is_finite() => write_quoted(&to_text(datum, ty), out),
+        Datum::Numeric(_) | Datum::Float(_) => out.push_str(&to_text(datum, ty)),
         other => out.push_str(&json::to_json(other, ty).text()),
     }
 }
 
 /// The values of an aggregate; PostgreSQL begins a line with each that has parts.
 pub fn aggregated<'a>(values: impl Iterator<Item = &'a Datum>, ty: Ty) -> String {
-    let separator = if ty.array || ty == Ty::RECORD { ", \n " } else { ", " };
+    let parted = ty.array || ty == Ty::RECORD;
     let mut out = String::from("[");
     for (at, value) in values.enumerate() {
-        out.push_str(if at > 0 { separator } else { "" });
+        out.push_str(if at > 0 { ", " } else { "" });
+        out.push_str(if at > 0 && parted && !value.is_null() { "\n " } else { "" });
         put(value, ty, &mut out);
     }
     out.push(']');

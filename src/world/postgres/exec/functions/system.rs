@@ -249,9 +249,15 @@ fn refuse_read_only(cx: &Cx<'_>, name: &str) -> Result<()> {
     Err(PgError::new("25006", message))
 }
 
-fn nextval(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+fn nextval(cx: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
     let oid = sequence_of(cx, &args[0])?;
     guard_sequence(cx, oid, Privileges::USAGE.with(Privileges::UPDATE))?;
+    next_identity(cx, args, types)
+}
+
+/// The next number of an identity column: whoever may insert may have it.
+pub fn next_identity(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let oid = sequence_of(cx, &args[0])?;
     refuse_read_only(cx, "nextval")?;
     let Some(sequence) = cx.db.catalog.sequences.get_mut(&oid) else {
         return Err(not_sequence(cx, oid).into());

@@ -274,12 +274,25 @@ fn extract(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 
 fn date_part(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let unit = args[0].as_str().unwrap_or("").to_lowercase();
+    if let (Datum::Interval(interval), "epoch") = (&args[1], unit.as_str()) {
+        return Ok(Datum::Float(interval_epoch(*interval)));
+    }
     let moment = match args[1] {
         // Midnight: every part of a time is there, as `extract` has it not.
         Datum::Date(days) => Datum::Micros(date_micros(days)?),
         ref other => other.clone(),
     };
     Ok(Datum::Float(part(&unit, &moment)?.to_f64()))
+}
+
+/// Seconds, added up in the order of PostgreSQL's `interval_part`: with its roundings.
+#[allow(clippy::cast_precision_loss, reason = "as PostgreSQL's")]
+fn interval_epoch(interval: Interval) -> f64 {
+    let months = interval.months;
+    let mut seconds = interval.micros as f64 / 1e6;
+    seconds += 365.25 * 86_400.0 * f64::from(months / 12);
+    seconds += 30.0 * 86_400.0 * f64::from(months % 12);
+    seconds + 86_400.0 * f64::from(interval.days)
 }
 
 fn date_trunc(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
