@@ -186,3 +186,8 @@ create role pg_foo;
 select 1 as aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;
 select * from user;
 create index on t(b text_pattern_ops);
+select id, count(*) over () from t;
+select 'x'::"text";
+select 1::pg_catalog.int4;
+select count(*) end from t;
+create role r1 createrole;

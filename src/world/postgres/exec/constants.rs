@@ -42,7 +42,8 @@ fn holds_constant(expr: &Expr) -> bool {
     found
 }
 
-fn is_constant(expr: &Expr) -> bool {
+/// Whether nothing of a row is within, nor what must not be worked out once.
+pub fn is_constant(expr: &Expr) -> bool {
     let mut constant = true;
     expr.walk(&mut |part| {
         constant &= !matches!(part, Expr::Column { .. } | Expr::Sub { .. } | Expr::Counted(..));

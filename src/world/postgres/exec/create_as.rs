@@ -10,7 +10,7 @@ use super::modify::put_version;
 use super::{Cx, PlanRun, ddl};
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::sql::plan_statement;
-use crate::world::postgres::types::Row;
+use crate::world::postgres::types::{Base, Row};
 
 /// How many rows the table begins with; `None` if there was such a table.
 pub fn create_as(
@@ -36,6 +36,10 @@ pub fn create_as(
     }
     for column in planned.plan.columns().unwrap_or_default() {
         let name = &column.name;
+        if column.ty.base == Base::Record {
+            let message = format!("column \"{name}\" has pseudo-type record");
+            return Err(PgError::new("42P16", message).into());
+        }
         if table.column(name).is_some() {
             let message = format!("column \"{name}\" specified more than once");
             return Err(PgError::new("42701", message).into());

@@ -8,10 +8,11 @@ use super::Cx;
 use super::ddl::{checked_name, default_mismatch, part};
 use super::routine::require_steady;
 use crate::world::postgres::error::{PgError, Result};
-use crate::world::postgres::sql::{ident, object_name};
+use crate::world::postgres::sql::{Analyzer, ident, object_name};
 use crate::world::postgres::storage::catalog::{
     Action, Check, Column, ForeignKey, Index, IndexPart, Table,
 };
+use crate::world::postgres::storage::roles::Privileges;
 use crate::world::postgres::types::Ty;
 
 /// What columns and a table say of constraints, in the order of the statement.
@@ -391,6 +392,11 @@ fn action(parsed: Option<ast::ReferentialAction>) -> Action {
     }
 }
 
+/// Who points at a table must be allowed to.
+fn require_references(cx: &Cx<'_>, target: &Table) -> Result<()> {
+    Analyzer::new(cx.db, cx.pid, "", &[]).guard(target, Privileges::REFERENCES)
+}
+
 fn add_foreign_key(
     cx: &mut Cx<'_>,
     table: &mut Table,
@@ -404,6 +410,7 @@ fn add_foreign_key(
     } else {
         cx.db.table(&target_name, cx.pid)?
     };
+    require_references(cx, &target)?;
     if !matches!(key.match_kind, None | Some(ast::ConstraintReferenceMatchKind::Simple)) {
         return Err(PgError::unsupported("a foreign key that is MATCH FULL or MATCH PARTIAL"));
     }

@@ -29,7 +29,8 @@ mod setting_names;
 mod system;
 mod tuple;
 
-pub use constants::has_any as has_constants;
+pub use cast::written_name;
+pub use constants::{has_any as has_constants, is_constant};
 pub use eval::{Frame, eval, is_true};
 pub use foreign::{Deferred, run_deferred};
 pub use query::{CteRun, QueryRun};

@@ -69,6 +69,15 @@ fn repeat(cte: &Cte, rows: &mut Vec<Row>, cx: &mut Cx<'_>, outer: Option<&Frame<
     Ok(())
 }
 
+/// Whether an output column is made before the rows are sorted (`make_sort_input_target`).
+fn is_cheap(expr: &Expr) -> bool {
+    let mut cheap = true;
+    expr.walk(&mut |part| {
+        cheap &= !matches!(part, Expr::Sub { .. } | Expr::Routine { .. } | Expr::Counted(..));
+    });
+    cheap && !matches!(expr, Expr::Column { .. } | Expr::Const(_) | Expr::Param(_))
+}
+
 /// How far a query has come.
 enum Stage<'p> {
     Fresh,
@@ -231,6 +240,12 @@ impl<'p> QueryRun<'p> {
         while self.next_tuple(cx, outer)? {
             let frame = Frame { row: &self.tuple.values, outer };
             let keys = sort_values(&self.query.sort, cx, &frame)?;
+            if self.query.limit.is_some() {
+                // PostgreSQL works out what is cheap before it sorts: what fails, fails.
+                for expr in select.project.iter().filter(|expr| is_cheap(expr)) {
+                    eval(expr, cx, &frame)?;
+                }
+            }
             self.unsorted = false;
             self.kept.push((keys, self.tuple.clone()));
             cx.settled();

@@ -76,6 +76,9 @@ pub fn create_role(cx: &mut Cx<'_>, create: &ast::CreateRole) -> Step<()> {
     require_superuser(cx, "create")?;
     let set = |flag: Option<bool>| flag == Some(true);
     let groups = create.in_role.iter().chain(&create.in_group).map(|name| ident(name).into());
+    if create.create_role == Some(true) {
+        return Err(PgError::unsupported("a role with CREATEROLE").into());
+    }
     let role = Role {
         superuser: set(create.superuser),
         bypasses: set(create.bypassrls),

@@ -201,6 +201,10 @@ pub fn show(db: &Db, pid: Pid, name: &str) -> Result<String> {
                 own.unwrap_or_else(|| proc.parameter("default_transaction_isolation").into())
             );
         }
+        "is_superuser" => {
+            let superuser = db.catalog.roles.is_superuser(proc.role());
+            return Ok(if superuser { "on" } else { "off" }.to_owned());
+        }
         "transaction_read_only" => {
             let read_only = proc.txn.as_ref().is_some_and(|txn| txn.read_only);
             return Ok(if read_only { "on" } else { "off" }.to_owned());
@@ -363,10 +367,16 @@ pub fn checked(name: &str, value: &str) -> Result<String> {
     check(name, value)?;
     let upper = value.to_uppercase();
     Ok(match (name, kind) {
+        // What is not plain ASCII is not shown.
+        ("application_name", _) => value.bytes().map(plain_byte).collect(),
         ("client_encoding", _) if upper != "SQL_ASCII" => "UTF8".to_owned(),
         ("datestyle", _) => date_style(value, "ISO, MDY")?,
         ("intervalstyle", _) => value.to_lowercase(),
         ("timezone", _) if upper == "DEFAULT" => "UTC".to_owned(),
+        ("timezone", _) => {
+            let own = UTC.iter().find(|own| own.eq_ignore_ascii_case(value));
+            own.map_or(value, |own| own).to_owned()
+        }
         ("force_parallel_mode", _) if flag(name, value)? == "on" => {
             return Err(PgError::unsupported("a parallel query"));
         }
@@ -402,6 +412,10 @@ pub fn checked(name: &str, value: &str) -> Result<String> {
         }
         (_, Kind::Flag) => flag(name, value)?.to_owned(),
     })
+}
+
+fn plain_byte(byte: u8) -> char {
+    if (b' '..=b'~').contains(&byte) { char::from(byte) } else { '?' }
 }
 
 /// The date style that is asked for; what is not said stays as it is.

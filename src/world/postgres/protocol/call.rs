@@ -67,6 +67,12 @@ impl<E: Env> Runner<E> {
     ) -> Boxed<'a, Datum> {
         let mut values = args.to_vec();
         values.resize(routine.variables().len(), Datum::Null);
+        // FOUND begins as false.
+        if let Some(found) = routine.variables().iter().position(|v| &*v.name == "found")
+            && found >= args.len()
+        {
+            values[found] = Datum::Bool(false);
+        }
         let caught = Vec::new();
         let mut invocation = Invocation { runner: self, routine, values, began, caller, caught };
         Box::pin(async move {

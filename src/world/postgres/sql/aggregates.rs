@@ -144,7 +144,7 @@ pub fn has_aggregate(parsed: &ast::Expr) -> bool {
             let ast::Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
             let name = function.name.0.last().and_then(|part| part.as_ident()).map(ident);
             let aggregate = name.is_some_and(|name| AGGREGATES.contains(&name.as_str()));
-            if self.depth == 0 && aggregate {
+            if self.depth == 0 && aggregate && function.over.is_none() {
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())

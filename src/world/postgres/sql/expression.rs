@@ -88,9 +88,9 @@ impl Analyzer<'_> {
                 Ok(Typed { typmod, ..Typed::new(said(expr, ty), ty) })
             }
             ast::Expr::Function(function) => self.function(function, scope),
-            ast::Expr::Case { operand, conditions, else_result, .. } => {
+            ast::Expr::Case { operand, conditions, else_result, .. } => self.without_sets(|| {
                 self.case(operand.as_deref(), conditions, else_result.as_deref(), scope)
-            }
+            }),
             ast::Expr::Subquery(query) => self.subquery(query, SubKind::Scalar, scope),
             ast::Expr::Exists { subquery, negated } => {
                 let typed = self.subquery(subquery, SubKind::Exists, scope)?;
@@ -229,7 +229,7 @@ impl Analyzer<'_> {
         let place = qualifier.unwrap_or(name).span;
         let qualifier = qualifier.map(ident);
         let qualifier = qualifier.as_deref();
-        if self.part == Some(DEFAULT) && self.bare_word(&wanted).is_none() {
+        if self.part == Some(DEFAULT) && self.bare_word(name).is_none() {
             let message = format!("cannot use column reference in {DEFAULT}");
             return Err(PgError::new("0A000", message).at(self.position(place)));
         }
@@ -245,7 +245,7 @@ impl Analyzer<'_> {
                 let other = row
                     .map_err(|error| error.at(self.position(place)))?
                     .or_else(|| self.variable(None, &wanted))
-                    .or_else(|| self.bare_word(&wanted));
+                    .or_else(|| self.bare_word(name));
                 if other.is_none() && scope.lacks(None, &wanted) {
                     return Err(PgError::unsupported(format_args!("the column {wanted}")));
                 }
@@ -308,12 +308,13 @@ impl Analyzer<'_> {
         self.call(name, args)
     }
 
-    /// Words that are functions without parentheses.
-    fn bare_word(&self, name: &str) -> Option<Typed> {
-        let function = match name {
+    /// Words that are functions without parentheses, unless they stand in quotes.
+    fn bare_word(&self, name: &ast::Ident) -> Option<Typed> {
+        let name = ident(name.quote_style.is_none().then_some(name)?);
+        let function = match name.as_str() {
             "current_timestamp" | "localtimestamp" | "current_date" | "current_user"
             | "session_user" | "user" | "current_role" | "current_catalog" | "current_schema" => {
-                name
+                name.as_str()
             }
             _ => return None,
         };

@@ -13,7 +13,7 @@ use super::scope::Scope;
 use super::signatures::Kind;
 use super::volatility::{counts, is_steady, is_volatile};
 use crate::world::postgres::error::{PgError, Result, Step, common};
-use crate::world::postgres::exec::{self, Cx};
+use crate::world::postgres::exec::{self, Cx, written_name};
 use crate::world::postgres::types::{Base, Datum, Ty};
 
 /// What a call runs: its arguments and their types.
@@ -119,7 +119,24 @@ impl Analyzer<'_> {
             settled.push(ty);
             let ty = if ty == Ty::UNKNOWN { Ty::TEXT } else { ty };
             check_times(self.db, self.pid, ty)?;
+            if let Expr::Param(at) = arg.expr
+                && arg.ty == Ty::UNKNOWN
+                && function.variadic
+                && function.args.last() == Some(&Ty::ANY)
+            {
+                let message = format!("could not determine data type of parameter ${}", at + 1);
+                return Err(PgError::new("42P18", message));
+            }
             exprs.push(self.coerce(arg, ty, -1, Context::Implicit)?);
+        }
+        if matches!(function.name, "nextval" | "currval" | "setval")
+            && let Some(Expr::Cast { expr, .. }) = exprs.first()
+            && let Expr::Const(Datum::Text(name)) = &**expr
+        {
+            let name = written_name(name)?;
+            if !self.db.catalog.is_taken(&name, self.db.own(self.pid)) {
+                return Err(common::no_relation(&name));
+            }
         }
         let ret = if function.ret.base == Base::Any {
             Ty { array: function.ret.array, ..element }
@@ -146,6 +163,14 @@ impl Analyzer<'_> {
         self.builtin(function, &types, args)
     }
 
+    fn arguments(&self, list: &ast::FunctionArgumentList, scope: &Scope<'_>) -> Result<Vec<Typed>> {
+        let argument = |arg: &ast::FunctionArg| match arg {
+            ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => self.expr(expr, scope),
+            _ => Err(PgError::unsupported("an argument of this form")),
+        };
+        list.args.iter().map(argument).collect()
+    }
+
     pub fn function(&self, function: &ast::Function, scope: &Scope<'_>) -> Result<Typed> {
         let name = object_name(&function.name)?;
         refuse_absent(&name)?;
@@ -169,15 +194,10 @@ impl Analyzer<'_> {
             return self.aggregate(&name, function, list, scope);
         }
         self.plain_call(&name, function, list)?;
-        let mut args = Vec::with_capacity(list.args.len());
-        for arg in &list.args {
-            match arg {
-                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => {
-                    args.push(self.expr(expr, scope)?);
-                }
-                _ => return Err(PgError::unsupported("an argument of this form")),
-            }
-        }
+        let args = match name.as_str() {
+            "coalesce" => self.without_sets(|| self.arguments(list, scope))?,
+            _ => self.arguments(list, scope)?,
+        };
         let few = match name.as_str() {
             "concat" => 1,
             "concat_ws" => 2,

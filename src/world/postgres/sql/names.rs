@@ -117,7 +117,6 @@ pub fn data_type(parsed: &DataType) -> Result<(Ty, i32)> {
         DataType::DoublePrecision | DataType::Float8 | DataType::Float(ExactNumberInfo::None) => {
             plain(Ty::FLOAT8)
         }
-        DataType::Double(ExactNumberInfo::None) => plain(Ty::FLOAT8),
         DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info) => {
             Ok((Ty::NUMERIC, numeric_typmod(*info)?))
         }
@@ -200,6 +199,9 @@ fn no_type(name: &str) -> PgError {
 }
 
 fn custom(name: &ObjectName, modifiers: &[String]) -> Result<(Ty, i32)> {
+    let mut written = name.0.iter().filter_map(|part| part.as_ident());
+    let elsewhere = name.0.len() > 1 || written.any(|part| part.quote_style.is_some());
+    let whole = name;
     let name = object_name(name)?;
     let base = match name.as_str() {
         "timestamptz" => Base::Timestamptz,
@@ -212,6 +214,9 @@ fn custom(name: &ObjectName, modifiers: &[String]) -> Result<(Ty, i32)> {
         "void" => Base::Void,
         "regclass" => Base::Regclass,
         "regtype" => Base::Regtype,
+        _ if elsewhere => {
+            return Err(PgError::unsupported(format_args!("the type name {whole}")));
+        }
         _ => return Err(no_type(&name)),
     };
     if !modifiers.is_empty() {

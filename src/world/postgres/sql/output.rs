@@ -70,6 +70,14 @@ impl Analyzer<'_> {
         Ok((exprs, columns, expand))
     }
 
+    /// Where no call may give a set.
+    pub fn without_sets<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let around = self.set.replace(None);
+        let done = work();
+        self.set.replace(around);
+        done
+    }
+
     /// A call that gives a set, within a select list.
     pub fn set_item(&self, name: &str, args: Vec<Typed>) -> Result<Typed> {
         let (function, args, types, ty) = self.set_call(name, args)?;

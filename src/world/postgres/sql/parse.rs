@@ -65,12 +65,26 @@ pub fn parse(text: &str) -> Result<Parsed> {
     check(text, &lexemes)?;
     let tokens: Vec<TokenWithSpan> = lexemes.into_iter().map(|lexeme| lexeme.token).collect();
     let tokens = scanned(tokens)?;
-    let statements = Parser::new(&dialect)
-        .with_tokens_with_locations(rewrite(tokens.clone()))
-        .parse_statements()
-        .map_err(|error| unknown(text, &tokens, &error))?;
-    let statements = statements.into_iter().map(Arc::new).collect();
+    let mut parser = Parser::new(&dialect).with_tokens_with_locations(rewrite(tokens.clone()));
+    let statements = statements(&mut parser).map_err(|error| unknown(text, &tokens, &error))?;
     Ok(Parsed { text: text.into(), statements })
+}
+
+/// All of them, each up to its semicolon: the parser's own loop takes END for one, and leaves the
+/// rest of the text unread.
+fn statements(parser: &mut Parser<'_>) -> std::result::Result<Arc<[Arc<Statement>]>, ParserError> {
+    let mut all = Vec::new();
+    loop {
+        while parser.consume_token(&Token::SemiColon) {}
+        if parser.peek_token().token == Token::EOF {
+            return Ok(all.into());
+        }
+        all.push(Arc::new(parser.parse_statement()?));
+        let next = parser.peek_token();
+        if !matches!(next.token, Token::SemiColon | Token::EOF) {
+            return parser.expected("end of statement", next);
+        }
+    }
 }
 
 /// The texts of the statements of one text.

@@ -5,7 +5,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::plan::{CompareOp, Expr, From, JoinKind, Lookup, Relation, Scan, Source};
+use super::volatility::is_volatile;
+use crate::world::postgres::exec::is_constant;
 use crate::world::postgres::storage::catalog::Table;
+use crate::world::postgres::types::Datum;
 
 /// Tests each condition as early as its columns are there, and finds rows by index.
 pub fn place(mut from: From, relations: &[Relation], quals: &[Arc<Expr>]) -> From {
@@ -21,8 +24,72 @@ pub fn place(mut from: From, relations: &[Relation], quals: &[Arc<Expr>]) -> Fro
         let needed = needed(qual, relations);
         push(&mut from, qual, needed.as_deref());
     }
+    order(&mut from);
     choose_lookups(&mut from, relations);
     from
+}
+
+/// Conditions of one place are tested in PostgreSQL's order: those of no row first, then the cheap
+/// ones, and of equal ones the first written (`order_qual_clauses`).
+fn order(from: &mut From) {
+    let key = |qual: &Arc<Expr>| {
+        let of_rows = qual.columns().is_none_or(|columns| !columns.is_empty()) || is_volatile(qual);
+        (of_rows, cost(qual))
+    };
+    match from {
+        From::Nothing => {}
+        From::Scan(scan) => scan.filter.sort_by_cached_key(key),
+        From::Join { left, right, filter, .. } => {
+            order(left);
+            order(right);
+            filter.sort_by_cached_key(key);
+        }
+    }
+}
+
+/// What an expression costs, in halves of an operator (`cost_qual_eval`, `procost`).
+fn cost(expr: &Expr) -> usize {
+    let all = |parts: &[Expr]| parts.iter().map(cost).sum::<usize>();
+    if is_constant(expr) {
+        return 0;
+    }
+    match expr {
+        Expr::Const(_) | Expr::Param(_) | Expr::Column { .. } => 0,
+        Expr::And(parts) | Expr::Or(parts) | Expr::Coalesce(parts) | Expr::Array(parts) => {
+            all(parts)
+        }
+        Expr::Not(inner) | Expr::IsNull(inner) | Expr::NoneNull(inner) | Expr::Is(inner, _) => {
+            cost(inner)
+        }
+        Expr::Counted(_, call) => match &**call {
+            Expr::Call { args, .. } => 2 + all(args),
+            other => cost(other),
+        },
+        Expr::Compare(_, left, right) | Expr::NotDistinct(left, right) => {
+            2 + cost(left) + cost(right)
+        }
+        Expr::CompareRows(_, pairs) => {
+            pairs.iter().map(|(left, right)| 2 + cost(left) + cost(right)).sum()
+        }
+        Expr::Quantified(_, _, left, right) => {
+            let number = match &**right {
+                Expr::Const(Datum::Array(array)) => array.items.len(),
+                Expr::Array(items) => items.len(),
+                _ => 10,
+            };
+            number + cost(left) + cost(right)
+        }
+        Expr::Call { args, .. } => 2 + all(args),
+        Expr::Routine { args, .. } => 200 + all(args),
+        Expr::Cast { expr, from, to, .. } if from == to => cost(expr),
+        Expr::Cast { expr, .. } => 2 + cost(expr),
+        Expr::Case { whens, otherwise } => {
+            whens.iter().map(|(when, then)| cost(when) + cost(then)).sum::<usize>()
+                + cost(otherwise)
+        }
+        Expr::Record { fields, .. } => fields.iter().map(|(_, field)| cost(field)).sum(),
+        Expr::Sub { left, .. } => 2_000 + left.as_ref().map_or(0, |left| cost(left)),
+    }
 }
 
 /// The relations a condition reads; `None` if that cannot be told.

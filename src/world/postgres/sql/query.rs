@@ -434,7 +434,7 @@ impl Analyzer<'_> {
                 let message = format!("argument of {clause} must be type bigint, not type {ty}");
                 return Err(PgError::new("42804", message).at(self.position(expr.span())));
             }
-            if typed.expr.columns().is_some_and(|columns| !columns.is_empty()) {
+            if typed.expr.columns().is_none_or(|columns| !columns.is_empty()) {
                 let message = format!("argument of {clause} must not contain variables");
                 return Err(PgError::new("42P10", message).at(self.placed(beginning(expr))));
             }

@@ -1,6 +1,7 @@
 //! Transactions of sessions: begin, savepoints, commit, abort, and undoing what they did.
 //! Must never run a statement.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Db;
@@ -294,7 +295,16 @@ impl Db {
             let block = txn.block;
             self.proc(pid).watch.tell(&Change::Commit { pid, rows, block });
         }
+        let mut set = BTreeSet::new();
         for undo in txn.undo.into_iter().rev() {
+            match &undo {
+                Undo::Parameter(name, _, false) => {
+                    set.insert(name.clone());
+                }
+                // A later SET outlives what was set for the transaction.
+                Undo::Parameter(name, _, true) if set.contains(name) => continue,
+                _ => {}
+            }
             self.keep(pid, undo);
         }
         self.end(pid);

@@ -377,7 +377,12 @@ fn parse_when(text: &str) -> Result<Option<When>> {
     if is_zero || !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
         return Err(field_error(text));
     }
-    let rest = rest.strip_prefix('t').unwrap_or(rest).trim_start();
+    let rest = match rest.strip_prefix('t') {
+        Some("") => return Ok(None),
+        Some(clock) => clock,
+        None => rest,
+    };
+    let rest = rest.trim_start();
     let Some((clock, offset)) = split_zone(rest) else { return Ok(None) };
     let clock = if clock.is_empty() { Some(0) } else { parse_clock(clock) };
     if clock.is_some_and(|clock| !(0..=MICROS_PER_DAY).contains(&clock)) {
