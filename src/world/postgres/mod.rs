@@ -51,8 +51,19 @@
 //! - A WITH query that is named more than once is run as a whole, also if a LIMIT reads less of it
 //!   (refused where that shows otherwise than by an error of a row that nobody reads).
 //! - The order of rows that a hash join, a semi-join or hashed groups give without ORDER BY is the
-//!   planner's: here it is that of nested loops and of first appearance.
+//!   planner's: here it is that of nested loops and of first appearance; rows that UPDATE finds by
+//!   an index are written in the heap's order, and the room of dead rows is not used again.
+//! - What a transaction changes of functions, sequences, roles, privileges and the names of tables
+//!   and columns is seen by others before it commits; PostgreSQL lets them see it after, or wait.
+//!   (Tables, columns, indexes and constraints are made, changed and dropped as there.)
+//! - Policies are none of what a column or a function has as dependents.
+//! - What COALESCE, CASE, NULLIF, an array or a subquery makes of a column has lost its length and
+//!   scale; `~~` binds as LIKE; a word of the grammar as a label without AS may be taken for itself.
+//! - A literal that does not fit its column fails before an expression left of it does.
+//! - A function that drops, truncates or indexes the table that its caller reads is not stopped.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).
+//! - Of errors: hints that guess a name, CONTEXT lines of assignments and of SQL functions, details
+//!   of malformed JSON, 3F000 for a schema that is not there, and which of two faults is told.
 
 mod error;
 mod exec;

@@ -191,3 +191,6 @@ select 'x'::"text";
 select 1::pg_catalog.int4;
 select count(*) end from t;
 create role r1 createrole;
+select 1 where 'x '::bpchar in (select 'x'::bpchar);
+select count(distinct b::bpchar) from t;
+select b::bpchar from t group by b::bpchar;

@@ -173,6 +173,10 @@ impl<'p> QueryRun<'p> {
             self.limit = Some((offset.unwrap_or(0), limit));
             cx.settled();
         }
+        if matches!(self.limit, Some((_, Some(0)))) {
+            self.stage = Stage::Output(Vec::new().into_iter());
+            return Ok(());
+        }
         match &self.query.body {
             Body::Select(select) => self.begin_select(select, cx, outer),
             Body::Values(rows) if self.query.sort.is_empty() => {

@@ -1,13 +1,13 @@
 //! What Bind and SQL's EXECUTE give a prepared statement. Must never run the statement itself.
 
 use bytes::Bytes;
-use sqlparser::ast::{self, Expr, Spanned as _, Statement, UnaryOperator, Value, Visitor};
+use sqlparser::ast::{Expr, Spanned as _, Statement, UnaryOperator, Value};
 
 use super::frame::format_of;
 use super::run::{Prepared, Runner};
 use crate::env::Env;
 use crate::world::postgres::error::{PgError, Result, common};
-use crate::world::postgres::sql::{Analyzer, Context, can_cast, offset};
+use crate::world::postgres::sql::{Analyzer, Context, can_cast, has_query, offset};
 use crate::world::postgres::types::{Datum, Ty, from_binary, from_text, utf8};
 
 pub fn no_format(format: i16) -> PgError {
@@ -67,7 +67,7 @@ pub async fn argument_values<E: Env>(
         let detail = format!("Expected {wanted} parameters but got {given}.");
         return Err(PgError::new("42601", message).detail(detail));
     }
-    if parameters.iter().any(queries) {
+    if parameters.iter().any(has_query) {
         return Err(PgError::new("0A000", "cannot use subquery in EXECUTE parameter"));
     }
     let mut values = Vec::with_capacity(parameters.len());
@@ -164,19 +164,4 @@ pub fn unpreparable(text: &str, statement: &Statement) -> PgError {
         }
         None => PgError::unsupported("PREPARE of such a statement"),
     }
-}
-
-/// Whether there is a query in the expression.
-fn queries(expr: &Expr) -> bool {
-    struct Queries(bool);
-    impl Visitor for Queries {
-        type Break = ();
-        fn pre_visit_query(&mut self, _: &ast::Query) -> std::ops::ControlFlow<()> {
-            self.0 = true;
-            std::ops::ControlFlow::Break(())
-        }
-    }
-    let mut found = Queries(false);
-    let _first = ast::Visit::visit(expr, &mut found);
-    found.0
 }

@@ -346,6 +346,16 @@ pub fn can_compare(ty: Ty, order: bool) -> Result<()> {
     Err(if order { error.hint(hint) } else { error })
 }
 
+/// The same for what is grouped by its values: padded ones are equal to others that are not the
+/// same.
+pub fn can_group(ty: Ty, typmod: i32) -> Result<()> {
+    can_compare(ty, false)?;
+    if ty.base == Base::Bpchar && typmod == -1 {
+        return Err(PgError::unsupported("equals among characters of no length"));
+    }
+    Ok(())
+}
+
 /// A plan's column, named and typed.
 pub fn out_column(name: impl Into<Arc<str>>, typed: &Typed) -> OutColumn {
     OutColumn { name: name.into(), ty: typed.ty, typmod: typed.typmod, origin: None }

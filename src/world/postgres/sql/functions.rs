@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast;
 
 use super::aggregates::{AGGREGATES, check_distinct, misplaced, placed, refuse_absent};
-use super::analyze::{Analyzer, Context, Typed, check_times};
+use super::analyze::{Analyzer, Context, Typed, can_compare, can_group, check_times};
 use super::names::object_name;
 use super::plan::{Aggregate, Expr, SortKey, SubKind};
 use super::resolve::{Chosen, Meaning, compared, resolve, signature};
@@ -311,6 +311,7 @@ impl Analyzer<'_> {
             };
             for key in keys {
                 let typed = self.settle(self.expr(&key.expr, scope)?)?;
+                can_compare(typed.ty, true)?;
                 order.push(sort_key(typed.expr, &key.options)?);
             }
         }
@@ -342,6 +343,9 @@ impl Analyzer<'_> {
         let arg_ty = settled.first().copied().unwrap_or(Ty::ANY);
         let distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
         check_distinct(distinct, star, &args, &order)?;
+        if distinct {
+            args.iter().try_for_each(|arg| can_group(arg.ty, arg.typmod))?;
+        }
         let args = args.into_iter().zip(&settled);
         let args = args.map(|(arg, ty)| self.coerce(arg, *ty, -1, Context::Implicit));
         let args = args.collect::<Result<_>>()?;

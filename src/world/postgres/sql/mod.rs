@@ -66,6 +66,7 @@ pub use routine::{declared, plan_fragment};
 pub use scope::Scope;
 pub use security::table_scope;
 pub use statement::{Planned, plan_statement};
+pub use subquery::has_query;
 pub use system::System;
 pub use volatility::is_zoned;
 pub use walk::{each_of_plan, each_of_query};

@@ -8,9 +8,9 @@ use sqlparser::ast::{
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::{Base, Ty};
 
-/// Unquoted identifiers are lower case.
+/// Unquoted identifiers are lower case, as far as they are ASCII.
 pub fn ident(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() }
 }
 
 /// The last part of a name; the schemas `public` and `pg_catalog` may stand before it.

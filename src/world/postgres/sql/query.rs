@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, Spanned as _};
 
 use super::aggregates::has_aggregate;
-use super::analyze::{Analyzer, Context, Typed, can_compare, out_column};
+use super::analyze::{Analyzer, Context, Typed, can_group, out_column};
 use super::ctes::{in_order, inline, refuse_partial};
 use super::functions::sort_key;
 use super::locking::locks;
@@ -175,10 +175,7 @@ impl Analyzer<'_> {
                 column.typmod = -1;
             }
             if quantifier != ast::SetQuantifier::All {
-                can_compare(column.ty, false)?;
-                if column.ty == Ty::BPCHAR && column.typmod == -1 {
-                    return Err(PgError::unsupported(format_args!("{name} of characters")));
-                }
+                can_group(column.ty, column.typmod)?;
             }
         }
         let (casts_left, casts_right) =
@@ -305,7 +302,7 @@ impl Analyzer<'_> {
             None | Some(ast::Distinct::All) => (false, Vec::new()),
             Some(ast::Distinct::Distinct) => {
                 for column in &columns {
-                    can_compare(column.ty, false)?;
+                    can_group(column.ty, column.typmod)?;
                 }
                 (true, Vec::new())
             }
@@ -399,7 +396,8 @@ impl Analyzer<'_> {
                 return Err(PgError::unsupported("GROUP BY of a list in parentheses"));
             }
             let typed = self.settle(self.expr(&parsed, scope)?)?;
-            can_compare(typed.ty, false).map_err(|error| error.at(self.position(key.span())))?;
+            can_group(typed.ty, typed.typmod)
+                .map_err(|error| error.at(self.position(key.span())))?;
             group.keys.push((parsed, typed.expr, typed.ty, typed.typmod));
         }
         dependent_keys(&mut group, scope);

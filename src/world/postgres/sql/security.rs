@@ -8,6 +8,7 @@ use sqlparser::ast::{self, CreatePolicyCommand};
 use super::analyze::Analyzer;
 use super::plan::{Expr, From, RowCheck};
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
+use super::subquery::has_query;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::catalog::{Column, Table};
 use crate::world::postgres::storage::roles::{Privileges, RowPolicy};
@@ -70,12 +71,12 @@ impl Analyzer<'_> {
         if !self.is_bound(table)? {
             return Ok(Vec::new());
         }
-        self.within(table, || {
-            let (open, strict) = self.policies(table, command);
+        let (open, strict) = self.policies(table, command);
+        self.within(table, open.iter().chain(&strict), || {
             let analyze = |policy: &RowPolicy| self.half(policy, Half::Using, table, alias, offset);
             let mut filter = Vec::new();
-            for policy in strict {
-                filter.extend(analyze(&policy)?.map(Arc::new));
+            for policy in &strict {
+                filter.extend(analyze(policy)?.map(Arc::new));
             }
             let mut any = Vec::new();
             for policy in &open {
@@ -105,8 +106,8 @@ impl Analyzer<'_> {
             CreatePolicyCommand::Select => Half::Using,
             _ => Half::Check,
         };
-        self.within(table, || {
-            let (open, strict) = self.policies(table, command);
+        let (open, strict) = self.policies(table, command);
+        self.within(table, open.iter().chain(&strict), || {
             let analyze = |policy: &RowPolicy| self.half(policy, half, table, &table.name, 0);
             let mut any = Vec::new();
             let mut free = false;
@@ -121,8 +122,8 @@ impl Analyzer<'_> {
                 let expr = Arc::new(any_of(any));
                 checks.push(RowCheck { policy: None, expr, existing });
             }
-            for policy in strict {
-                if let Some(expr) = analyze(&policy)? {
+            for policy in &strict {
+                if let Some(expr) = analyze(policy)? {
                     let name = Some(policy.name.clone());
                     checks.push(RowCheck { policy: name, expr: Arc::new(expr), existing });
                 }
@@ -168,8 +169,17 @@ impl Analyzer<'_> {
         analyzed.map(Some)
     }
 
-    /// Policies that read their own table never come to an end.
-    fn within<T>(&self, table: &Table, analyze: impl FnOnce() -> Result<T>) -> Result<T> {
+    /// Policies that read their own table never come to an end; those without a query read none.
+    fn within<'p, T>(
+        &self,
+        table: &Table,
+        mut policies: impl Iterator<Item = &'p Arc<RowPolicy>>,
+        analyze: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let reads = |half: &Option<Arc<ast::Expr>>| half.as_ref().is_some_and(|e| has_query(e));
+        if !policies.any(|policy| reads(&policy.using) || reads(&policy.with_check)) {
+            return analyze();
+        }
         if self.guarding.borrow().contains(&table.oid) {
             let message =
                 format!("infinite recursion detected in policy for relation \"{}\"", table.name);

@@ -1,6 +1,7 @@
 //! Subqueries within expressions: scalars, rows, arrays, EXISTS, IN, ANY and ALL. Must never decide
 //! when one is evaluated.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use sqlparser::ast::{self, BinaryOperator, Spanned as _};
@@ -83,6 +84,9 @@ impl Analyzer<'_> {
         let mut casts = Vec::new();
         for (index, (field, column)) in fields.into_iter().zip(&query.columns).enumerate() {
             let (types, ty) = compared(op.symbol(), field.ty, column.ty)?;
+            if ty == Ty::BPCHAR && (field.typmod == -1 || field.typmod != column.typmod) {
+                return Err(PgError::unsupported("characters of another length in a subquery"));
+            }
             let field = self.coerce(field, types[0], -1, Context::Implicit)?;
             let field = Typed::new(field, types[0]);
             lefts.push((ty, self.coerce(field, ty, -1, Context::Implicit)?));
@@ -142,4 +146,19 @@ fn only_rows(query: &mut Query) {
     select.project.clear();
     query.columns.clear();
     query.sort.clear();
+}
+
+/// Whether there is a query in the expression.
+pub fn has_query(expr: &ast::Expr) -> bool {
+    struct Queries(bool);
+    impl ast::Visitor for Queries {
+        type Break = ();
+        fn pre_visit_query(&mut self, _: &ast::Query) -> ControlFlow<()> {
+            self.0 = true;
+            ControlFlow::Break(())
+        }
+    }
+    let mut found = Queries(false);
+    let _first = ast::Visit::visit(expr, &mut found);
+    found.0
 }
