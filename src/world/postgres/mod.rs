@@ -57,9 +57,8 @@
 //!   and columns is seen by others before it commits; PostgreSQL lets them see it after, or wait.
 //!   (Tables, columns, indexes and constraints are made, changed and dropped as there.)
 //! - Policies are none of what a column or a function has as dependents.
-//! - What COALESCE, CASE, NULLIF, an array or a subquery makes of a column has lost its length and
-//!   scale; `~~` binds as LIKE; a word of the grammar as a label without AS may be taken for
-//!   itself.
+//! - What an array, its items or VALUES make of a column has lost its length and scale; `~~` binds
+//!   as LIKE; a word of the grammar as a label without AS may be taken for itself.
 //! - A literal that does not fit its column fails before an expression left of it does.
 //! - A function that drops, truncates or indexes the table that its caller reads is not stopped.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).

@@ -256,15 +256,17 @@ impl Analyzer<'_> {
     }
 
     /// Brings several expressions to one type; `place` names them in the error.
-    pub fn unify(&self, all: Vec<Typed>, place: &str) -> Result<(Vec<Expr>, Ty)> {
+    pub fn unify(&self, all: Vec<Typed>, place: &str) -> Result<(Vec<Expr>, Ty, i32)> {
         let types: Vec<Ty> = all.iter().map(|typed| typed.ty).collect();
         let ty = common_type(&types, place).map_err(|error| {
             // The first that does not go with those before it.
             let wrong = (1..types.len()).find(|at| common_type(&types[..=*at], place).is_err());
             error.at(wrong.and_then(|at| self.placed(all[at].place)))
         })?;
+        let first = all.first().map_or(-1, |typed| typed.typmod);
+        let same = all.iter().all(|typed| (typed.ty, typed.typmod) == (ty, first));
         let coerced = all.into_iter().map(|typed| self.coerce(typed, ty, -1, Context::Implicit));
-        Ok((coerced.collect::<Result<_>>()?, ty))
+        Ok((coerced.collect::<Result<_>>()?, ty, if same { first } else { -1 }))
     }
 
     /// Unknown literals in the output are texts.

@@ -485,10 +485,10 @@ impl Analyzer<'_> {
             });
             results.push(self.expr(&when.result, scope)?);
         }
-        let (mut results, ty) = self.unify(results, "CASE")?;
+        let (mut results, ty, typmod) = self.unify(results, "CASE")?;
         let otherwise = boxed(results.remove(0));
         let whens = whens.into_iter().zip(results).collect();
-        Ok(Typed::new(Expr::Case { whens, otherwise }, ty))
+        Ok(Typed { typmod, ..Typed::new(Expr::Case { whens, otherwise }, ty) })
     }
 
     fn subscripts(

@@ -212,17 +212,17 @@ impl Analyzer<'_> {
         }
         match name.as_str() {
             "coalesce" => {
-                let (all, ty) = self.unify(args, "COALESCE")?;
-                Ok(Typed::new(Expr::Coalesce(all), ty))
+                let (all, ty, typmod) = self.unify(args, "COALESCE")?;
+                Ok(Typed { typmod, ..Typed::new(Expr::Coalesce(all), ty) })
             }
             "greatest" | "least" => {
-                let (all, ty) = self.unify(args, &name.to_uppercase())?;
+                let (all, ty, typmod) = self.unify(args, &name.to_uppercase())?;
                 if ty == Ty::JSON {
                     let why = "could not identify a comparison function for type json";
                     return Err(PgError::new("42883", why));
                 }
                 let args = all.into_iter().map(|expr| Typed::new(expr, ty)).collect();
-                Ok(Typed { ty, ..self.grammar(&name, args)? })
+                Ok(Typed { ty, typmod, ..self.grammar(&name, args)? })
             }
             "nullif" => self.nullif(args),
             "row" => self.row(args),

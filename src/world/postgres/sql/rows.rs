@@ -50,7 +50,7 @@ impl Analyzer<'_> {
             let error = PgError::new("42P18", "cannot determine type of empty array");
             return Err(error.hint(hint));
         }
-        let (items, ty) = self.unify(self.exprs(items, scope)?, "ARRAY")?;
+        let (items, ty, _) = self.unify(self.exprs(items, scope)?, "ARRAY")?;
         if ty.array {
             return Err(PgError::unsupported("an array of more than one dimension"));
         }

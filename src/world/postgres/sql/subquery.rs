@@ -38,9 +38,13 @@ impl Analyzer<'_> {
             SubKind::Array => Ty { array: true, ..query.columns[0].ty },
             _ => query.columns[0].ty,
         };
+        let typmod = match (kind, query.columns.first()) {
+            (SubKind::Scalar, Some(column)) => column.typmod,
+            _ => -1,
+        };
         let cache = (!correlated).then(|| self.new_cache());
         let query = Arc::new(query);
-        Ok(Typed::new(Expr::Sub { query, kind, left: None, cache }, ty))
+        Ok(Typed { typmod, ..Typed::new(Expr::Sub { query, kind, left: None, cache }, ty) })
     }
 
     /// A subquery that gives several columns, one expression for each.
