@@ -1,6 +1,7 @@
 //! What PostgreSQL works out while it plans, before it reads a row: an expression of constants that
 //! fails, fails although no row may ever need it (`eval_const_expressions` of its planner). Only
-//! the failure counts: the values are worked out again. Must never change a plan.
+//! the failure counts: the values are worked out again, but for those of functions of one's own,
+//! which are kept for the statement. Must never change a plan.
 
 use super::calls::Call;
 use super::{Cx, Frame, eval};

@@ -50,7 +50,7 @@ fn order(from: &mut From) {
 /// What an expression costs, in halves of an operator (`cost_qual_eval`, `procost`).
 fn cost(expr: &Expr) -> usize {
     let all = |parts: &[Expr]| parts.iter().map(cost).sum::<usize>();
-    if is_constant(expr) {
+    if is_constant(expr) && !is_volatile(expr) {
         return 0;
     }
     match expr {

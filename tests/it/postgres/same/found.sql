@@ -133,3 +133,8 @@ select coalesce(c, c), count(*) from tty group by 1;
 select distinct coalesce(c, c) from tty;
 select length(coalesce(c, c)), octet_length(coalesce(c,c)) from tty;
 select coalesce(v, null), case when false then v else null end from tty;
+create table vo(a int);
+insert into vo values (0), (1);
+create function vf(x int) returns int language plpgsql as 'begin return 1 / (x - 1); end';
+select a from vo where vf(1) = 1 and a = 2;
+select a from vo where a = 1 and vf(2) = 1;
