@@ -53,9 +53,8 @@
 //! - The order of rows that a hash join, a semi-join or hashed groups give without ORDER BY is the
 //!   planner's: here it is that of nested loops and of first appearance; rows that UPDATE finds by
 //!   an index are written in the heap's order, and the room of dead rows is not used again.
-//! - What a transaction changes of functions, sequences, roles, privileges and the names of tables
-//!   and columns is seen by others before it commits; PostgreSQL lets them see it after, or wait.
-//!   (Tables, columns, indexes and constraints are made, changed and dropped as there.)
+//! - CREATE INDEX waits for another transaction that makes an index of the same table or grants on
+//!   it, and the other way round; after such a wait names of sequences are chosen anew.
 //! - Policies are none of what a column or a function has as dependents.
 //! - What an array, its items or VALUES make of a column has lost its length and scale; `~~` binds
 //!   as LIKE; a word of the grammar as a label without AS may be taken for itself.

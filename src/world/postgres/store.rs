@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::error::{PgError, Result};
 use super::injection::{Injection, Injections};
 use super::sql::{
-    Fragment, Grammar, Parsed, Parses, Planned, Routine, Symbol, parse, plan_fragment,
+    Fragment, Grammar, Parsed, Parses, Planned, Routine, Symbol, Unplanned, parse, plan_fragment,
 };
 use super::storage::catalog::Table;
 use super::storage::locks::{Oid, Pid};
@@ -75,8 +75,8 @@ impl Inner {
         pid: Pid,
         (text, at): (&Arc<str>, usize),
         params: &Arc<[Ty]>,
-        make: impl FnOnce(&Db) -> Result<Planned>,
-    ) -> Result<Arc<Planned>> {
+        make: impl FnOnce(&Db) -> Result<Planned, Unplanned>,
+    ) -> Result<Arc<Planned>, Unplanned> {
         if self.db.proc(pid).parameters.asked().foreign_times.is_some() {
             return make(&self.db).map(Arc::new);
         }
@@ -104,7 +104,7 @@ impl Inner {
         pid: Pid,
         routine: &Routine,
         fragment: &Fragment,
-    ) -> Result<Arc<Planned>> {
+    ) -> Result<Arc<Planned>, Unplanned> {
         let key = (routine.oid, Arc::as_ptr(&fragment.statement).addr());
         if let Some(known) = self.fragments.get(&key).filter(|known| self.suits(pid, known)) {
             return Ok(known.clone());
@@ -120,7 +120,7 @@ impl Inner {
 
     /// What another cluster planned for tables that are alike.
     fn shared_plan(&self, pid: Pid, text: &str, key: &Key) -> Option<Planned> {
-        if self.db.restricted(pid).is_some() {
+        if self.db.restricted(pid).is_some() || self.db.catalog.is_open() {
             return None;
         }
         let alike = |planned: &Planned| {

@@ -11,7 +11,7 @@ use super::foreign::refuse_pending;
 use super::retype::retype;
 use super::sequence::drop_owned;
 use super::{Cx, Frame, eval, foreign, keys, roles};
-use crate::world::postgres::error::{PgError, Result, Step, common};
+use crate::world::postgres::error::{PgError, Result, Step, Stop, common};
 use crate::world::postgres::sql::{Analyzer, Expr, ident, object_name, table_scope};
 use crate::world::postgres::storage::catalog::{Check, Column, Index, Table};
 use crate::world::postgres::storage::locks::{Mode, Oid};
@@ -41,7 +41,7 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
         let table = cx.db.table_by_oid(oid)?;
         let mut changed = (*table).clone();
         apply(cx, &table, &mut changed, operation)?;
-        ddl::alter(cx, &table, changed);
+        ddl::alter(cx, changed)?;
     }
     let now = cx.db.table_by_oid(oid)?;
     Ok(refuse_equal_keys(&now.indexes[table.indexes.len()..])?)
@@ -179,14 +179,14 @@ fn apply(
         AlterTableOperation::RenameTable { table_name } => {
             let (ast::RenameTableNameKind::To(name) | ast::RenameTableNameKind::As(name)) =
                 table_name;
-            Ok(rename_table(cx, changed, object_name(name)?)?)
+            rename_table(cx, changed, object_name(name)?)
         }
         AlterTableOperation::AlterColumn { column_name, op } => {
             let name = ident(column_name);
             let at = table.column(&name).ok_or_else(|| no_column(table, &name))?;
             alter_column(cx, changed, at, op)
         }
-        AlterTableOperation::OwnerTo { new_owner } => Ok(roles::give(cx, changed, new_owner)?),
+        AlterTableOperation::OwnerTo { new_owner } => roles::give(cx, changed, new_owner),
         AlterTableOperation::EnableRowLevelSecurity
         | AlterTableOperation::DisableRowLevelSecurity => {
             changed.security.enabled = *operation == AlterTableOperation::EnableRowLevelSecurity;
@@ -216,9 +216,10 @@ fn add_column(
         ddl::notice(cx, "42701", message);
         return Ok(());
     }
-    ddl::add_column(cx, changed, definition).map_err(|error| {
+    ddl::add_column(cx, changed, definition).map_err(|stop| match stop {
         // Where the type stands is known, where its default does is not.
-        if error.code() == "42704" { error } else { error.unplaced() }
+        Stop::Error(error) if error.code() != "42704" => error.unplaced().into(),
+        other => other,
     })?;
     keys::add_constraints(cx, changed, (std::slice::from_ref(definition), &[]))?;
     fill_column(cx, table, changed)?;
@@ -263,12 +264,13 @@ fn rename_column(cx: &Cx<'_>, table: &mut Table, old: &str, new: &str) -> Result
     Ok(())
 }
 
-fn rename_table(cx: &Cx<'_>, table: &mut Table, name: String) -> Result<()> {
+fn rename_table(cx: &mut Cx<'_>, table: &mut Table, name: String) -> Step<()> {
     ddl::checked_name(&name)?;
-    if cx.db.catalog.is_taken(&name, cx.db.own(cx.pid)) {
-        return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")));
+    if ddl::is_taken(cx, &name) {
+        return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")).into());
     }
     refuse_mentioned(cx, &table.name)?;
+    cx.db.claim(cx.pid, &name, false)?;
     table.name = name.into();
     Ok(())
 }
@@ -380,7 +382,7 @@ pub fn mentioned(cx: &Cx<'_>, name: &str, but: &[Oid]) -> bool {
     let mentions = |expr: &Option<Arc<ast::Expr>>| {
         expr.as_ref().is_some_and(|expr| expr.to_string().to_lowercase().contains(name))
     };
-    let tables = cx.db.catalog.tables.values().filter(|table| !but.contains(&table.oid));
+    let tables = cx.db.tables(cx.pid).filter(|table| !but.contains(&table.oid));
     let mut policies = tables.flat_map(|table| table.security.policies.iter());
     policies.any(|policy| mentions(&policy.using) || mentions(&policy.with_check))
 }

@@ -89,7 +89,7 @@ pub fn routine(oid: Oid, args: &[Expr], cx: &mut Cx<'_>, frame: &Frame<'_>) -> S
     for arg in args {
         values.push(eval(arg, cx, frame)?);
     }
-    let Some(routine) = cx.db.catalog.routines.get(&oid) else {
+    let Some(routine) = cx.db.routine(oid, cx.pid) else {
         let message = format!("cache lookup failed for function {oid}");
         return Err(PgError::new("XX000", message).into());
     };

@@ -27,8 +27,8 @@ pub fn cast(
     if from == Ty::REGCLASS && to.is_text() {
         let name = datum.as_int().and_then(|oid| {
             let oid = u32::try_from(oid).ok()?;
-            let table = cx.db.catalog.tables.get(&oid).map(|table| table.name.clone());
-            table.or_else(|| Some(cx.db.catalog.sequences.get(&oid)?.name.clone()))
+            let table = cx.db.catalog.tables.latest(&oid).map(|table| table.name.clone());
+            table.or_else(|| Some(cx.db.catalog.sequences.latest(&oid)?.name.clone()))
         });
         let index = || system::index_by_oid(cx.db, datum.as_int()?).map(Into::into);
         let name = name.or_else(index);
@@ -49,11 +49,12 @@ pub fn relation_oid(cx: &Cx<'_>, text: &str) -> Result<i64> {
     if let Ok(table) = cx.db.table(&name, cx.pid) {
         return Ok(i64::from(table.oid));
     }
-    if let Some((oid, at)) = cx.db.catalog.index(&name) {
+    if let Some((oid, at)) = cx.db.catalog.index(&name, cx.db.own(cx.pid)) {
         let table = cx.db.table_by_oid(oid)?;
         return Ok(system::index_oid(&table, at));
     }
-    cx.db.catalog.sequence(&name).map(i64::from).ok_or_else(|| common::no_relation(&name))
+    let sequence = cx.db.catalog.sequence(&name, cx.db.own(cx.pid));
+    sequence.map(i64::from).ok_or_else(|| common::no_relation(&name))
 }
 
 /// The name that a text holds, as SQL would read it, without the schema `public`.

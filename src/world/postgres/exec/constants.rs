@@ -124,7 +124,7 @@ fn call(expr: &Expr, oid: Oid, args: &[Expr], cx: &mut Cx<'_>, bound: bool) -> S
     for arg in args {
         values.push(fold(arg, cx, bound)?);
     }
-    let Some(routine) = cx.db.catalog.routines.get(&oid) else { return Ok(None) };
+    let Some(routine) = cx.db.routine(oid, cx.pid) else { return Ok(None) };
     if routine.strict && values.contains(&Some(Datum::Null)) {
         return Ok(Some(Datum::Null));
     }

@@ -179,7 +179,7 @@ pub fn find_conflict(
         }
         let Some((xid, token)) = waits_for else { return Ok(Some(tid)) };
         cx.state.calls.forget();
-        cx.db.wait_for_writer(cx.pid, xid, token, (table.oid, tid))?;
+        cx.db.wait_for_writer(cx.pid, xid, token, Some((table.oid, tid)))?;
         return find_conflict(cx, table, index, key, own);
     }
     Ok(None)

@@ -20,12 +20,10 @@ pub fn create_as(
 ) -> Step<Option<usize>> {
     let Some(mut table) = ddl::fresh_table(cx, create)? else { return Ok(None) };
     let statement = Statement::Query(Box::new(query.clone()));
-    let planned = plan_statement(cx.db, cx.pid, &cx.state.text.clone(), &statement, &[])?;
+    let planned = plan_statement(cx.db, cx.pid, &cx.state.text.clone(), &statement, &[]);
+    let planned = cx.db.analysed(cx.pid, planned.map(Arc::new))?;
     if planned.plan.writes() {
         return Err(PgError::unsupported("CREATE TABLE AS of a query that writes").into());
-    }
-    for (oid, mode) in planned.tables.iter() {
-        cx.lock_table(*oid, *mode)?;
     }
     cx.state.ctes = vec![None; planned.slots];
     cx.state.caches = vec![None; planned.caches];

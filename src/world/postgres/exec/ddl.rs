@@ -15,9 +15,9 @@ use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::sql::{
     Analyzer, DEFAULT, Expr, data_type, ident, index_text, is_serial, known_collation, object_name,
 };
-use crate::world::postgres::storage::catalog::{Column, Identity, Index, IndexPart, Table};
+use crate::world::postgres::storage::catalog::{Column, Identity, Index, IndexPart, Table, Taken};
 use crate::world::postgres::storage::heap::{Heap, Tid};
-use crate::world::postgres::storage::locks::{Mode, Pid};
+use crate::world::postgres::storage::locks::{Mode, Oid, Pid};
 use crate::world::postgres::storage::roles::Security;
 use crate::world::postgres::storage::xact::Fate;
 use crate::world::postgres::storage::{Db, Undo};
@@ -70,7 +70,7 @@ pub fn fresh_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<Option<Ta
     let name = object_name(&create.name)?;
     refuse_rare(create)?;
     checked_name(&name)?;
-    if cx.db.catalog.is_taken(&name, cx.db.own(cx.pid)) {
+    if is_taken(cx, &name) {
         if create.if_not_exists {
             notice(cx, "42P07", format!("relation \"{name}\" already exists, skipping"));
             return Ok(None);
@@ -78,7 +78,6 @@ pub fn fresh_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<Option<Ta
         return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")).into());
     }
     roles::require_create(cx)?;
-    let creator = Some(cx.db.xid(cx.pid));
     Ok(Some(Table {
         oid: cx.db.catalog.new_oid(),
         name: name.as_str().into(),
@@ -87,8 +86,6 @@ pub fn fresh_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<Option<Ta
         checks: Vec::new(),
         foreign_keys: Vec::new(),
         security: Security::owned_by(cx.db.proc(cx.pid).role()),
-        creator,
-        dropper: None,
     }))
 }
 
@@ -124,14 +121,28 @@ pub fn plain_column(name: &str, ty: Ty, typmod: i32) -> Column {
     }
 }
 
+/// Whether a table, index or sequence has the name, as the session sees it.
+pub fn is_taken(cx: &Cx<'_>, name: &str) -> bool {
+    cx.db.catalog.taken(name, cx.db.own(cx.pid)) == Taken::Yes
+}
+
+/// Gives a table other rows.
+pub fn put_rows(cx: &mut Cx<'_>, oid: Oid, rows: Heap) {
+    let before = cx.db.heaps.insert(oid, rows);
+    undo(cx, Undo::Rows(oid, before));
+}
+
 /// Puts a new table in force.
 pub fn put_table(cx: &mut Cx<'_>, mut table: Table) -> Step<()> {
     let oid = table.oid;
     table.checks.sort_by(|a, b| a.name.cmp(&b.name));
+    cx.db.claim(cx.pid, &table.name, true)?;
+    for index in &table.indexes {
+        cx.db.claim(cx.pid, &index.name, false)?;
+    }
     cx.lock_table(oid, Mode::AccessExclusive)?;
-    cx.db.catalog.put(Arc::new(table));
-    cx.db.heaps.insert(oid, Heap::default());
-    undo(cx, Undo::CreateTable(oid));
+    cx.db.put_table(cx.pid, oid, Some(table))?;
+    put_rows(cx, oid, Heap::default());
     Ok(())
 }
 
@@ -189,16 +200,16 @@ fn refuse_rare(create: &ast::CreateTable) -> Result<()> {
 }
 
 /// Adds a column without its constraints, which may name columns that come later.
-pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDef) -> Result<()> {
+pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDef) -> Step<()> {
     let name = ident(&definition.name);
-    if table.column(&name).is_some() && !cx.db.catalog.tables.contains_key(&table.oid) {
+    if table.column(&name).is_some() && cx.db.catalog.tables.latest(&table.oid).is_none() {
         let message = format!("column \"{name}\" specified more than once");
-        return Err(PgError::new("42701", message));
+        return Err(PgError::new("42701", message).into());
     }
     if table.column(&name).is_some() {
         let relation = &table.name;
         let message = format!("column \"{name}\" of relation \"{relation}\" already exists");
-        return Err(PgError::new("42701", message));
+        return Err(PgError::new("42701", message).into());
     }
     refuse_column_name(&name)?;
     let (ty, typmod) = column_type(cx, &definition.data_type)?;
@@ -222,7 +233,7 @@ pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDe
             } => {
                 if !ty.is_integer() || ty == Ty::OID {
                     let message = "identity column type must be smallint, integer, or bigint";
-                    return Err(PgError::new("22023", message));
+                    return Err(PgError::new("22023", message).into());
                 }
                 let options = sequence_options.as_deref().unwrap_or_default();
                 column.default = Some(own_sequence(cx, table, &name, ty, Some(options))?);
@@ -384,7 +395,7 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
         None => made_name(cx, &table, Some(&unlike(&words).join("_")), "idx"),
     };
     checked_name(&name)?;
-    if cx.db.catalog.is_taken(&name, cx.db.own(cx.pid)) {
+    if is_taken(cx, &name) {
         if create.if_not_exists {
             notice(cx, "42P07", format!("relation \"{name}\" already exists, skipping"));
             return Ok(());
@@ -405,8 +416,7 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
         dropped: false,
     });
     build_index(cx, &changed, changed.indexes.len() - 1)?;
-    alter(cx, &table, changed);
-    Ok(())
+    alter(cx, changed)
 }
 
 fn index_predicate(
@@ -436,11 +446,13 @@ fn check_method(method: Option<&ast::IndexType>) -> Result<()> {
 }
 
 /// Puts a changed definition in force.
-pub fn alter(cx: &mut Cx<'_>, before: &Arc<Table>, mut after: Table) {
+pub fn alter(cx: &mut Cx<'_>, mut after: Table) -> Step<()> {
     // They are tested in the order of their names.
     after.checks.sort_by(|a, b| a.name.cmp(&b.name));
-    undo(cx, Undo::AlterTable(before.clone()));
-    cx.db.catalog.put(Arc::new(after));
+    for index in &after.indexes {
+        cx.db.claim(cx.pid, &index.name, false)?;
+    }
+    cx.db.put_table(cx.pid, after.oid, Some(after))
 }
 
 /// Fills a new index; 23505 if it is unique and the rows are not.

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use sqlparser::ast::{self};
 
 use super::alter::mentioned;
-use super::ddl::{alter, notice, undo};
+use super::ddl::{alter, notice, put_rows};
 use super::foreign::refuse_pending;
-use super::sequence::{is_numbered, restart_owned};
+use super::sequence::{drop_sequence, is_numbered, owned, restart_owned};
 use super::{Cx, roles};
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::{Analyzer, object_name};
-use crate::world::postgres::storage::Undo;
 use crate::world::postgres::storage::catalog::{Index, Table};
 use crate::world::postgres::storage::heap::Heap;
 use crate::world::postgres::storage::locks::{Mode, Oid};
@@ -54,11 +53,9 @@ pub fn truncate(cx: &mut Cx<'_>, truncate: &ast::Truncate) -> Step<()> {
     }
     for oid in oids {
         cx.db.xid(cx.pid);
-        if let Some(heap) = cx.db.heaps.insert(oid, Heap::default()) {
-            undo(cx, Undo::Truncate(oid, heap));
-        }
+        put_rows(cx, oid, Heap::default());
         if truncate.identity == Some(ast::TruncateIdentityOption::Restart) {
-            restart_owned(cx, oid);
+            restart_owned(cx, oid)?;
         }
     }
     Ok(())
@@ -71,7 +68,7 @@ fn truncate_refused(cx: &Cx<'_>, oids: &[Oid]) -> PgError {
     let pointed = |oid: &Oid| {
         let all = cx.db.catalog.referrers(*oid);
         let (child, _) = all.into_iter().find(|(child, _)| !oids.contains(&child.oid))?;
-        Some((child.name.clone(), cx.db.catalog.tables.get(oid)?.name.clone()))
+        Some((child.name.clone(), cx.db.catalog.tables.latest(oid)?.name.clone()))
     };
     let Some((child, own)) = oids.iter().find_map(pointed) else { return error };
     let hint = format!("Truncate table \"{child}\" at the same time, or use TRUNCATE ... CASCADE.");
@@ -92,7 +89,7 @@ pub fn drop_objects(
         let name = object_name(name)?;
         match object {
             ast::ObjectType::Index => drop_index(cx, &name, if_exists)?,
-            ast::ObjectType::Sequence => drop_sequence(cx, &name, if_exists, cascade)?,
+            ast::ObjectType::Sequence => drop_named_sequence(cx, &name, if_exists, cascade)?,
             ast::ObjectType::Role | ast::ObjectType::User => {
                 roles::drop_role(cx, &name, if_exists)?;
             }
@@ -139,10 +136,10 @@ fn drop_tables(
 fn absent(cx: &mut Cx<'_>, kind: &str, name: &str, if_exists: bool) -> Step<()> {
     let other = if cx.db.table(name, cx.pid).is_ok() {
         Some("TABLE")
-    } else if cx.db.catalog.index(name).is_some() {
+    } else if cx.db.catalog.index(name, cx.db.own(cx.pid)).is_some() {
         Some("INDEX")
     } else {
-        cx.db.catalog.sequence(name).map(|_| "SEQUENCE")
+        cx.db.catalog.sequence(name, cx.db.own(cx.pid)).map(|_| "SEQUENCE")
     };
     if let Some(other) = other {
         let article = if kind == "index" { "an" } else { "a" };
@@ -191,13 +188,13 @@ fn refuse_pointed(cx: &Cx<'_>, tables: &[Arc<Table>], dropped: &[Oid]) -> Result
 
 /// Sequences of a table that goes may number columns of one that stays.
 fn refuse_numbered(cx: &Cx<'_>, table: &Table, dropped: &[Oid]) -> Result<()> {
-    let owned = cx.db.catalog.sequences.iter().filter(|(_, s)| s.owner == Some(table.oid));
+    let owned = cx.db.sequences(cx.pid).filter(|(_, s)| s.owner == Some(table.oid));
     for (oid, sequence) in owned {
-        let stays = |other: &&Arc<Table>| !dropped.contains(&other.oid) && other.dropper.is_none();
+        let stays = |other: &&Arc<Table>| !dropped.contains(&other.oid);
         let numbers = |other: &Arc<Table>| {
-            other.columns.iter().any(|c| is_numbered(c, (*oid, &sequence.name)))
+            other.columns.iter().any(|c| is_numbered(c, (oid, &sequence.name)))
         };
-        if cx.db.catalog.tables.values().filter(stays).any(numbers) {
+        if cx.db.tables(cx.pid).filter(stays).any(numbers) {
             let what = "DROP TABLE where another table uses a sequence of it";
             return Err(PgError::unsupported(what));
         }
@@ -218,12 +215,12 @@ fn drop_table(cx: &mut Cx<'_>, table: &Arc<Table>, dropped: &[Oid]) -> Step<()> 
         let current = cx.db.table_by_oid(child.oid)?;
         let mut changed = (*current).clone();
         changed.foreign_keys.retain(|foreign| foreign.target != table.oid);
-        alter(cx, &current, changed);
+        alter(cx, changed)?;
     }
-    let by = Some(cx.db.xid(cx.pid));
-    cx.db.catalog.put(Arc::new(Table { dropper: by, ..(**table).clone() }));
-    undo(cx, Undo::DropTable(table.oid));
-    Ok(())
+    for (oid, _) in owned(cx, table.oid) {
+        drop_sequence(cx, oid)?;
+    }
+    cx.db.put_table(cx.pid, table.oid, None)
 }
 
 /// PostgreSQL says what else goes.
@@ -245,11 +242,11 @@ pub fn tell_cascade(cx: &mut Cx<'_>, pointing: &[(Arc<Table>, usize)]) {
 }
 
 fn drop_index(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
-    let Some((oid, _)) = cx.db.catalog.index(name) else {
+    let Some((oid, _)) = cx.db.catalog.index(name, cx.db.own(cx.pid)) else {
         return absent(cx, "index", name, if_exists);
     };
     cx.lock_table(oid, Mode::AccessExclusive)?;
-    let Some((oid, at)) = cx.db.catalog.index(name) else {
+    let Some((oid, at)) = cx.db.catalog.index(name, cx.db.own(cx.pid)) else {
         return absent(cx, "index", name, if_exists);
     };
     let table = cx.db.table_by_oid(oid)?;
@@ -264,8 +261,7 @@ fn drop_index(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
     refuse_targeted(cx, &table, at, &format!("index {name}"))?;
     let mut changed = (*table).clone();
     changed.indexes[at].dropped = true;
-    alter(cx, &table, changed);
-    Ok(())
+    alter(cx, changed)
 }
 
 /// 2BP01 if a foreign key points at the columns of a unique index that goes.
@@ -300,9 +296,7 @@ pub fn refuse_targeted(cx: &Cx<'_>, table: &Table, at: usize, what: &str) -> Res
 /// Frees the columns that a sequence numbers from it, or says why the sequence stays.
 fn release_sequence(cx: &mut Cx<'_>, sequence: Oid, name: &str, cascade: bool) -> Step<()> {
     let mut numbered = Vec::new();
-    let own = cx.db.own(cx.pid);
-    let stays = |table: &&Arc<Table>| !table.dropper.is_some_and(|dropper| own.contains(&dropper));
-    for table in cx.db.catalog.tables.values().filter(stays) {
+    for table in cx.db.tables(cx.pid) {
         let columns = table.columns.iter().enumerate();
         let found = columns.filter(|(_, column)| is_numbered(column, (sequence, name)));
         numbered.extend(found.map(|(at, _)| (table.clone(), at)));
@@ -335,22 +329,22 @@ fn release_sequence(cx: &mut Cx<'_>, sequence: Oid, name: &str, cascade: bool) -
     notice(cx, "00000", format!("drop cascades to {}", what(&numbered[0])));
     let mut changed = (*first).clone();
     changed.columns[at].default = None;
-    alter(cx, &first, changed);
-    Ok(())
+    alter(cx, changed)
 }
 
-fn drop_sequence(cx: &mut Cx<'_>, name: &str, if_exists: bool, cascade: bool) -> Step<()> {
-    let Some(oid) = cx.db.catalog.sequence(name) else {
+fn drop_named_sequence(cx: &mut Cx<'_>, name: &str, if_exists: bool, cascade: bool) -> Step<()> {
+    let Some(oid) = cx.db.catalog.sequence(name, cx.db.own(cx.pid)) else {
         return absent(cx, "sequence", name, if_exists);
     };
     let role = cx.db.proc(cx.pid).role();
-    let owner = cx.db.catalog.sequences.get(&oid).map(|sequence| sequence.role.clone());
-    if owner.is_some_and(|owner| !cx.db.catalog.roles.owns(role, &owner)) {
+    let owner = cx.db.sequence(oid, cx.pid).map(|sequence| sequence.role.clone());
+    if owner.is_some_and(|owner| !cx.db.roles(cx.pid).owns(role, &owner)) {
         return Err(PgError::new("42501", format!("must be owner of sequence {name}")).into());
     }
-    release_sequence(cx, oid, name, cascade)?;
-    if let Some(sequence) = cx.db.catalog.sequences.remove(&oid) {
-        undo(cx, Undo::DropSequence(oid, sequence));
+    cx.lock_table(oid, Mode::AccessExclusive)?;
+    if cx.db.sequence(oid, cx.pid).is_none() {
+        return absent(cx, "sequence", name, if_exists);
     }
-    Ok(())
+    release_sequence(cx, oid, name, cascade)?;
+    drop_sequence(cx, oid)
 }

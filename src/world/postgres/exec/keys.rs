@@ -5,12 +5,12 @@ use std::sync::Arc;
 use sqlparser::ast::{self, ColumnOption, TableConstraint};
 
 use super::Cx;
-use super::ddl::{checked_name, default_mismatch, part};
+use super::ddl::{checked_name, default_mismatch, is_taken, part};
 use super::routine::require_steady;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::sql::{Analyzer, ident, object_name};
 use crate::world::postgres::storage::catalog::{
-    Action, Check, Column, ForeignKey, Index, IndexPart, Table,
+    Action, Check, Column, ForeignKey, Index, IndexPart, Table, Taken,
 };
 use crate::world::postgres::storage::roles::Privileges;
 use crate::world::postgres::types::Ty;
@@ -266,10 +266,10 @@ fn joined(first: &str, second: Option<&str>, label: &str) -> String {
     }
 }
 
-/// A free name for what belongs to a table.
+/// A free name for what belongs to a table, which no open transaction gives to anything either.
 pub fn made_name(cx: &Cx<'_>, table: &Table, second: Option<&str>, label: &str) -> String {
     let taken = |name: &str| {
-        cx.db.catalog.is_taken(name, cx.db.own(cx.pid))
+        cx.db.catalog.taken(name, cx.db.own(cx.pid)) != Taken::No
             || table.indexes.iter().any(|index| !index.dropped && *index.name == *name)
             || table.checks.iter().any(|check| *check.name == *name)
             || table.foreign_keys.iter().any(|key| *key.name == *name)
@@ -289,14 +289,12 @@ fn require_free(cx: &Cx<'_>, table: &Table, name: &str, kind: Kind) -> Result<()
     let is_check = table.checks.iter().any(|check| *check.name == *name);
     let indexes = table.indexes.iter().filter(|index| !index.dropped && *index.name == *name);
     let is_key = indexes.clone().any(|index| index.constraint);
-    let exists = kind == Kind::Index
-        && (indexes.count() > 0
-            || **relation == *name
-            || cx.db.catalog.is_taken(name, cx.db.own(cx.pid)));
+    let exists =
+        kind == Kind::Index && (indexes.count() > 0 || **relation == *name || is_taken(cx, name));
     if exists {
         return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")));
     }
-    if kind == Kind::Check && is_check && !cx.db.catalog.tables.contains_key(&table.oid) {
+    if kind == Kind::Check && is_check && cx.db.catalog.tables.latest(&table.oid).is_none() {
         return Err(PgError::new("42710", format!("check constraint \"{name}\" already exists")));
     }
     if is_check || is_key || table.foreign_keys.iter().any(|key| *key.name == *name) {

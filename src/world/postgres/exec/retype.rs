@@ -2,11 +2,10 @@
 
 use sqlparser::ast;
 
-use super::ddl::{analyzer, build_index, column_type, undo};
+use super::ddl::{analyzer, build_index, column_type, put_rows};
 use super::{Cx, Frame, eval};
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::sql::{Context, Expr, Typed};
-use crate::world::postgres::storage::Undo;
 use crate::world::postgres::storage::catalog::{IndexPart, Table};
 use crate::world::postgres::storage::heap::Tid;
 use crate::world::postgres::types::Row;
@@ -101,9 +100,7 @@ fn rewrite(cx: &mut Cx<'_>, table: &Table, at: usize, value: &Expr) -> Step<()> 
         row[at] = eval(value, cx, &Frame::of(&row))?;
         version.row = Row::from(row);
     }
-    if let Some(before) = cx.db.heaps.insert(table.oid, heap) {
-        undo(cx, Undo::Truncate(table.oid, before));
-    }
+    put_rows(cx, table.oid, heap);
     for index in 0..table.indexes.len() {
         if !table.indexes[index].dropped {
             build_index(cx, table, index)?;

@@ -5,20 +5,18 @@ use std::sync::Arc;
 use sqlparser::ast;
 
 use super::Cx;
-use super::ddl::{alter, notice, undo};
+use super::ddl::{alter, notice};
+use super::sequence::owned;
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::{Analyzer, ident, object_name, table_scope};
-use crate::world::postgres::storage::Undo;
-use crate::world::postgres::storage::catalog::Table;
+use crate::world::postgres::storage::catalog::{Sequence, Table};
 use crate::world::postgres::storage::locks::Mode;
-use crate::world::postgres::storage::roles::{
-    Acl, PUBLIC, Privileges, Role, Roles, RowPolicy, Security,
-};
+use crate::world::postgres::storage::roles::{Acl, PUBLIC, Privileges, Role, RowPolicy, Security};
 
 /// 42501 unless the role owns the table.
 pub fn require_owner(cx: &Cx<'_>, table: &Table) -> Result<()> {
     let role = cx.db.proc(cx.pid).role();
-    if cx.db.catalog.roles.owns(role, &table.security.owner) {
+    if cx.db.roles(cx.pid).owns(role, &table.security.owner) {
         return Ok(());
     }
     Err(PgError::new("42501", format!("must be owner of table {}", table.name)))
@@ -26,7 +24,7 @@ pub fn require_owner(cx: &Cx<'_>, table: &Table) -> Result<()> {
 
 /// Whether policies of the table bind the role.
 pub fn is_bound(cx: &Cx<'_>, table: &Table) -> bool {
-    let (role, roles) = (cx.db.proc(cx.pid).role(), &cx.db.catalog.roles);
+    let (role, roles) = (cx.db.proc(cx.pid).role(), cx.db.roles(cx.pid));
     let security = &table.security;
     let own = !security.forced && roles.owns(role, &security.owner);
     security.enabled && !own && !roles.bypasses(role)
@@ -40,23 +38,16 @@ pub fn may_see(cx: &Cx<'_>, table: &Table) -> bool {
 
 /// 42501 unless the role may create things in the schema.
 pub fn require_create(cx: &Cx<'_>) -> Result<()> {
-    let (role, roles) = (cx.db.proc(cx.pid).role(), &cx.db.catalog.roles);
+    let (role, roles) = (cx.db.proc(cx.pid).role(), cx.db.roles(cx.pid));
     let members = roles.memberships(role, true);
-    if roles.is_superuser(role) || roles.schema.of(&members).holds(Privileges::CREATE) {
+    if roles.is_superuser(role) || roles.schema().of(&members).holds(Privileges::CREATE) {
         return Ok(());
     }
     Err(PgError::new("42501", "permission denied for schema public"))
 }
 
-fn change_roles(cx: &mut Cx<'_>, change: impl FnOnce(&mut Roles)) {
-    let before = cx.db.catalog.roles.clone();
-    change(&mut cx.db.catalog.roles);
-    cx.db.catalog.version += 1;
-    undo(cx, Undo::Roles(Box::new(before)));
-}
-
 fn require_superuser(cx: &Cx<'_>, what: &str) -> Result<()> {
-    if cx.db.catalog.roles.is_superuser(cx.db.proc(cx.pid).role()) {
+    if cx.db.roles(cx.pid).is_superuser(cx.db.proc(cx.pid).role()) {
         return Ok(());
     }
     Err(PgError::new("42501", format!("permission denied to {what} role")))
@@ -89,14 +80,12 @@ pub fn create_role(cx: &mut Cx<'_>, create: &ast::CreateRole) -> Step<()> {
     for name in &create.names {
         let name = object_name(name)?;
         refuse_role_name(&name)?;
-        if cx.db.knows_role(&name) {
+        if cx.db.knows_role(&name, cx.pid) {
             let message = format!("role \"{name}\" already exists");
             return Err(PgError::new("42710", message).into());
         }
-        let role = role.clone();
-        change_roles(cx, |roles| {
-            roles.known.insert(name.into(), role);
-        });
+        cx.db.claim_role(cx.pid, &name)?;
+        cx.db.put_role(cx.pid, &name, Some(role.clone()))?;
     }
     Ok(())
 }
@@ -113,7 +102,7 @@ fn refuse_role_name(name: &str) -> Result<()> {
 pub fn drop_role(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
     require_superuser(cx, "drop")?;
     refuse_role_name(name)?;
-    if !cx.db.catalog.roles.known.contains_key(name) {
+    if !cx.db.roles(cx.pid).knows(name) {
         if if_exists {
             notice(cx, "00000", format!("role \"{name}\" does not exist, skipping"));
             return Ok(());
@@ -128,9 +117,7 @@ pub fn drop_role(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
         }
     }
     let mut why = Vec::new();
-    let own = cx.db.own(cx.pid);
-    let stays = |table: &&Arc<Table>| !table.dropper.is_some_and(|dropper| own.contains(&dropper));
-    for table in cx.db.catalog.tables.values().filter(stays) {
+    for table in cx.db.tables(cx.pid) {
         let (security, relation) = (&table.security, &table.name);
         if *security.owner == *name {
             why.push(format!("owner of table {relation}"));
@@ -152,17 +139,17 @@ pub fn drop_role(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
             format!("role \"{name}\" cannot be dropped because some objects depend on it");
         return Err(PgError::new("2BP01", message).detail(why.join("\n")).into());
     }
-    change_roles(cx, |roles| {
-        roles.known.remove(name);
-        roles.known.values_mut().for_each(|role| role.member_of.retain(|one| **one != *name));
-    });
-    Ok(())
+    let members = cx.db.roles(cx.pid).members(name);
+    for member in members {
+        leave(cx, &member, name, None)?;
+    }
+    cx.db.put_role(cx.pid, name, None)
 }
 
 /// What else than a table depends on a role.
 fn beyond_tables(cx: &Cx<'_>, name: &str) -> Vec<String> {
     let mut why = Vec::new();
-    for sequence in cx.db.catalog.sequences.values() {
+    for (_, sequence) in cx.db.sequences(cx.pid) {
         if *sequence.role == *name && sequence.owner.is_none() {
             why.push(format!("owner of sequence {}", sequence.name));
         }
@@ -170,10 +157,10 @@ fn beyond_tables(cx: &Cx<'_>, name: &str) -> Vec<String> {
             why.push(format!("privileges for sequence {}", sequence.name));
         }
     }
-    for routine in cx.db.catalog.routines.values().filter(|routine| *routine.owner == *name) {
+    for routine in cx.db.routines(cx.pid).filter(|routine| *routine.owner == *name) {
         why.push(format!("owner of function {}", routine.signature().replace(", ", ",")));
     }
-    if cx.db.catalog.roles.schema.names(name) {
+    if cx.db.roles(cx.pid).schema().names(name) {
         why.push("privileges for schema public".to_owned());
     }
     why
@@ -216,7 +203,7 @@ pub fn grant(
         }
         ast::GrantObjects::AllTablesInSchema { .. } => {
             let tables: Vec<String> =
-                cx.db.catalog.tables.values().map(|table| table.name.to_string()).collect();
+                cx.db.tables(cx.pid).map(|table| table.name.to_string()).collect();
             for name in tables {
                 grant_table(cx, &name, &from, &change)?;
             }
@@ -224,12 +211,12 @@ pub fn grant(
         ast::GrantObjects::Sequences(sequences) => {
             for name in sequences {
                 let name = object_name(name)?;
-                let found = cx.db.catalog.sequence(&name);
+                let found = cx.db.catalog.sequence(&name, cx.db.own(cx.pid));
                 grant_sequence(cx, found.ok_or_else(|| no_relation(&name))?, &change)?;
             }
         }
         ast::GrantObjects::AllSequencesInSchema { .. } => {
-            let oids: Vec<u32> = cx.db.catalog.sequences.keys().copied().collect();
+            let oids: Vec<u32> = cx.db.sequences(cx.pid).map(|(oid, _)| oid).collect();
             for oid in oids {
                 grant_sequence(cx, oid, &change)?;
             }
@@ -242,7 +229,9 @@ pub fn grant(
                     return Err(PgError::new("3F000", message).into());
                 }
             }
-            change_roles(cx, |roles| change(&mut roles.schema));
+            let mut acl = cx.db.roles(cx.pid).schema();
+            change(&mut acl);
+            cx.db.put_schema(cx.pid, acl)?;
         }
         other => return Err(PgError::unsupported(format_args!("GRANT on {other}")).into()),
     }
@@ -256,7 +245,8 @@ fn no_relation(name: &str) -> PgError {
 /// `from`: those from whom something is taken.
 fn grant_table(cx: &mut Cx<'_>, name: &str, from: &[&str], change: &dyn Fn(&mut Acl)) -> Step<()> {
     let Ok(table) = cx.db.table(name, cx.pid) else {
-        let oid = cx.db.catalog.sequence(name).ok_or_else(|| no_relation(name))?;
+        let oid = cx.db.catalog.sequence(name, cx.db.own(cx.pid));
+        let oid = oid.ok_or_else(|| no_relation(name))?;
         return grant_sequence(cx, oid, change);
     };
     require_owner(cx, &table).map_err(|_| {
@@ -267,23 +257,20 @@ fn grant_table(cx: &mut Cx<'_>, name: &str, from: &[&str], change: &dyn Fn(&mut 
     }
     let mut changed = (*table).clone();
     change(&mut changed.security.acl);
-    alter(cx, &table, changed);
-    Ok(())
+    alter(cx, changed)
 }
 
 fn grant_sequence(cx: &mut Cx<'_>, oid: u32, change: &dyn Fn(&mut Acl)) -> Step<()> {
     let role = cx.db.proc(cx.pid).role().to_owned();
-    let roles = &cx.db.catalog.roles;
-    let Some(sequence) = cx.db.catalog.sequences.get(&oid) else { return Ok(()) };
+    let roles = cx.db.roles(cx.pid);
+    let Some(sequence) = cx.db.sequence(oid, cx.pid) else { return Ok(()) };
     if !roles.is_superuser(&role) && !roles.owns(&role, &sequence.role) {
         let message = format!("permission denied for sequence {}", sequence.name);
         return Err(PgError::new("42501", message).into());
     }
-    let Some(sequence) = cx.db.catalog.sequences.get_mut(&oid) else { return Ok(()) };
-    let before = sequence.acl.clone();
-    change(&mut sequence.acl);
-    undo(cx, Undo::SequenceAcl(oid, before));
-    Ok(())
+    let mut changed = (**sequence).clone();
+    change(&mut changed.acl);
+    cx.db.put_sequence(cx.pid, oid, Some(changed))
 }
 
 /// GRANT role TO role.
@@ -302,21 +289,22 @@ fn membership(
             ast::Action::Role { role } => object_name(role)?,
             other => other.to_string().to_lowercase(),
         };
-        if !cx.db.knows_role(&group) {
+        if !cx.db.knows_role(&group, cx.pid) {
             return Err(no_role(&group).into());
         }
         for name in names {
-            let (name, group): (&str, Arc<str>) = (name, group.as_str().into());
-            change_roles(cx, |roles| {
-                let Some(role) = roles.known.get_mut(name) else { return };
-                role.member_of.retain(|one| *one != group);
-                if !revoke {
-                    role.member_of.push(group);
-                }
-            });
+            leave(cx, name, &group, (!revoke).then(|| group.as_str().into()))?;
         }
     }
     Ok(())
+}
+
+/// A role is no member of the group any more, or joins it.
+fn leave(cx: &mut Cx<'_>, name: &str, group: &str, joins: Option<Arc<str>>) -> Step<()> {
+    let Some(mut role) = cx.db.roles(cx.pid).get(name).cloned() else { return Ok(()) };
+    role.member_of.retain(|one| **one != *group);
+    role.member_of.extend(joins);
+    cx.db.put_role(cx.pid, name, Some(role))
 }
 
 fn grantee(cx: &Cx<'_>, grantee: &ast::Grantee) -> Result<String> {
@@ -331,7 +319,7 @@ fn grantee(cx: &Cx<'_>, grantee: &ast::Grantee) -> Result<String> {
         PUBLIC => Ok(name),
         "current_user" | "current_role" => Ok(cx.db.proc(cx.pid).role().to_owned()),
         "session_user" => Ok(cx.db.proc(cx.pid).user.clone()),
-        _ if cx.db.knows_role(&name) => Ok(name),
+        _ if cx.db.knows_role(&name, cx.pid) => Ok(name),
         _ => Err(no_role(&name)),
     }
 }
@@ -397,7 +385,7 @@ fn owner_name(cx: &Cx<'_>, owner: &ast::Owner) -> Result<String> {
     match owner {
         ast::Owner::Ident(name) => {
             let name = ident(name);
-            if name != PUBLIC && !cx.db.knows_role(&name) {
+            if name != PUBLIC && !cx.db.knows_role(&name, cx.pid) {
                 return Err(no_role(&name));
             }
             Ok(name)
@@ -408,13 +396,12 @@ fn owner_name(cx: &Cx<'_>, owner: &ast::Owner) -> Result<String> {
 }
 
 /// ALTER TABLE … OWNER TO.
-pub fn give(cx: &mut Cx<'_>, changed: &mut Table, owner: &ast::Owner) -> Result<()> {
+pub fn give(cx: &mut Cx<'_>, changed: &mut Table, owner: &ast::Owner) -> Step<()> {
     let name = owner_name(cx, owner)?;
     changed.security.owner = name.as_str().into();
-    for sequence in cx.db.catalog.sequences.values_mut() {
-        if sequence.owner == Some(changed.oid) {
-            sequence.role = name.as_str().into();
-        }
+    for (oid, sequence) in owned(cx, changed.oid) {
+        let sequence = Sequence { role: name.as_str().into(), ..(*sequence).clone() };
+        cx.db.put_sequence(cx.pid, oid, Some(sequence))?;
     }
     Ok(())
 }
@@ -440,8 +427,7 @@ fn change_policies(
     require_owner(cx, &table)?;
     let mut changed = (*table).clone();
     change(cx, &table, &mut changed.security)?;
-    alter(cx, &table, changed);
-    Ok(())
+    alter(cx, changed)
 }
 
 fn no_policy(name: &str, table: &Table) -> PgError {

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use sqlparser::ast;
 
-use super::ddl::{notice, undo};
+use super::ddl::notice;
 use super::{Cx, cast, roles};
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::{
     Context, Expr, Routine, Variable, Volatility, can_cast, data_type, declared, is_zoned,
     object_name,
 };
-use crate::world::postgres::storage::Undo;
 use crate::world::postgres::storage::catalog::{IndexPart, Table};
 use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::types::{Datum, Ty, from_text, to_text};
@@ -40,29 +39,25 @@ pub fn create_function(cx: &mut Cx<'_>, create: &ast::CreateFunction) -> Step<()
             return Err(unlike(before, &message).into());
         }
     }
-    let creator = Some(cx.db.xid(cx.pid));
-    routine.oid = match &before {
-        Some(before) => before.oid,
-        None => cx.db.catalog.new_oid(),
+    routine.oid = if let Some(before) = &before {
+        before.oid
+    } else {
+        cx.db.claim_routine(cx.pid, &routine)?;
+        cx.db.catalog.new_oid()
     };
-    routine.creator = before.as_ref().map_or(creator, |before| before.creator);
-    undo(cx, Undo::Routine(routine.oid, before));
-    cx.db.catalog.put_routine(routine.oid, Some(Arc::new(routine)));
-    Ok(())
+    cx.db.put_routine(cx.pid, routine.oid, Some(routine))
 }
 
 fn require_owner(cx: &Cx<'_>, routine: &Routine) -> Result<()> {
     let role = cx.db.proc(cx.pid).role();
-    if cx.db.catalog.roles.owns(role, &routine.owner) {
+    if cx.db.roles(cx.pid).owns(role, &routine.owner) {
         return Ok(());
     }
     Err(PgError::new("42501", format!("must be owner of function {}", routine.name)))
 }
 
 fn named<'c>(cx: &'c Cx<'_>, name: &str) -> impl Iterator<Item = &'c Arc<Routine>> {
-    let own = cx.db.own(cx.pid);
-    let all = cx.db.catalog.routines.values();
-    all.filter(move |routine| *routine.name == *name && routine.is_there(own))
+    cx.db.routines(cx.pid).filter(move |routine| *routine.name == *name)
 }
 
 fn find(cx: &Cx<'_>, name: &str, args: &[Variable]) -> Option<Arc<Routine>> {
@@ -87,10 +82,7 @@ pub fn drop_function(cx: &mut Cx<'_>, drop: &ast::DropFunction) -> Step<()> {
         require_owner(cx, &routine)?;
         let cascade = drop.drop_behavior == Some(ast::DropBehavior::Cascade);
         refuse_used(cx, &routine, cascade)?;
-        let by = Some(cx.db.xid(cx.pid));
-        undo(cx, Undo::Routine(routine.oid, Some(routine.clone())));
-        let dropped = Routine { dropper: by, ..(*routine).clone() };
-        cx.db.catalog.put_routine(routine.oid, Some(Arc::new(dropped)));
+        cx.db.put_routine(cx.pid, routine.oid, None)?;
     }
     Ok(())
 }
@@ -168,10 +160,8 @@ fn calls(expr: &Expr, oid: Oid) -> bool {
 
 /// 2BP01 if a table's definition calls it.
 fn refuse_used(cx: &Cx<'_>, routine: &Routine, cascade: bool) -> Result<()> {
-    let own = cx.db.own(cx.pid);
-    let stays = |table: &&Arc<Table>| !table.dropper.is_some_and(|dropper| own.contains(&dropper));
     let mut why = Vec::new();
-    for table in cx.db.catalog.tables.values().filter(stays) {
+    for table in cx.db.tables(cx.pid) {
         why.extend(used_by(table, routine.oid));
     }
     if why.is_empty() {
@@ -225,7 +215,7 @@ pub fn require_steady(cx: &Cx<'_>, expr: &Expr, message: &str) -> Result<()> {
     let mut steady = true;
     expr.walk(&mut |part| match part {
         Expr::Routine { oid, .. } => {
-            let routine = cx.db.catalog.routines.get(oid);
+            let routine = cx.db.routine(*oid, cx.pid);
             steady &= routine.is_some_and(|r| r.volatility == Volatility::Immutable);
         }
         Expr::Cast { from, to, .. } => steady &= !is_zoned(*from, *to),

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, SequenceOptions};
 
-use super::ddl::{analyzer, checked_name, notice, undo};
+use super::ddl::{analyzer, checked_name, is_taken, notice, undo};
 use super::functions::system::next_identity;
 use super::keys::made_name;
 use super::{Cx, roles};
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::{Context, Expr, Typed, data_type, ident, object_name};
 use crate::world::postgres::storage::Undo;
-use crate::world::postgres::storage::catalog::{Column, Sequence, Table};
-use crate::world::postgres::storage::locks::Oid;
+use crate::world::postgres::storage::catalog::{Column, Counter, Sequence, Table};
+use crate::world::postgres::storage::locks::{Mode, Oid};
 use crate::world::postgres::storage::roles::Acl;
 use crate::world::postgres::types::{Datum, Ty};
 
@@ -26,12 +26,10 @@ fn plain(name: String, ty: Ty, role: Arc<str>) -> Sequence {
     Sequence {
         name: name.into(),
         start: 1,
-        next: 1,
         increment: 1,
         min: 1,
         max,
         cycle: false,
-        called: false,
         owner: None,
         column: 0,
         role,
@@ -39,11 +37,19 @@ fn plain(name: String, ty: Ty, role: Arc<str>) -> Sequence {
     }
 }
 
-fn put(cx: &mut Cx<'_>, sequence: Sequence) -> Oid {
+fn put(cx: &mut Cx<'_>, sequence: Sequence) -> Step<Oid> {
+    cx.db.claim(cx.pid, &sequence.name, false)?;
     let oid = cx.db.catalog.new_oid();
-    cx.db.catalog.sequences.insert(oid, sequence);
-    undo(cx, Undo::CreateSequence(oid));
-    oid
+    restart(cx, oid, sequence.first());
+    cx.lock_table(oid, Mode::AccessExclusive)?;
+    cx.db.put_sequence(cx.pid, oid, Some(sequence))?;
+    Ok(oid)
+}
+
+/// Has it begin anew; taken back with the transaction.
+fn restart(cx: &mut Cx<'_>, oid: Oid, first: Counter) {
+    let before = cx.db.counters.insert(oid, first);
+    undo(cx, Undo::Counter(oid, before));
 }
 
 /// `table_column_seq`, which goes with the column that the table is about to have; its numbers are
@@ -55,12 +61,12 @@ pub fn own_sequence(
     column: &str,
     ty: Ty,
     options: Option<&[SequenceOptions]>,
-) -> Result<Arc<Expr>> {
+) -> Step<Arc<Expr>> {
     let name = made_name(cx, table, Some(column), "seq");
     let mut sequence = plain(name, ty, table.security.owner.clone());
     (sequence.owner, sequence.column) = (Some(table.oid), table.columns.len());
     apply_options(&mut sequence, ty, options.unwrap_or_default())?;
-    let oid = put(cx, sequence);
+    let oid = put(cx, sequence)?;
     let analyzer = analyzer(cx);
     let oid = Typed::new(Expr::Const(Datum::Int(i64::from(oid))), Ty::REGCLASS);
     let mut next = analyzer.call("nextval", vec![oid])?;
@@ -89,7 +95,7 @@ pub fn create_sequence(cx: &mut Cx<'_>, statement: &ast::Statement) -> Step<()> 
     }
     let name = object_name(name)?;
     checked_name(&name)?;
-    if cx.db.catalog.is_taken(&name, cx.db.own(cx.pid)) {
+    if is_taken(cx, &name) {
         if *if_not_exists {
             notice(cx, "42P07", format!("relation \"{name}\" already exists, skipping"));
             return Ok(());
@@ -107,7 +113,7 @@ pub fn create_sequence(cx: &mut Cx<'_>, statement: &ast::Statement) -> Step<()> 
     if let Some((table, column)) = owned_by.as_ref().map_or(Ok(None), |by| owner(cx, by))? {
         (sequence.owner, sequence.column) = (Some(table), column);
     }
-    put(cx, sequence);
+    put(cx, sequence)?;
     Ok(())
 }
 
@@ -192,8 +198,7 @@ fn apply_options(sequence: &mut Sequence, ty: Ty, options: &[SequenceOptions]) -
     if cache > 1 {
         return Err(PgError::unsupported("a sequence with a CACHE"));
     }
-    (sequence.min, sequence.max) = (min, max);
-    (sequence.start, sequence.next) = (start, start);
+    (sequence.min, sequence.max, sequence.start) = (min, max, start);
     Ok(())
 }
 
@@ -202,17 +207,25 @@ fn number(expr: &ast::Expr) -> Result<i64> {
     text.parse().map_err(|_| PgError::unsupported(format_args!("the number {text}")))
 }
 
+/// The sequences that go with a table.
+pub fn owned(cx: &Cx<'_>, table: Oid) -> Vec<(Oid, Arc<Sequence>)> {
+    let owned = cx.db.sequences(cx.pid).filter(|(_, sequence)| sequence.owner == Some(table));
+    owned.map(|(oid, sequence)| (oid, sequence.clone())).collect()
+}
+
 /// TRUNCATE … RESTART IDENTITY.
-pub fn restart_owned(cx: &mut Cx<'_>, table: Oid) {
-    let owned = |(_, sequence): &(&Oid, &Sequence)| sequence.owner == Some(table);
-    let oids: Vec<Oid> =
-        cx.db.catalog.sequences.iter().filter(owned).map(|(oid, _)| *oid).collect();
-    for oid in oids {
-        let Some(sequence) = cx.db.catalog.sequences.get_mut(&oid) else { continue };
-        let before = sequence.clone();
-        (sequence.next, sequence.called) = (sequence.start, false);
-        undo(cx, Undo::DropSequence(oid, before));
+pub fn restart_owned(cx: &mut Cx<'_>, table: Oid) -> Step<()> {
+    for (oid, sequence) in owned(cx, table) {
+        cx.lock_table(oid, Mode::AccessExclusive)?;
+        restart(cx, oid, sequence.first());
     }
+    Ok(())
+}
+
+/// Drops it, once nothing is numbered by it.
+pub fn drop_sequence(cx: &mut Cx<'_>, oid: Oid) -> Step<()> {
+    cx.lock_table(oid, Mode::AccessExclusive)?;
+    cx.db.put_sequence(cx.pid, oid, None)
 }
 
 /// Whether a column's default asks the sequence for numbers.
@@ -232,27 +245,21 @@ pub fn is_numbered(column: &Column, (sequence, name): (Oid, &str)) -> bool {
 }
 
 /// What goes with a column that goes.
-pub fn drop_owned(cx: &mut Cx<'_>, table: &Table, at: usize) -> Result<()> {
-    let owned = |(_, sequence): &(&Oid, &Sequence)| {
-        sequence.owner == Some(table.oid) && sequence.column == at
-    };
-    let oids: Vec<Oid> =
-        cx.db.catalog.sequences.iter().filter(owned).map(|(oid, _)| *oid).collect();
-    for oid in oids {
-        let name = cx.db.catalog.sequences[&oid].name.clone();
-        let numbers = |other: &Table| {
+pub fn drop_owned(cx: &mut Cx<'_>, table: &Table, at: usize) -> Step<()> {
+    let mut sequences = owned(cx, table.oid);
+    sequences.retain(|(_, sequence)| sequence.column == at);
+    for (oid, sequence) in sequences {
+        let numbers = |other: &Arc<Table>| {
             let mut columns = other.columns.iter().enumerate();
             columns.any(|(own, column)| {
-                (other.oid, own) != (table.oid, at) && is_numbered(column, (oid, &name))
+                (other.oid, own) != (table.oid, at) && is_numbered(column, (oid, &sequence.name))
             })
         };
-        if cx.db.catalog.tables.values().any(|other| numbers(other)) {
+        if cx.db.tables(cx.pid).any(numbers) {
             let what = "DROP COLUMN where another column uses the sequence";
-            return Err(PgError::unsupported(what));
+            return Err(PgError::unsupported(what).into());
         }
-        if let Some(sequence) = cx.db.catalog.sequences.remove(&oid) {
-            undo(cx, Undo::DropSequence(oid, sequence));
-        }
+        drop_sequence(cx, oid)?;
     }
     Ok(())
 }

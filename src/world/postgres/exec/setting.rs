@@ -202,7 +202,7 @@ pub fn show(db: &Db, pid: Pid, name: &str) -> Result<String> {
             );
         }
         "is_superuser" => {
-            let superuser = db.catalog.roles.is_superuser(proc.role());
+            let superuser = db.roles(pid).is_superuser(proc.role());
             return Ok(if superuser { "on" } else { "off" }.to_owned());
         }
         "transaction_read_only" => {
@@ -520,10 +520,10 @@ pub fn reset_all(db: &mut Db, pid: Pid) -> Result<()> {
 
 /// Whether the session's user may act as the role.
 fn check_role(db: &Db, pid: Pid, role: &str) -> Result<()> {
-    if !db.knows_role(role) {
+    if !db.knows_role(role, pid) {
         return Err(PgError::new("22023", format!("role \"{role}\" does not exist")));
     }
-    if db.catalog.roles.is_member(&db.proc(pid).user, role) {
+    if db.roles(pid).is_member(&db.proc(pid).user, role) {
         return Ok(());
     }
     Err(PgError::new("42501", format!("permission denied to set role \"{role}\"")))

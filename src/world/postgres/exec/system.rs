@@ -19,7 +19,7 @@ pub fn index_oid(table: &Table, index: usize) -> i64 {
 
 /// The index that a number stands for.
 pub fn index_by_oid(db: &Db, oid: i64) -> Option<&str> {
-    let tables = db.catalog.tables.values();
+    let tables = db.catalog.tables.last();
     let mut all = tables.flat_map(|t| t.indexes.iter().enumerate().map(move |(at, i)| (t, at, i)));
     let found = all.find(|(table, at, index)| !index.dropped && index_oid(table, *at) == oid);
     found.map(|(_, _, index)| &*index.name)

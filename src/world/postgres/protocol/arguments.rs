@@ -131,6 +131,7 @@ async fn computed<E: Env>(
     })?;
     // What stands first in the query stands at the parameter's place.
     let found = query(runner, &format!("SELECT {parameter}"))
+        .await
         .map_err(|error| error.moved(|at| Some(at - "SELECT ".len() - 1 + place?)))?;
     let own = found.columns.as_ref().and_then(|columns| columns.first()).map(|column| column.ty);
     if let Some(own) = own.filter(|own| !can_cast(*own, ty, Context::Assignment)) {
@@ -141,15 +142,15 @@ async fn computed<E: Env>(
         let hint = "You will need to rewrite or cast the expression.";
         return Err(PgError::new("42804", message).hint(hint).at(place));
     }
-    let cast = query(runner, &format!("SELECT CAST(({parameter}) AS {})", ty.name()))?;
+    let cast = query(runner, &format!("SELECT CAST(({parameter}) AS {})", ty.name())).await?;
     let answer = runner.execute(&cast, &[]).await?;
     let value = answer.rows.first().and_then(|row| row.first()).cloned();
     value.ok_or_else(|| PgError::new("XX000", "an expression has one value"))
 }
 
-fn query<E: Env>(runner: &Runner<E>, text: &str) -> Result<Prepared> {
+async fn query<E: Env>(runner: &Runner<E>, text: &str) -> Result<Prepared> {
     let parsed = runner.store.with(|inner| inner.parse(text))?;
-    runner.prepare(&parsed.text, 0, parsed.statements.first().cloned(), [].into())
+    runner.prepare(&parsed.text, 0, parsed.statements.first().cloned(), [].into()).await
 }
 
 /// Only what is planned can be prepared.

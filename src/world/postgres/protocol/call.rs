@@ -11,6 +11,7 @@ use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::{Cx, State, StatementRun, routine as values};
 use crate::world::postgres::sql::{Code, Fragment, Planned, Routine, Volatility};
 use crate::world::postgres::storage::xact::{Cid, Snapshot};
+use crate::world::postgres::store::Inner;
 use crate::world::postgres::types::{Datum, Row, Ty};
 
 /// A future that may call itself.
@@ -140,12 +141,16 @@ impl<E: Env> Invocation<'_, E> {
             None => line.to_owned(),
         };
         loop {
-            let planned = runner.with(|inner| {
-                let planned = inner.fragment(pid, self.routine, fragment)?;
+            let plan = |inner: &mut Inner| {
+                let planned = match inner.fragment(pid, self.routine, fragment) {
+                    Ok(planned) => planned,
+                    wrong => inner.db.analysed(pid, wrong)?,
+                };
                 let read_only = inner.db.txn(pid).read_only;
                 refuse(&planned, read_only, fixed)?;
                 Ok(planned)
-            })?;
+            };
+            let planned = runner.repeat(self.began, plan).await?;
             let seen = fixed.then(|| (self.caller.snapshot.clone(), self.caller.cid));
             let mut run = runner
                 .with(|inner| Ok(StatementRun::nested(&planned, &mut inner.db, pid, seen)))?;

@@ -13,7 +13,7 @@ use crate::world::postgres::error::{PgError, Result, Step, Stop};
 use crate::world::postgres::exec::calls::{Call, Calls};
 use crate::world::postgres::exec::{Cx, StatementRun};
 use crate::world::postgres::injection::{self, Injected};
-use crate::world::postgres::sql::{OutColumn, Planned, plan_statement};
+use crate::world::postgres::sql::{OutColumn, Planned, Unplanned, plan_statement};
 use crate::world::postgres::storage::locks::Pid;
 use crate::world::postgres::store::{Inner, Store, gone};
 use crate::world::postgres::types::{Datum, EPOCH_DAYS, MICROS_PER_DAY, Ty};
@@ -45,7 +45,7 @@ pub struct Runner<E> {
     pub pid: Pid,
 }
 
-fn planned(inner: &mut Inner, pid: Pid, prepared: &Prepared) -> Result<Arc<Planned>> {
+fn planned(inner: &mut Inner, pid: Pid, prepared: &Prepared) -> Result<Arc<Planned>, Unplanned> {
     if let Some(own) = prepared.plan.as_ref().filter(|own| inner.suits(pid, own)) {
         return Ok(own.clone());
     }
@@ -141,7 +141,7 @@ impl<E: Env> Runner<E> {
     }
 
     /// Parses and analyses: what Parse and Describe need.
-    pub fn prepare(
+    pub async fn prepare(
         &self,
         text: &Arc<str>,
         at: usize,
@@ -164,25 +164,27 @@ impl<E: Env> Runner<E> {
             return Ok(prepared);
         }
         self.arrive()?;
-        self.with(|inner| {
-            self.refuse_failed(inner, &statement)?;
-            let plan = planned(inner, self.pid, &prepared)?;
-            prepared.params.clone_from(&plan.params);
-            prepared.columns.clone_from(&plan.columns);
-            prepared.plan = Some(plan);
-            Ok(())
-        })?;
+        let plan = self
+            .repeat(self.env.now(), |inner| {
+                self.refuse_failed(inner, &statement)?;
+                let plan = planned(inner, self.pid, &prepared);
+                inner.db.analysed(self.pid, plan)
+            })
+            .await?;
+        prepared.params.clone_from(&plan.params);
+        prepared.columns.clone_from(&plan.columns);
+        prepared.plan = Some(plan);
         Ok(prepared)
     }
 
     /// Fails if the statement would no longer give what its client was told that it gives.
-    pub fn same_result(&self, prepared: &Prepared) -> Result<()> {
+    pub async fn same_result(&self, prepared: &Prepared) -> Result<()> {
         let Some(plan) = &prepared.plan else { return Ok(()) };
         if self.with(|inner| Ok(inner.db.catalog.version == plan.version))? {
             return Ok(());
         }
         let (text, statement) = (&prepared.text, prepared.statement.clone());
-        let again = self.prepare(text, prepared.at, statement, prepared.given.clone())?;
+        let again = self.prepare(text, prepared.at, statement, prepared.given.clone()).await?;
         let shape = |columns: &Option<Arc<[OutColumn]>>| {
             let columns = columns.iter().flat_map(|all| all.iter());
             columns.map(|c| (c.name.clone(), c.ty, c.typmod)).collect::<Vec<_>>()
@@ -257,15 +259,20 @@ impl<E: Env> Runner<E> {
             return self.utility(statement, &prepared.text, began).await;
         }
         loop {
-            let plan = self.with(|inner| {
-                let plan = planned(inner, self.pid, prepared)?;
-                check_parameters(&plan, prepared)?;
-                let read_only = inner.db.txn(self.pid).read_only;
-                match plan.plan.refused_as().filter(|_| read_only) {
-                    Some(command) => Err(utility::refused_read_only(command)),
-                    None => Ok(plan),
-                }
-            })?;
+            let plan = self
+                .repeat(began, |inner| {
+                    let plan = match planned(inner, self.pid, prepared) {
+                        Ok(plan) => plan,
+                        wrong => inner.db.analysed(self.pid, wrong)?,
+                    };
+                    check_parameters(&plan, prepared)?;
+                    let read_only = inner.db.txn(self.pid).read_only;
+                    match plan.plan.refused_as().filter(|_| read_only) {
+                        Some(command) => Err(utility::refused_read_only(command).into()),
+                        None => Ok(plan),
+                    }
+                })
+                .await?;
             if let Some(answer) = self.run(&plan, params, began, prepared).await? {
                 return Ok(answer);
             }
@@ -373,6 +380,8 @@ impl<E: Env> Runner<E> {
         let mut calls = Calls::default();
         loop {
             let (step, caller) = self.with(|inner| {
+                inner.db.check_awaited(self.pid)?;
+                let from = inner.db.mark(self.pid);
                 let mut state = utility::state(&mut inner.db, self.pid, statement);
                 state.calls = std::mem::take(&mut calls);
                 state.calls.restart();
@@ -380,6 +389,9 @@ impl<E: Env> Runner<E> {
                 let db = &mut inner.db;
                 let mut cx = Cx { db, pid: self.pid, params: &[], state: &mut state };
                 let step = utility::run(&mut cx, statement);
+                if matches!(step, Err(Stop::Wait | Stop::Call(_))) {
+                    inner.db.take_back(self.pid, from);
+                }
                 calls = std::mem::take(&mut state.calls);
                 Ok((step, Caller::of(state)))
             })?;
@@ -405,7 +417,7 @@ impl<E: Env> Runner<E> {
     }
 
     /// Takes a step again after each wait, until it is through.
-    async fn repeat<T>(
+    pub(super) async fn repeat<T>(
         &self,
         began: Moment,
         mut step: impl FnMut(&mut Inner) -> Step<T>,

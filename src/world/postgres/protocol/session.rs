@@ -310,11 +310,11 @@ impl<E: Env> Session<E> {
     async fn handle(&mut self, front: Front) -> Result<()> {
         match front {
             Front::Query(text) => self.query(&text).await,
-            Front::Parse { name, text, types } => self.parse(name, &text, &types),
+            Front::Parse { name, text, types } => self.parse(name, &text, &types).await,
             Front::Bind { portal, statement, formats, values, results } => {
-                self.bind(portal, &statement, &formats, &values, results)
+                self.bind(portal, &statement, &formats, &values, results).await
             }
-            Front::Describe { portal, name } => self.describe(portal, &name),
+            Front::Describe { portal, name } => self.describe(portal, &name).await,
             Front::Execute { portal, max } => self.execute(&portal, max).await,
             Front::Close { portal, name } => {
                 if portal {
@@ -435,14 +435,14 @@ impl<E: Env> Session<E> {
                 }
                 let statement = Arc::new((**statement).clone());
                 let (text, at) = (&prepared.text, prepared.at);
-                let inner = self.runner.prepare(text, at, Some(statement), types)?;
+                let inner = self.runner.prepare(text, at, Some(statement), types).await?;
                 self.statements.insert(name, Arc::new(inner));
                 Ok(Answer::tag("PREPARE"))
             }
             Statement::Execute { name: Some(name), parameters, .. } => {
                 let name = crate::world::postgres::sql::object_name(name)?;
                 let (run, text) = (self.prepared(&name)?, &prepared.text);
-                self.runner.same_result(&run)?;
+                self.runner.same_result(&run).await?;
                 let params = argument_values(&self.runner, &name, parameters, &run, text).await?;
                 aloud::execute(&self.runner, &mut self.connection, &run, &params).await
             }
@@ -475,7 +475,7 @@ impl<E: Env> Session<E> {
         })
     }
 
-    fn parse(&mut self, name: String, text: &str, types: &[u32]) -> Result<()> {
+    async fn parse(&mut self, name: String, text: &str, types: &[u32]) -> Result<()> {
         if !name.is_empty() && self.statements.contains_key(&name) {
             let message = format!("prepared statement \"{name}\" already exists");
             return Err(PgError::new("42P05", message));
@@ -491,7 +491,7 @@ impl<E: Env> Session<E> {
         };
         let given = types.iter().map(known).collect::<Result<Arc<[Ty]>>>()?;
         let statement = parsed.statements.first().cloned();
-        let mut prepared = self.runner.prepare(&parsed.text, 0, statement, given)?;
+        let mut prepared = self.runner.prepare(&parsed.text, 0, statement, given).await?;
         if let Some(Statement::Execute { name: Some(named), .. }) = prepared.statement.as_deref() {
             let named = crate::world::postgres::sql::object_name(named)?;
             if let Some(found) = self.statements.get(&named) {
@@ -503,7 +503,7 @@ impl<E: Env> Session<E> {
         Ok(())
     }
 
-    fn bind(
+    async fn bind(
         &mut self,
         portal: String,
         statement: &str,
@@ -516,7 +516,7 @@ impl<E: Env> Session<E> {
         if !portal.is_empty() && self.portals.contains_key(&portal) {
             return Err(PgError::new("42P03", format!("cursor \"{portal}\" already exists")));
         }
-        self.runner.same_result(&prepared)?;
+        self.runner.same_result(&prepared).await?;
         let (columns, given) =
             (prepared.columns.as_ref().map_or(0, |all| all.len()), results.len());
         if given > 1 && given != columns {
@@ -531,7 +531,7 @@ impl<E: Env> Session<E> {
         Ok(())
     }
 
-    fn describe(&mut self, portal: bool, name: &str) -> Result<()> {
+    async fn describe(&mut self, portal: bool, name: &str) -> Result<()> {
         let (prepared, formats) = if portal {
             let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
             (portal.prepared.clone(), portal.formats.clone())
@@ -541,7 +541,7 @@ impl<E: Env> Session<E> {
         if !portal {
             let types = prepared.params.iter().map(|ty| ty.oid());
             self.connection.out.parameter_description(types);
-            self.runner.same_result(&prepared)?;
+            self.runner.same_result(&prepared).await?;
         }
         let out = &mut self.connection.out;
         match &prepared.columns {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use sqlparser::ast::Statement;
 
 use crate::world::postgres::storage::locks::Oid;
-use crate::world::postgres::storage::xact::Xid;
 use crate::world::postgres::types::Ty;
 
 /// An argument or a declared variable. Its place in the list is that of its value.
@@ -37,9 +36,6 @@ pub struct Routine {
     pub strict: bool,
     pub body: Code,
     pub owner: Arc<str>,
-    /// As with tables: while the transaction that made or dropped it is open.
-    pub creator: Option<Xid>,
-    pub dropper: Option<Xid>,
 }
 
 impl Routine {
@@ -52,16 +48,6 @@ impl Routine {
     pub fn signature(&self) -> String {
         let types: Vec<String> = self.args.iter().map(|arg| arg.ty.name()).collect();
         format!("{}({})", self.name, types.join(", "))
-    }
-
-    /// Whether everybody finds it.
-    pub fn is_settled(&self) -> bool {
-        self.creator.is_none() && self.dropper.is_none()
-    }
-
-    pub fn is_there(&self, own: &[Xid]) -> bool {
-        let created = self.creator.is_none_or(|creator| own.contains(&creator));
-        created && !self.dropper.is_some_and(|dropper| own.contains(&dropper))
     }
 
     /// Every variable: the arguments, then those that the body declares.

@@ -14,6 +14,7 @@ use super::signatures::Kind;
 use super::volatility::{counts, is_steady, is_volatile};
 use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::exec::{self, Cx, written_name};
+use crate::world::postgres::storage::catalog::Taken;
 use crate::world::postgres::types::{Base, Datum, Ty};
 
 /// What a call runs: its arguments and their types.
@@ -134,7 +135,7 @@ impl Analyzer<'_> {
             && let Expr::Const(Datum::Text(name)) = &**expr
         {
             let name = written_name(name)?;
-            if !self.db.catalog.is_taken(&name, self.db.own(self.pid)) {
+            if self.db.catalog.taken(&name, self.db.own(self.pid)) != Taken::Yes {
                 return Err(common::no_relation(&name));
             }
         }

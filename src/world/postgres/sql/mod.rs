@@ -65,7 +65,7 @@ pub use resolve::can_cast;
 pub use routine::{declared, plan_fragment};
 pub use scope::Scope;
 pub use security::table_scope;
-pub use statement::{Planned, plan_statement};
+pub use statement::{Planned, Unplanned, plan_statement};
 pub use subquery::has_query;
 pub use system::System;
 pub use volatility::is_zoned;

@@ -10,7 +10,7 @@ use super::plan::Expr;
 use super::plpgsql::procedural;
 use super::resolve::can_cast;
 use super::scope::Scope;
-use super::statement::{Planned, plan_named};
+use super::statement::{Planned, Unplanned, plan_named};
 use super::tokens::fragment;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::Db;
@@ -88,9 +88,8 @@ impl Analyzer<'_> {
 
     /// The functions of one's own of this name.
     pub fn routines(&self, name: &str) -> Vec<&Routine> {
-        let own = self.db.own(self.pid);
-        let all = self.db.catalog.routines.values().map(|routine| &**routine);
-        all.filter(|routine| &*routine.name == name && routine.is_there(own)).collect()
+        let all = self.db.routines(self.pid).map(|routine| &**routine);
+        all.filter(|routine| &*routine.name == name).collect()
     }
 
     /// A call of a function of one's own that takes these arguments.
@@ -106,7 +105,12 @@ impl Analyzer<'_> {
 }
 
 /// Plans a piece of SQL in a function; errors point into its own text.
-pub fn plan_fragment(db: &Db, pid: Pid, routine: &Routine, fragment: &Fragment) -> Result<Planned> {
+pub fn plan_fragment(
+    db: &Db,
+    pid: Pid,
+    routine: &Routine,
+    fragment: &Fragment,
+) -> Result<Planned, Unplanned> {
     let types: Vec<Ty> = routine.variables().iter().map(|variable| variable.ty).collect();
     let names = Names { routine, seen: &fragment.seen };
     let (shift, text) = if fragment.expression {
@@ -115,13 +119,14 @@ pub fn plan_fragment(db: &Db, pid: Pid, routine: &Routine, fragment: &Fragment) 
         (0, fragment.text.to_string())
     };
     let planned = plan_named(db, pid, &text, &fragment.statement, &types, Some(names));
-    let planned = planned.map_err(|error| {
+    let planned = planned.map_err(|Unplanned { error, tables }| {
         let moved = error.moved(|place| place.checked_sub(shift).filter(|place| *place > 0));
-        moved.within(&fragment.text)
+        Unplanned { error: moved.within(&fragment.text), tables }
     })?;
     if planned.params.len() > types.len() {
         let number = planned.params.len();
-        return Err(PgError::new("42P02", format!("there is no parameter ${number}")));
+        let error = PgError::new("42P02", format!("there is no parameter ${number}"));
+        return Err(Unplanned { error, tables: Vec::new() });
     }
     Ok(planned)
 }
@@ -176,10 +181,8 @@ pub fn declared(
         }
     };
     let (oid, owner) = (0, "".into());
-    let (creator, dropper) = (None, None);
     let name = name.into();
-    let routine =
-        Routine { oid, name, args, ret, volatility, strict, body, owner, creator, dropper };
+    let routine = Routine { oid, name, args, ret, volatility, strict, body, owner };
     if let Code::Sql(fragments) = &routine.body {
         check_sql(db, pid, &routine, fragments)?;
     }
@@ -271,7 +274,7 @@ fn check_sql(db: &Db, pid: Pid, routine: &Routine, fragments: &[Fragment]) -> Re
             continue;
         }
         let planned = plan_fragment(db, pid, routine, fragment);
-        let planned = planned.map_err(|error| error.context(&context))?;
+        let planned = planned.map_err(|unplanned| unplanned.error.context(&context))?;
         last = Some(
             planned
                 .plan

@@ -27,7 +27,7 @@ pub fn denied(table: &str) -> PgError {
 impl Analyzer<'_> {
     /// 42501 unless the role has every one of these privileges on the table.
     pub fn guard(&self, table: &Table, wanted: Privileges) -> Result<()> {
-        let roles = &self.db.catalog.roles;
+        let roles = self.db.roles(self.pid);
         let role = self.db.proc(self.pid).role();
         if roles.is_superuser(role) {
             return Ok(());
@@ -42,7 +42,7 @@ impl Analyzer<'_> {
 
     /// Whether policies bind the role; an error if `row_security` is off and they would.
     fn is_bound(&self, table: &Table) -> Result<bool> {
-        let (roles, security) = (&self.db.catalog.roles, &table.security);
+        let (roles, security) = (self.db.roles(self.pid), &table.security);
         let role = self.db.proc(self.pid).role();
         if !security.enabled
             || roles.bypasses(role)
@@ -139,7 +139,7 @@ impl Analyzer<'_> {
         command: CreatePolicyCommand,
     ) -> (Vec<Arc<RowPolicy>>, Vec<Arc<RowPolicy>>) {
         let role = self.db.proc(self.pid).role();
-        let members = self.db.catalog.roles.memberships(role, true);
+        let members = self.db.roles(self.pid).memberships(role, true);
         let fits = |policy: &&Arc<RowPolicy>| {
             (policy.command == CreatePolicyCommand::All || policy.command == command)
                 && (policy.roles.is_empty() || policy.roles.iter().any(|r| members.contains(r)))

@@ -52,6 +52,14 @@ pub struct Planned {
     pub constants: bool,
 }
 
+/// A statement that could not be planned, and the tables that it had named by then: whoever is
+/// changing one of them may yet make it right.
+#[derive(Debug)]
+pub struct Unplanned {
+    pub error: PgError,
+    pub tables: Vec<(Oid, Mode)>,
+}
+
 /// Plans a statement that reads or writes rows.
 pub fn plan_statement(
     db: &Db,
@@ -59,7 +67,7 @@ pub fn plan_statement(
     text: &str,
     statement: &Statement,
     params: &[Ty],
-) -> Result<Planned> {
+) -> Result<Planned, Unplanned> {
     plan_named(db, pid, text, statement, params, None)
 }
 
@@ -71,13 +79,19 @@ pub fn plan_named<'a>(
     statement: &Statement,
     params: &[Ty],
     names: Option<Names<'a>>,
-) -> Result<Planned> {
+) -> Result<Planned, Unplanned> {
     let mut analyzer = Analyzer::new(db, pid, text, params);
     analyzer.names = names;
-    let mut plan = analyzer.statement(statement)?;
+    let planned = analyzer.statement(statement).and_then(|plan| finished(&analyzer, plan));
+    planned.map_err(|error| Unplanned { error, tables: analyzer.tables.take() })
+}
+
+/// The plan with what its run needs.
+fn finished(analyzer: &Analyzer<'_>, mut plan: Plan) -> Result<Planned> {
+    let (db, pid) = (analyzer.db, analyzer.pid);
     leave_out_unread(&mut plan);
-    let params = analyzer.params.into_inner();
-    for (at, place) in analyzer.open.into_inner() {
+    let params = analyzer.params.take();
+    for (at, place) in analyzer.open.take() {
         if params[at] != Ty::UNKNOWN {
             let message = format!("could not determine data type of parameter ${}", at + 1);
             return Err(PgError::new("42P08", message).at(place));
@@ -96,7 +110,7 @@ pub fn plan_named<'a>(
     }
     let (slots, caches) = (analyzer.slots.get(), analyzer.caches.get());
     let calls = analyzer.calls.get();
-    let definitions: Arc<[Arc<Table>]> = analyzer.definitions.into_inner().into();
+    let definitions: Arc<[Arc<Table>]> = analyzer.definitions.take().into();
     Ok(Planned {
         columns,
         constants: has_constants(&plan),
@@ -104,9 +118,8 @@ pub fn plan_named<'a>(
         params: params.into(),
         slots,
         caches,
-        tables: analyzer.tables.into_inner().into(),
-        settled: definitions.iter().all(|table| table.is_settled())
-            && (!calls || db.catalog.routines.values().all(|routine| routine.is_settled())),
+        tables: analyzer.tables.take().into(),
+        settled: !db.catalog.is_open(),
         calls,
         definitions,
         version: db.catalog.version,

@@ -10,17 +10,7 @@ use crate::world::postgres::types::Datum;
 
 impl Table {
     pub fn is_alike(&self, other: &Table) -> bool {
-        let Table {
-            oid,
-            name,
-            columns,
-            indexes,
-            checks,
-            foreign_keys: keys,
-            security,
-            creator,
-            dropper,
-        } = self;
+        let Table { oid, name, columns, indexes, checks, foreign_keys: keys, security } = self;
         *oid == other.oid
             && *name == other.name
             && all(columns, &other.columns, column)
@@ -29,8 +19,6 @@ impl Table {
             && other.checks.is_empty()
             && *keys == other.foreign_keys
             && secured(security, &other.security)
-            && *creator == other.creator
-            && *dropper == other.dropper
     }
 }
 

@@ -1,10 +1,12 @@
-//! Tables, columns, indexes, constraints and sequences by name. Must never hold a row.
+//! Tables, columns, indexes, constraints and sequences by name, as each transaction finds them.
+//! Must never hold a row.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::entries::{Entries, Open};
 use super::locks::Oid;
-use super::roles::{Acl, Roles, Security};
+use super::roles::{Acl, Role, Roles, Security};
 use super::xact::Xid;
 use crate::world::postgres::sql::{Expr, Routine};
 use crate::world::postgres::types::Ty;
@@ -113,26 +115,16 @@ pub struct Table {
     pub checks: Vec<Check>,
     pub foreign_keys: Vec<ForeignKey>,
     pub security: Security,
-    /// The transaction that creates it, until it commits: nobody else finds it by name.
-    pub creator: Option<Xid>,
-    /// The transaction that drops it, until it commits: only that one finds it no more.
-    pub dropper: Option<Xid>,
 }
 
 impl Table {
-    /// Whether a transaction with these ids finds it.
-    fn is_there(&self, own: &[Xid]) -> bool {
-        let created = self.creator.is_none_or(|creator| own.contains(&creator));
-        created && !self.dropper.is_some_and(|dropper| own.contains(&dropper))
-    }
-
-    /// Whether everybody finds it.
-    pub fn is_settled(&self) -> bool {
-        self.creator.is_none() && self.dropper.is_none()
-    }
-
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| !column.dropped && &*column.name == name)
+    }
+
+    /// The position of an index of this name.
+    pub fn index(&self, name: &str) -> Option<usize> {
+        self.indexes.iter().position(|index| !index.dropped && &*index.name == name)
     }
 
     pub fn primary(&self) -> Option<&Index> {
@@ -164,18 +156,16 @@ impl Table {
     }
 }
 
+/// What a sequence is declared as. Where it stands is no definition: see [`Counter`].
 #[derive(Clone, Debug)]
 pub struct Sequence {
     pub name: Arc<str>,
     /// Where it began.
     pub start: i64,
-    pub next: i64,
     pub increment: i64,
     pub min: i64,
     pub max: i64,
     pub cycle: bool,
-    /// Whether `next` has been handed out before.
-    pub called: bool,
     /// Goes with the table.
     pub owner: Option<Oid>,
     /// Goes with this column of it.
@@ -185,12 +175,73 @@ pub struct Sequence {
     pub acl: Acl,
 }
 
+impl Sequence {
+    /// Where it stands at first.
+    pub fn first(&self) -> Counter {
+        Counter { next: self.start, called: false }
+    }
+}
+/// Where a sequence stands: what it hands out is handed out, whatever becomes of the transaction.
+/// Where a sequence stands: what it hands out stays handed out, whatever becomes of the transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Counter {
+    pub next: i64,
+    /// Whether `next` has been handed out before.
+    pub called: bool,
+}
+
+/// A definition, and what an open transaction makes of it.
+#[derive(Debug)]
+pub enum Change {
+    Table(Oid, Option<Open<Table>>),
+    Sequence(Oid, Option<Open<Sequence>>),
+    Routine(Oid, Option<Open<Routine>>),
+    Role(Arc<str>, Option<Open<Role>>),
+    /// Privileges on the schema `public`.
+    Schema(Option<Open<Acl>>),
+}
+
+impl Change {
+    /// The transaction and whether it drops the thing.
+    pub fn made(&self) -> Option<Changer> {
+        match self {
+            Change::Table(_, open) => open.as_ref().map(changer),
+            Change::Sequence(_, open) => open.as_ref().map(changer),
+            Change::Routine(_, open) => open.as_ref().map(changer),
+            Change::Role(_, open) => open.as_ref().map(changer),
+            Change::Schema(open) => open.as_ref().map(changer),
+        }
+    }
+}
+
+/// A transaction that changes something, and whether it drops it.
+#[derive(Clone, Copy, Debug)]
+pub struct Changer {
+    pub by: Xid,
+    pub drops: bool,
+}
+
+fn changer<T>(open: &Open<T>) -> Changer {
+    Changer { by: open.by, drops: open.now.is_none() }
+}
+
+/// Whether something has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    No,
+    Yes,
+    /// Another open transaction gives it to a table, or to an index or a sequence.
+    Table(Xid),
+    Other(Xid),
+}
+
 #[derive(Debug, Default)]
 pub struct Catalog {
-    pub tables: BTreeMap<Oid, Arc<Table>>,
-    pub sequences: BTreeMap<Oid, Sequence>,
-    pub routines: BTreeMap<Oid, Arc<Routine>>,
+    pub tables: Entries<Oid, Table>,
+    pub sequences: Entries<Oid, Sequence>,
+    pub routines: Entries<Oid, Routine>,
     pub roles: Roles,
+    /// Tables by every name that a transaction may find them by.
     names: BTreeMap<Arc<str>, Vec<Oid>>,
     next: Oid,
     /// Changes with every definition; plans made before are stale.
@@ -203,74 +254,126 @@ impl Catalog {
         self.next
     }
 
-    /// A table that this transaction may see.
+    /// Whether an open transaction changes anything: until it ends, sessions see different things.
+    pub fn is_open(&self) -> bool {
+        self.tables.is_open()
+            || self.sequences.is_open()
+            || self.routines.is_open()
+            || self.roles.known.is_open()
+            || self.roles.schema.is_open()
+    }
+
     pub fn table(&self, name: &str, own: &[Xid]) -> Option<&Arc<Table>> {
-        self.names
-            .get(name)?
-            .iter()
-            .rev()
-            .filter_map(|oid| self.tables.get(oid))
-            .find(|table| table.is_there(own))
+        let oids = self.names.get(name)?.iter();
+        let mut found = oids.filter_map(|oid| self.tables.get(oid, own));
+        found.find(|table| &*table.name == name)
     }
 
-    pub fn sequence(&self, name: &str) -> Option<Oid> {
-        self.sequences.iter().find(|(_, sequence)| &*sequence.name == name).map(|(oid, _)| *oid)
-    }
-
-    /// Whether a table, index or sequence has this name, but for those that `own` drops.
-    pub fn is_taken(&self, name: &str, own: &[Xid]) -> bool {
-        let stays = |oid: &Oid| {
-            let dropper = self.tables.get(oid).and_then(|table| table.dropper);
-            !dropper.is_some_and(|dropper| own.contains(&dropper))
-        };
-        let sequence = || {
-            let oid = self.sequence(name)?;
-            self.sequences[&oid].owner.is_none_or(|owner| stays(&owner)).then_some(())
-        };
-        self.names.get(name).is_some_and(|oids| oids.iter().any(stays))
-            || sequence().is_some()
-            || self.index(name).is_some_and(|(oid, _)| stays(&oid))
+    pub fn sequence(&self, name: &str, own: &[Xid]) -> Option<Oid> {
+        let mut all = self.sequences.seen(own);
+        all.find(|(_, sequence)| &*sequence.name == name).map(|(oid, _)| *oid)
     }
 
     /// The table and position of an index.
-    pub fn index(&self, name: &str) -> Option<(Oid, usize)> {
-        self.tables.values().rev().find_map(|table| {
-            let at = table.indexes.iter().position(|i| !i.dropped && &*i.name == name)?;
-            Some((table.oid, at))
-        })
+    pub fn index(&self, name: &str, own: &[Xid]) -> Option<(Oid, usize)> {
+        self.tables.seen(own).rev().find_map(|(oid, table)| Some((*oid, table.index(name)?)))
     }
 
-    /// Adds a table or replaces its definition.
-    pub fn put(&mut self, table: Arc<Table>) {
-        self.version += 1;
-        if let Some(old) = self.tables.get(&table.oid).cloned() {
-            self.forget_name(&old);
+    /// Whether a table, index or sequence has this name.
+    pub fn taken(&self, name: &str, own: &[Xid]) -> Taken {
+        if self.table(name, own).is_some()
+            || self.sequence(name, own).is_some()
+            || self.index(name, own).is_some()
+        {
+            return Taken::Yes;
         }
-        self.names.entry(table.name.clone()).or_default().push(table.oid);
-        self.tables.insert(table.oid, table);
+        for (by, table) in self.tables.others(own) {
+            if &*table.name == name {
+                return Taken::Table(by);
+            }
+            if table.index(name).is_some() {
+                return Taken::Other(by);
+            }
+        }
+        let mut sequences = self.sequences.others(own);
+        let found = sequences.find(|(_, sequence)| &*sequence.name == name);
+        found.map_or(Taken::No, |(by, _)| Taken::Other(by))
     }
 
-    pub fn remove(&mut self, oid: Oid) -> Option<Arc<Table>> {
-        self.version += 1;
-        let table = self.tables.remove(&oid)?;
-        self.forget_name(&table);
-        Some(table)
-    }
-
-    fn forget_name(&mut self, table: &Table) {
-        if let Some(oids) = self.names.get_mut(&table.name) {
-            oids.retain(|oid| *oid != table.oid);
+    /// The open transaction that changes what this would change.
+    pub fn changed_by(&self, change: &Change) -> Option<Changer> {
+        match change {
+            Change::Table(oid, _) => self.tables.open(oid).map(changer),
+            Change::Sequence(oid, _) => self.sequences.open(oid).map(changer),
+            Change::Routine(oid, _) => self.routines.open(oid).map(changer),
+            Change::Role(name, _) => self.roles.known.open(name).map(changer),
+            Change::Schema(_) => self.roles.schema.open(&()).map(changer),
         }
     }
 
-    /// Adds a function, replaces it, or with `None` removes it. Plans name functions by number and
-    /// choose among them by type: those made before are stale.
-    pub fn put_routine(&mut self, oid: Oid, routine: Option<Arc<Routine>>) {
+    /// Whether the change, or the open one of the same table, is that of CREATE INDEX: the two do
+    /// not contradict each other.
+    pub fn adds_index(&self, change: &Change) -> bool {
+        let Change::Table(oid, now) = change else { return false };
+        let indexes = |table: Option<&Arc<Table>>| table.map_or(0, |table| table.indexes.len());
+        let now = now.as_ref().and_then(|open| open.now.as_ref());
+        let before = indexes(self.tables.settled(oid));
+        indexes(now).max(indexes(self.tables.latest(oid))) > before
+    }
+
+    /// Puts a change in force for its transaction; gives back what takes it back.
+    pub fn change(&mut self, change: Change) -> Change {
         self.version += 1;
-        match routine {
-            Some(routine) => self.routines.insert(oid, routine),
-            None => self.routines.remove(&oid),
-        };
+        match change {
+            Change::Table(oid, open) => {
+                self.forget_names(oid);
+                let before = self.tables.change(&oid, open);
+                self.keep_names(oid);
+                Change::Table(oid, before)
+            }
+            Change::Sequence(oid, open) => Change::Sequence(oid, self.sequences.change(&oid, open)),
+            Change::Routine(oid, open) => Change::Routine(oid, self.routines.change(&oid, open)),
+            Change::Role(name, open) => {
+                let before = self.roles.known.change(&name, open);
+                Change::Role(name, before)
+            }
+            Change::Schema(open) => Change::Schema(self.roles.schema.change(&(), open)),
+        }
+    }
+
+    /// What a transaction made of it is committed.
+    pub fn settle(&mut self, change: &Change) {
+        self.version += 1;
+        match change {
+            Change::Table(oid, _) => {
+                self.forget_names(*oid);
+                self.tables.settle(oid);
+                self.keep_names(*oid);
+            }
+            Change::Sequence(oid, _) => self.sequences.settle(oid),
+            Change::Routine(oid, _) => self.routines.settle(oid),
+            Change::Role(name, _) => self.roles.known.settle(name),
+            Change::Schema(_) => self.roles.schema.settle(&()),
+        }
+    }
+
+    fn names_of(&self, oid: Oid) -> Vec<Arc<str>> {
+        let both = [self.tables.settled(&oid), self.tables.latest(&oid)];
+        both.into_iter().flatten().map(|table| table.name.clone()).collect()
+    }
+
+    fn forget_names(&mut self, oid: Oid) {
+        for name in self.names_of(oid) {
+            if let Some(oids) = self.names.get_mut(&name) {
+                oids.retain(|own| *own != oid);
+            }
+        }
+    }
+
+    fn keep_names(&mut self, oid: Oid) {
+        for name in self.names_of(oid) {
+            self.names.entry(name).or_default().push(oid);
+        }
     }
 
     /// Foreign keys that point at a table: the pointing table and the constraint's position.
@@ -282,6 +385,6 @@ impl Catalog {
                 .map(|(at, _)| (table.clone(), at))
                 .collect()
         };
-        self.tables.values().filter(|table| table.dropper.is_none()).flat_map(pointing).collect()
+        self.tables.last().flat_map(pointing).collect()
     }
 }

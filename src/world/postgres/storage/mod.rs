@@ -4,6 +4,8 @@
 mod alike;
 pub mod catalog;
 pub mod deadlock;
+mod definitions;
+pub mod entries;
 pub mod heap;
 pub mod locks;
 pub mod parameters;
@@ -17,15 +19,14 @@ pub use proc::{Notification, Proc};
 pub use txn::{Isolation, Txn, Undo};
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
-use catalog::{Catalog, Table};
+use catalog::{Catalog, Counter, Table};
 use heap::{Heap, Tid};
 use locks::{Locks, Mode, Oid, Owner, Pid, Request, Tag, Woken};
 use xact::{Xacts, Xid};
 
 use super::Settings;
-use super::error::{PgError, Result, Step, Stop, common};
+use super::error::{PgError, Result, Step, Stop};
 use super::injection::Injections;
 use super::types::to_text;
 use super::watch::{Cause, Change, Wanted};
@@ -36,6 +37,8 @@ pub struct Db {
     pub settings: Settings,
     pub catalog: Catalog,
     pub heaps: BTreeMap<Oid, Heap>,
+    /// Where sequences stand.
+    pub counters: BTreeMap<Oid, Counter>,
     pub xacts: Xacts,
     pub locks: Locks,
     pub procs: BTreeMap<Pid, Proc>,
@@ -116,43 +119,6 @@ impl Db {
         self.proc(pid).txn.as_ref().map_or(&[], |txn| &txn.own)
     }
 
-    pub fn table(&self, name: &str, pid: Pid) -> Result<Arc<Table>> {
-        let found = self.catalog.table(name, self.own(pid));
-        found.cloned().ok_or_else(|| {
-            if name.starts_with("pg_") || name.starts_with("information_schema.") {
-                return PgError::unsupported(format_args!("the catalogue {name}"));
-            }
-            if self.catalog.is_taken(name, self.own(pid)) {
-                let what = format_args!("this use of {name}, a sequence or index,");
-                return PgError::unsupported(what);
-            }
-            common::no_relation(name)
-        })
-    }
-
-    /// The session's role, unless it may do everything.
-    pub fn restricted(&self, pid: Pid) -> Option<&str> {
-        if self.catalog.roles.known.is_empty() {
-            return None;
-        }
-        let role = self.proc(pid).role();
-        (!self.catalog.roles.is_superuser(role)).then_some(role)
-    }
-
-    /// Whether a role of this name was created or logged in.
-    pub fn knows_role(&self, name: &str) -> bool {
-        self.catalog.roles.known.contains_key(name)
-            || self.procs.values().any(|proc| proc.user == name)
-    }
-
-    pub fn table_by_oid(&self, oid: Oid) -> Result<Arc<Table>> {
-        self.catalog
-            .tables
-            .get(&oid)
-            .cloned()
-            .ok_or_else(|| PgError::new("XX000", format!("could not open relation with OID {oid}")))
-    }
-
     pub fn heap(&self, oid: Oid) -> &Heap {
         self.heaps.get(&oid).expect("every table has a heap")
     }
@@ -210,7 +176,7 @@ impl Db {
                 (format!("transaction {xid}"), place.map(|at| at.0), place.map(|at| at.1))
             }
         };
-        let table = oid.and_then(|oid| self.catalog.tables.get(&oid));
+        let table = oid.and_then(|oid| self.catalog.tables.latest(&oid));
         let row = table.zip(tid).map(|(table, tid)| self.row_name(table, tid));
         Some(Wanted {
             lock: format!("{} on {what}", mode.name()),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::task::Waker;
 
+use super::definitions::Awaited;
 use super::locks::{Mode, Pid, Tag};
 use super::parameters::Parameters;
 use super::txn::Txn;
@@ -44,6 +45,8 @@ pub struct Proc {
     pub sleep_until: Option<Moment>,
     /// Taken by a wait that has ended and not yet used by the step that asked.
     pub granted: Option<(Tag, Mode)>,
+    /// The transaction that the statement waited for because of what it defines.
+    pub awaited: Option<Awaited>,
     /// Microseconds since 2000-01-01 when the statement arrived; moved by nothing else.
     pub now_micros: i64,
     /// The monotonic clock at the same moment.

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use sqlparser::ast;
 
+use super::entries::Entries;
+use super::xact::Xid;
+
 /// What may be done with a table, a sequence or a schema.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Privileges(u16);
@@ -131,20 +134,47 @@ pub struct Role {
 
 /// Roles that were created. A name that nobody created and that a session logged in with is a
 /// superuser, as the one that a cluster begins with.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Roles {
-    pub known: BTreeMap<Arc<str>, Role>,
+    pub known: Entries<Arc<str>, Role>,
     /// Privileges on the schema `public` beyond USAGE, which everybody has.
-    pub schema: Acl,
+    pub schema: Entries<(), Acl>,
 }
 
-impl Roles {
+/// Roles as a transaction with these ids sees them.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    pub roles: &'a Roles,
+    pub own: &'a [Xid],
+}
+
+impl View<'_> {
+    pub fn get(&self, name: &str) -> Option<&Role> {
+        self.roles.known.get(name, self.own).map(|role| &**role)
+    }
+
+    /// Who is a member of the role itself.
+    pub fn members(&self, name: &str) -> Vec<Arc<str>> {
+        let own = |role: &Role| role.member_of.iter().any(|one| **one == *name);
+        let known = self.roles.known.seen(self.own);
+        known.filter(|(_, role)| own(role)).map(|(member, _)| member.clone()).collect()
+    }
+
+    pub fn knows(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Privileges on the schema.
+    pub fn schema(&self) -> Acl {
+        self.roles.schema.get(&(), self.own).map(|acl| (**acl).clone()).unwrap_or_default()
+    }
+
     pub fn is_superuser(&self, name: &str) -> bool {
-        self.known.get(name).is_none_or(|role| role.superuser)
+        self.get(name).is_none_or(|role| role.superuser)
     }
 
     pub fn bypasses(&self, name: &str) -> bool {
-        self.known.get(name).is_none_or(|role| role.superuser || role.bypasses)
+        self.get(name).is_none_or(|role| role.superuser || role.bypasses)
     }
 
     /// The role itself and those it is a member of; `inherited`: only those whose privileges it
@@ -154,7 +184,7 @@ impl Roles {
         let mut at = 0;
         while let Some(next) = found.get(at).cloned() {
             at += 1;
-            let Some(role) = self.known.get(&next) else { continue };
+            let Some(role) = self.get(&next) else { continue };
             if inherited && !role.inherit {
                 continue;
             }

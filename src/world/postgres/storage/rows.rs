@@ -10,7 +10,7 @@ use crate::world::postgres::error::{Step, Stop};
 impl Db {
     /// Waits until `xid` has ended, for the sake of the row at `place`.
     pub fn wait_for(&mut self, pid: Pid, xid: Xid, place: (Oid, Tid)) -> Step<()> {
-        self.wait_for_writer(pid, xid, None, place)
+        self.wait_for_writer(pid, xid, None, Some(place))
     }
 
     /// The same; with a token, until it is decided whether the row stays.
@@ -19,7 +19,7 @@ impl Db {
         pid: Pid,
         xid: Xid,
         token: Option<u32>,
-        place: (Oid, Tid),
+        place: Option<(Oid, Tid)>,
     ) -> Step<()> {
         self.proc_mut(pid).granted = None;
         if !self.xacts.is_running(xid) {
@@ -41,7 +41,7 @@ impl Db {
             Request::Deadlock(other) => Err(self.upgraders(pid, (tag, Mode::Share), other).into()),
             Request::Granted => Ok(()),
             Request::Queued | Request::Busy => {
-                self.tell_wait(pid, Some(place));
+                self.tell_wait(pid, place);
                 Err(Stop::Wait)
             }
         }

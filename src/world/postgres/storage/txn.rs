@@ -2,18 +2,15 @@
 //! Must never run a statement.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::Db;
-use super::catalog::{Sequence, Table};
+use super::catalog::{Change as Definition, Counter};
 use super::heap::{Heap, Tid};
 use super::locks::{Oid, Owner, Pid, Tag};
 use super::proc::Notification;
-use super::roles::{Acl, Roles};
 use super::xact::{Cid, Fate, Snapshot, Xid};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::Deferred;
-use crate::world::postgres::sql::Routine;
 use crate::world::postgres::watch::{Cause, Change, Op, Written};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,21 +38,23 @@ pub enum Undo {
     Insert(Oid, Tid),
     /// An update or delete of a version that someone else may see.
     Write(Oid, Tid),
-    CreateTable(Oid),
-    /// The definition before a change.
-    AlterTable(Arc<Table>),
-    DropTable(Oid),
-    Roles(Box<Roles>),
-    SequenceAcl(Oid, Acl),
-    Truncate(Oid, Heap),
-    CreateSequence(Oid),
-    DropSequence(Oid, Sequence),
-    /// A function as it was before; `None`: there was none.
-    Routine(Oid, Option<Arc<Routine>>),
+    /// A definition as it was before.
+    Definition(Box<Definition>),
+    /// A table's rows before; `None`: there was no table.
+    Rows(Oid, Option<Heap>),
+    /// Where a sequence stood before; `None`: there was none.
+    Counter(Oid, Option<Counter>),
     /// A session parameter's value before; `true`: it was set for the transaction only.
     Parameter(String, Option<String>, bool),
     /// What the session listened to.
     Channels(Vec<String>),
+}
+
+/// Where a statement of a transaction began.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    undo: usize,
+    notices: usize,
 }
 
 /// The transaction itself (level 0) or a savepoint.
@@ -243,36 +242,17 @@ impl Db {
                     }
                 }
             }
-            Undo::CreateTable(oid) => {
-                self.catalog.remove(oid);
-                self.heaps.remove(&oid);
+            Undo::Definition(before) => {
+                self.catalog.change(*before);
             }
-            Undo::AlterTable(table) => self.catalog.put(table),
-            Undo::DropTable(oid) => {
-                if let Some(table) = self.catalog.tables.get(&oid) {
-                    let kept = Table { dropper: None, ..(**table).clone() };
-                    self.catalog.put(Arc::new(kept));
-                }
-            }
-            Undo::Roles(roles) => {
-                self.catalog.roles = *roles;
-                self.catalog.version += 1;
-            }
-            Undo::SequenceAcl(oid, acl) => {
-                if let Some(sequence) = self.catalog.sequences.get_mut(&oid) {
-                    sequence.acl = acl;
-                }
-            }
-            Undo::Truncate(oid, heap) => {
-                self.heaps.insert(oid, heap);
-            }
-            Undo::CreateSequence(oid) => {
-                self.catalog.sequences.remove(&oid);
-            }
-            Undo::DropSequence(oid, sequence) => {
-                self.catalog.sequences.insert(oid, sequence);
-            }
-            Undo::Routine(oid, before) => self.catalog.put_routine(oid, before),
+            Undo::Rows(oid, before) => match before {
+                Some(heap) => drop(self.heaps.insert(oid, heap)),
+                None => drop(self.heaps.remove(&oid)),
+            },
+            Undo::Counter(oid, before) => match before {
+                Some(counter) => drop(self.counters.insert(oid, counter)),
+                None => drop(self.counters.remove(&oid)),
+            },
             Undo::Parameter(name, before, _) => self.restore(pid, &name, before),
             Undo::Channels(before) => self.proc_mut(pid).channels = before,
         }
@@ -320,22 +300,19 @@ impl Db {
                     self.dead.push_back((mark.xid, oid, tid));
                 }
             }
-            Undo::DropTable(oid) => {
-                self.catalog.remove(oid);
-                self.catalog.sequences.retain(|_, sequence| sequence.owner != Some(oid));
-                self.heaps.remove(&oid);
-            }
-            Undo::CreateTable(oid) => {
-                if let Some(table) = self.catalog.tables.get(&oid) {
-                    let published = Table { creator: None, ..(**table).clone() };
-                    self.catalog.put(Arc::new(published));
+            Undo::Definition(changed) => {
+                self.catalog.settle(&changed);
+                match *changed {
+                    Definition::Table(oid, _) if self.catalog.tables.latest(&oid).is_none() => {
+                        self.heaps.remove(&oid);
+                    }
+                    Definition::Sequence(oid, _)
+                        if self.catalog.sequences.latest(&oid).is_none() =>
+                    {
+                        self.counters.remove(&oid);
+                    }
+                    _ => {}
                 }
-            }
-            Undo::Routine(oid, _) => {
-                let routine = self.catalog.routines.get(&oid).cloned();
-                let kept = routine.filter(|routine| routine.dropper.is_none());
-                let kept = kept.map(|r| Arc::new(Routine { creator: None, ..(*r).clone() }));
-                self.catalog.put_routine(oid, kept);
             }
             Undo::Parameter(name, before, true) => self.restore(pid, &name, before),
             _ => {}
@@ -353,6 +330,20 @@ impl Db {
         self.abort_levels(pid, 0);
         self.proc_mut(pid).txn = None;
         self.end(pid);
+    }
+
+    /// How far the transaction has come.
+    pub fn mark(&self, pid: Pid) -> Mark {
+        Mark { undo: self.txn(pid).undo.len(), notices: self.proc(pid).notices.len() }
+    }
+
+    /// A statement that began here begins anew: what it has done is taken back.
+    pub fn take_back(&mut self, pid: Pid, from: Mark) {
+        self.proc_mut(pid).notices.truncate(from.notices);
+        let done = self.txn_mut(pid).undo.split_off(from.undo);
+        for undo in done.into_iter().rev() {
+            self.undo(pid, undo);
+        }
     }
 
     /// A statement failed within a block: what the current level did is taken back at once, and
@@ -405,7 +396,8 @@ impl Db {
                 Undo::Write(oid, tid) => (*oid, *tid, Op::Delete),
                 _ => continue,
             };
-            let (Some(table), Some(heap)) = (self.catalog.tables.get(&oid), self.heaps.get(&oid))
+            let (Some(table), Some(heap)) =
+                (self.catalog.tables.latest(&oid), self.heaps.get(&oid))
             else {
                 continue;
             };

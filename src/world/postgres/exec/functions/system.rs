@@ -8,6 +8,7 @@ use crate::world::postgres::exec::cast::{relation_oid, written_name};
 use crate::world::postgres::exec::{setting, system};
 use crate::world::postgres::sql::{Builtin, Function, modified_name, quoted};
 use crate::world::postgres::storage::Notification;
+use crate::world::postgres::storage::catalog::Counter;
 use crate::world::postgres::storage::locks::{Mode, Owner, Tag};
 use crate::world::postgres::storage::roles::Privileges;
 use crate::world::postgres::types::{Base, Datum, Ty};
@@ -229,15 +230,22 @@ fn sequence_of(cx: &Cx<'_>, arg: &Datum) -> Result<u32> {
     }
 }
 
+/// Whoever drops the sequence is waited for, and waits.
+fn lock_sequence(cx: &mut Cx<'_>, oid: u32) -> Step<()> {
+    cx.db.lock_once(cx.pid, Tag::Relation(oid), Mode::RowExclusive, Owner::Level(0))
+}
+
 /// 42501 unless the role may use the sequence in one of these ways.
-fn guard_sequence(cx: &Cx<'_>, oid: u32, wanted: Privileges) -> Result<()> {
-    let Some(sequence) = cx.db.catalog.sequences.get(&oid) else { return Ok(()) };
-    let (roles, role) = (&cx.db.catalog.roles, cx.db.proc(cx.pid).role());
+fn guard_sequence(cx: &mut Cx<'_>, oid: u32, wanted: Privileges) -> Step<()> {
+    lock_sequence(cx, oid)?;
+    let Some(sequence) = cx.db.sequence(oid, cx.pid) else { return Ok(()) };
+    let (roles, role) = (cx.db.roles(cx.pid), cx.db.proc(cx.pid).role());
     let members = roles.memberships(role, true);
     if roles.owns(role, &sequence.role) || sequence.acl.of(&members).meets(wanted) {
         return Ok(());
     }
-    Err(PgError::new("42501", format!("permission denied for sequence {}", sequence.name)))
+    let message = format!("permission denied for sequence {}", sequence.name);
+    Err(PgError::new("42501", message).into())
 }
 
 /// Sequences move, whatever becomes of the transaction: a read-only one may not.
@@ -259,12 +267,14 @@ fn nextval(cx: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
 pub fn next_identity(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let oid = sequence_of(cx, &args[0])?;
     refuse_read_only(cx, "nextval")?;
-    let Some(sequence) = cx.db.catalog.sequences.get_mut(&oid) else {
+    lock_sequence(cx, oid)?;
+    let Some(sequence) = cx.db.sequence(oid, cx.pid) else {
         return Err(not_sequence(cx, oid).into());
     };
-    let mut value = sequence.next;
-    if sequence.called {
-        value = match sequence.next.checked_add(sequence.increment) {
+    let at = cx.db.counters.get(&oid).copied().unwrap_or(sequence.first());
+    let mut value = at.next;
+    if at.called {
+        value = match at.next.checked_add(sequence.increment) {
             Some(next) if next <= sequence.max && next >= sequence.min => next,
             _ if sequence.cycle && sequence.increment > 0 => sequence.min,
             _ if sequence.cycle => sequence.max,
@@ -281,7 +291,7 @@ pub fn next_identity(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
             }
         };
     }
-    (sequence.next, sequence.called) = (value, true);
+    cx.db.counters.insert(oid, Counter { next: value, called: true });
     let proc = cx.db.proc_mut(cx.pid);
     proc.currvals.insert(oid, value);
     proc.last_sequence = Some(oid);
@@ -292,7 +302,7 @@ fn currval(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let oid = sequence_of(cx, &args[0])?;
     guard_sequence(cx, oid, Privileges::USAGE.with(Privileges::SELECT))?;
     let known = cx.db.proc(cx.pid).currvals.get(&oid).copied();
-    let name = cx.db.catalog.sequences.get(&oid).map(|s| s.name.to_string()).unwrap_or_default();
+    let name = cx.db.sequence(oid, cx.pid).map(|s| s.name.to_string()).unwrap_or_default();
     known.map(Datum::Int).ok_or_else(|| {
         let message = format!("currval of sequence \"{name}\" is not yet defined in this session");
         PgError::new("55000", message).into()
@@ -301,7 +311,7 @@ fn currval(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 
 fn lastval(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
     let proc = cx.db.proc(cx.pid);
-    let last = proc.last_sequence.filter(|oid| cx.db.catalog.sequences.contains_key(oid));
+    let last = proc.last_sequence.filter(|oid| cx.db.sequence(*oid, cx.pid).is_some());
     let known = last.and_then(|oid| Some((oid, proc.currvals.get(&oid).copied()?)));
     let Some((oid, value)) = known else {
         return Err(PgError::new("55000", "lastval is not yet defined in this session").into());
@@ -316,7 +326,7 @@ fn setval(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let called = args.get(2).and_then(Datum::as_bool).unwrap_or(true);
     guard_sequence(cx, oid, Privileges::UPDATE)?;
     refuse_read_only(cx, "setval")?;
-    let Some(sequence) = cx.db.catalog.sequences.get_mut(&oid) else {
+    let Some(sequence) = cx.db.sequence(oid, cx.pid) else {
         return Err(not_sequence(cx, oid).into());
     };
     if value < sequence.min || value > sequence.max {
@@ -326,7 +336,7 @@ fn setval(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
         );
         return Err(PgError::new("22003", message).into());
     }
-    (sequence.next, sequence.called) = (value, called);
+    cx.db.counters.insert(oid, Counter { next: value, called });
     if called {
         cx.db.proc_mut(cx.pid).currvals.insert(oid, value);
     }
@@ -334,7 +344,7 @@ fn setval(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 }
 
 fn not_sequence(cx: &Cx<'_>, oid: u32) -> PgError {
-    let table = cx.db.catalog.tables.get(&oid).map(|table| &table.name);
+    let table = cx.db.catalog.tables.latest(&oid).map(|table| &table.name);
     let index = || crate::world::postgres::exec::index_by_oid(cx.db, i64::from(oid));
     match table.map(|name| &**name).or_else(index) {
         Some(name) => PgError::new("42809", format!("\"{name}\" is not a sequence")),
@@ -350,10 +360,10 @@ fn serial_sequence(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
         let message = format!("column \"{name}\" of relation \"{relation}\" does not exist");
         PgError::new("42703", message)
     })?;
-    let mut sequences = cx.db.catalog.sequences.values();
-    let found = sequences.find(|one| one.owner == Some(table.oid) && one.column == at);
+    let mut sequences = cx.db.sequences(cx.pid);
+    let found = sequences.find(|(_, one)| one.owner == Some(table.oid) && one.column == at);
     Ok(match found {
-        Some(found) => Datum::text(format!("public.{}", quoted(&found.name))),
+        Some((_, found)) => Datum::text(format!("public.{}", quoted(&found.name))),
         None => Datum::Null,
     })
 }
