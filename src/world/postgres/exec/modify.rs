@@ -111,6 +111,9 @@ pub struct ModifyRun<'p> {
     source: &'p Select,
     ctes: CteRun<'p>,
     node: Node<'p>,
+    /// Where a join stands: it goes on from the rows that it read.
+    read: Tuple,
+    /// The row that is being worked on, as its newest version has it.
     tuple: Tuple,
     /// A row is being worked on.
     current: bool,
@@ -138,6 +141,7 @@ impl<'p> ModifyRun<'p> {
             source,
             ctes: CteRun::default(),
             node: Node::new(&source.from, source),
+            read: Tuple::new(source),
             tuple: Tuple::new(source),
             current: false,
             change: None,
@@ -171,8 +175,13 @@ impl<'p> ModifyRun<'p> {
                 return Ok(Some(row));
             }
             if !self.current {
-                if !self.node.next(&mut self.tuple, cx, None)? {
+                let joins = self.source.relations.len() > 1;
+                let tuple = if joins { &mut self.read } else { &mut self.tuple };
+                if !self.node.next(tuple, cx, None)? {
                     return Ok(None);
+                }
+                if joins {
+                    self.tuple.clone_from(&self.read);
                 }
                 (self.current, self.change, self.chase) = (true, None, None);
             }
@@ -284,8 +293,7 @@ impl<'p> ModifyRun<'p> {
         }
         let change = self.change.as_mut().expect("made above");
         replace(cx, self.table, change)?;
-        // For RETURNING, and for what a join finds next for the same row.
-        if update.returning.is_some() || self.source.relations.len() > 1 {
+        if update.returning.is_some() {
             self.tuple.put(&self.source.relations[0], &change.row);
         }
         Ok(Some(true))
