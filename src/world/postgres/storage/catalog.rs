@@ -181,8 +181,8 @@ impl Sequence {
         Counter { next: self.start, called: false }
     }
 }
+
 /// Where a sequence stands: what it hands out is handed out, whatever becomes of the transaction.
-/// Where a sequence stands: what it hands out stays handed out, whatever becomes of the transaction.
 #[derive(Clone, Copy, Debug)]
 pub struct Counter {
     pub next: i64,
