@@ -1,7 +1,7 @@
 //! One cluster: its durable state, shared by its sessions. The mutex is confined to this file and
 //! never held across an await.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -190,20 +190,21 @@ pub fn grammar() -> Arc<Grammar> {
     known.get_or_insert_with(|| Arc::new(Grammar::new())).clone()
 }
 
-/// Rows of symbols that are known to be statements: texts that differ only in values and names.
-static FORMS: Mutex<BTreeSet<Vec<Symbol>>> = Mutex::new(BTreeSet::new());
+/// Rows of symbols that are known to be statements: texts that differ only in values and names;
+/// which of the symbols are labels of columns.
+static FORMS: Mutex<BTreeMap<Vec<Symbol>, Arc<[usize]>>> = Mutex::new(BTreeMap::new());
 const FORMS_MAX: usize = 4_096;
 /// Longer ones are not kept.
 const FORM_SYMBOLS_MAX: usize = 256;
 
-pub fn is_known_form(symbols: &[Symbol]) -> bool {
-    FORMS.lock().unwrap_or_else(PoisonError::into_inner).contains(symbols)
+pub fn known_form(symbols: &[Symbol]) -> Option<Arc<[usize]>> {
+    FORMS.lock().unwrap_or_else(PoisonError::into_inner).get(symbols).cloned()
 }
 
-pub fn keep_form(symbols: Vec<Symbol>) {
+pub fn keep_form(symbols: Vec<Symbol>, labels: Arc<[usize]>) {
     let mut forms = FORMS.lock().unwrap_or_else(PoisonError::into_inner);
     if symbols.len() <= FORM_SYMBOLS_MAX && forms.len() < FORMS_MAX {
-        forms.insert(symbols);
+        forms.insert(symbols, labels);
     }
 }
 

@@ -4,9 +4,9 @@
 //! They are written like the synopses of the manual: key words in capitals, rules in small
 //! letters, `'sign'`, `[ may be left out ]`, `{ any number of times }`, `( this | that )`, `x ,..`
 //! for a list with commas. `<text>` and its like are kinds of tokens, `<rest>` is anything up to
-//! the end of the statement; `name`, `type_name`, `word`, `label` and `bare_label` are the words
-//! that may stand there; `value` and `plain_value` are expressions (see `operators`). What a rule
-//! with `@` after its name matches is remembered by place.
+//! the end of the statement; `name`, `type_name`, `word`, `label`, `as_label` and `bare_label` are
+//! the words that may stand there; `value` and `plain_value` are expressions (see `operators`).
+//! What a rule with `@` after its name matches is remembered by place.
 
 use std::collections::BTreeMap;
 
@@ -61,6 +61,8 @@ pub enum Part {
     Symbol(Symbol),
     /// One of the words that may stand somewhere.
     Words(Symbols),
+    /// A word as the label of a column.
+    Label(Symbols),
     Rule(usize),
     /// An expression; `false`: one beside which key words stand.
     Value(bool),
@@ -98,24 +100,25 @@ const TEXTS: &[&str] = &[
     include_str!("grammar/others.ebnf"),
 ];
 
+/// Every key word.
+const LABEL: &[&str] = &[
+    FREE,
+    FREE_BARELY,
+    OF_TYPES,
+    OF_TYPES_BARELY,
+    OF_FUNCTIONS,
+    OF_FUNCTIONS_BARELY,
+    RESERVED,
+    RESERVED_BARELY,
+];
+
 /// The words that may stand somewhere, and what that is called in the rules.
 const WORDS: &[(&str, &[&str])] = &[
     ("name", &[FREE, FREE_BARELY, OF_TYPES, OF_TYPES_BARELY]),
     ("type_name", &[FREE, FREE_BARELY, OF_FUNCTIONS, OF_FUNCTIONS_BARELY]),
     ("word", &[FREE, FREE_BARELY, OF_TYPES, OF_TYPES_BARELY, OF_FUNCTIONS, OF_FUNCTIONS_BARELY]),
-    (
-        "label",
-        &[
-            FREE,
-            FREE_BARELY,
-            OF_TYPES,
-            OF_TYPES_BARELY,
-            OF_FUNCTIONS,
-            OF_FUNCTIONS_BARELY,
-            RESERVED,
-            RESERVED_BARELY,
-        ],
-    ),
+    ("label", LABEL),
+    ("as_label", LABEL),
     ("bare_label", &[FREE, OF_TYPES, OF_FUNCTIONS, RESERVED]),
 ];
 
@@ -128,7 +131,7 @@ impl Grammar {
             .flat_map(str::split_whitespace)
             .collect();
         let signs = pieces.iter().filter_map(|piece| piece.strip_prefix('\''));
-        let key_words = WORDS[3].1.iter().flat_map(|list| list.split_whitespace());
+        let key_words = LABEL.iter().flat_map(|list| list.split_whitespace());
         let all = KINDS.iter().copied().chain(key_words);
         let mut symbols = BTreeMap::new();
         for name in all.chain(signs.map(|sign| sign.trim_end_matches('\''))) {
@@ -188,7 +191,7 @@ fn settle(node: &mut Node, rules: &[(Symbols, bool)], values: [&Symbols; 2]) {
     let mut empty = false;
     match &mut node.part {
         Part::Symbol(symbol) => first.add(*symbol),
-        Part::Words(words) => first = *words,
+        Part::Words(words) | Part::Label(words) => first = *words,
         Part::Rule(at) => (first, empty) = rules[*at],
         Part::Value(all) => first = *values[usize::from(*all)],
         Part::Rest => (first, empty) = (Symbols([u64::MAX; 9]), true),
@@ -304,6 +307,7 @@ impl Reader<'_> {
             name => {
                 let words = WORDS.iter().find(|(known, _)| *known == name);
                 match (words, self.grammar.names.get(name)) {
+                    (Some(("as_label" | "bare_label", lists)), _) => Part::Label(self.words(lists)),
                     (Some((_, lists)), _) => Part::Words(self.words(lists)),
                     (None, Some(at)) => Part::Rule(*at),
                     (None, None) => panic!("there is no rule {name}"),

@@ -4,6 +4,7 @@
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::keywords::is_key_word;
 use crate::world::postgres::error::{PgError, Result};
 
 /// The parser nests each operator into the next: what goes through its result recurses as deep.
@@ -37,6 +38,29 @@ fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }
         let called = tokens.peek().is_some_and(|next| next.token == Token::LParen);
         let operator = !called && !matches!(before(1).as_str(), "as" | ".");
+        let text = matches!(
+            tokens.peek().map(|next| &next.token),
+            Some(
+                Token::SingleQuotedString(_)
+                    | Token::EscapedStringLiteral(_)
+                    | Token::UnicodeStringLiteral(_)
+                    | Token::DollarQuotedString(_)
+            )
+        );
+        if text && names_type(&token.token) {
+            // `type 'text'`: the parser knows few types, and takes the text for a label.
+            let parts = out.rchunks_exact(2).take_while(|pair| pair[1].token == Token::Period);
+            let at = out.len() - 2 * parts.count();
+            let span = token.span;
+            let token = match word.as_str() {
+                "nchar" => TokenWithSpan { token: Token::make_word("bpchar", None), span },
+                _ => token,
+            };
+            out.push(token);
+            let cast = TokenWithSpan { token: Token::DoubleColon, span };
+            out.splice(at..at, tokens.next().into_iter().chain([cast]));
+            continue;
+        }
         let instead: &[&str] = match word.as_str() {
             "isnull" if operator => &["IS", "NULL"],
             "notnull" if operator => &["IS", "NOT", "NULL"],
@@ -56,6 +80,12 @@ fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }));
     }
     out
+}
+
+/// Whether a word before a text can be nothing but the name of its type.
+fn names_type(token: &Token) -> bool {
+    let Token::Word(word) = token else { return false };
+    !is_key_word(word) || matches!(word.keyword, Keyword::NAME | Keyword::NCHAR)
 }
 
 /// Whether a query can begin after this, where TABLE begins nothing else.

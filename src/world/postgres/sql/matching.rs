@@ -2,11 +2,12 @@
 //! what PostgreSQL's parser refuses, nor look at what a name means.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::grammar::{Grammar, NAME, NOT_BEFORE, Node, Part, Symbol, WRONG};
 use super::scan::{Kind, Lexeme};
 use crate::world::postgres::error::{PgError, Result};
-use crate::world::postgres::store::{grammar, is_known_form, keep_form};
+use crate::world::postgres::store::{grammar, keep_form, known_form};
 
 /// No statement nests deeper: the parser takes still less.
 const DEPTH_MAX: usize = 100;
@@ -19,16 +20,18 @@ pub struct Match<'g> {
     far: usize,
     depth: usize,
     too_deep: bool,
+    labels: Vec<usize>,
     rules: BTreeMap<(usize, usize), Vec<usize>>,
     pub values: BTreeMap<(bool, usize), Option<usize>>,
 }
 
-/// Fails as PostgreSQL's parser does unless the text is one of statements.
-pub fn check(text: &str, lexemes: &[Lexeme]) -> Result<()> {
+/// Fails as PostgreSQL's parser does unless the text is one of statements; which words in it are
+/// labels of columns.
+pub fn check(text: &str, lexemes: &[Lexeme]) -> Result<Arc<[usize]>> {
     let grammar = &*grammar();
     let symbols = symbols(grammar, text, lexemes);
-    if is_known_form(&symbols) {
-        return Ok(());
+    if let Some(labels) = known_form(&symbols) {
+        return Ok(labels);
     }
     let mut found = Match {
         grammar,
@@ -36,12 +39,14 @@ pub fn check(text: &str, lexemes: &[Lexeme]) -> Result<()> {
         far: 0,
         depth: 0,
         too_deep: false,
+        labels: Vec::new(),
         rules: BTreeMap::new(),
         values: BTreeMap::new(),
     };
     if !found.rule(grammar.rule("statements"), 0).is_empty() {
-        keep_form(found.symbols);
-        return Ok(());
+        let labels: Arc<[usize]> = found.labels.into();
+        keep_form(found.symbols, labels.clone());
+        return Ok(labels);
     }
     if found.too_deep {
         return Err(PgError::unsupported("a statement nested this deep"));
@@ -142,6 +147,11 @@ impl Match<'_> {
         }
         match &node.part {
             Part::Symbol(_) | Part::Words(_) => add(ends, at + 1),
+            // Nothing else could stand there: it is one.
+            Part::Label(_) => {
+                self.labels.push(at);
+                add(ends, at + 1);
+            }
             Part::Rule(rule) => add_all(ends, self.rule(*rule, at)),
             Part::Value(all) => add_all(ends, self.value(*all, at)),
             Part::Rest => {

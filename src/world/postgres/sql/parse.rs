@@ -62,12 +62,26 @@ impl Parses {
 pub fn parse(text: &str) -> Result<Parsed> {
     let dialect = PostgreSqlDialect {};
     let lexemes = scan(text);
-    check(text, &lexemes)?;
-    let tokens: Vec<TokenWithSpan> = lexemes.into_iter().map(|lexeme| lexeme.token).collect();
+    let labels = check(text, &lexemes)?;
+    let mut tokens: Vec<TokenWithSpan> = lexemes.into_iter().map(|lexeme| lexeme.token).collect();
+    for label in &*labels {
+        if let Token::Word(word) = &mut tokens[*label].token {
+            *word = label_of(word);
+        }
+    }
     let tokens = scanned(tokens)?;
     let mut parser = Parser::new(&dialect).with_tokens_with_locations(rewrite(tokens.clone()));
     let statements = statements(&mut parser).map_err(|error| unknown(text, &tokens, &error))?;
     Ok(Parsed { text: text.into(), statements })
+}
+
+/// A word that the parser must take for no other, nor for a text.
+fn label_of(word: &Word) -> Word {
+    let value = match word.quote_style {
+        Some(_) => word.value.clone(),
+        None => word.value.to_ascii_lowercase(),
+    };
+    Word { value, quote_style: Some('`'), keyword: Keyword::NoKeyword }
 }
 
 /// All of them, each up to its semicolon: the parser's own loop takes END for one, and leaves the
