@@ -10,7 +10,7 @@ use super::drops::refuse_targeted;
 use super::foreign::refuse_pending;
 use super::retype::retype;
 use super::sequence::drop_owned;
-use super::{Cx, Frame, eval, foreign, keys, roles};
+use super::{Cx, Frame, constants, eval, foreign, keys, roles};
 use crate::world::postgres::error::{PgError, Result, Step, Stop, common};
 use crate::world::postgres::sql::{Analyzer, Expr, ident, object_name, table_scope};
 use crate::world::postgres::storage::catalog::{Check, Column, Index, Table};
@@ -278,11 +278,15 @@ fn rename_table(cx: &mut Cx<'_>, table: &mut Table, name: String) -> Step<()> {
 /// Gives every row the new last column's default.
 fn fill_column(cx: &mut Cx<'_>, table: &Table, changed: &Table) -> Step<()> {
     let Some(column) = changed.columns.last() else { return Ok(()) };
+    let filler = column.generated.as_ref().or(column.default.as_ref());
+    if let Some(expr) = filler {
+        constants::check_one(expr, cx)?;
+    }
     let tids: Vec<u64> = cx.db.heap(table.oid).iter().map(|(tid, _)| tid).collect();
     for tid in tids {
         let before = cx.db.heap(table.oid).get(tid).map(|version| version.row.clone());
         let frame = Frame::of(before.as_deref().unwrap_or_default());
-        let value = match column.generated.as_ref().or(column.default.as_ref()) {
+        let value = match filler {
             Some(expr) => eval(expr, cx, &frame)?,
             None => Datum::Null,
         };

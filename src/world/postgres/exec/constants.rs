@@ -17,6 +17,11 @@ pub fn check(plan: &Plan, cx: &mut Cx<'_>, bound: bool) -> Step<()> {
     each_of_plan(plan, &mut |expr| fold(expr, cx, bound).map(drop))
 }
 
+/// The same of one expression.
+pub fn check_one(expr: &Expr, cx: &mut Cx<'_>) -> Step<()> {
+    fold(expr, cx, false).map(drop)
+}
+
 /// Whether a plan has anything to work out.
 pub fn has_any(plan: &Plan) -> bool {
     let mut found = false;

@@ -319,15 +319,8 @@ pub fn default_mismatch(error: PgError) -> PgError {
 pub fn default_expr(cx: &Cx<'_>, expr: &ast::Expr, column: &Column) -> Result<Option<Arc<Expr>>> {
     let analyzer = part(cx, DEFAULT);
     let typed = analyzer.expr(expr, &crate::world::postgres::sql::Scope::default())?;
-    // Whether the value is too long shows when it is stored.
-    let (ty, typmod) = (column.ty, column.typmod);
-    let expr = analyzer.assign(typed, ty, -1, &column.name).map_err(default_mismatch)?;
-    let expr = if typmod < 0 || matches!(expr, Expr::Const(Datum::Null)) {
-        expr
-    } else {
-        Expr::Cast { expr: Box::new(expr), from: ty, to: ty, typmod, explicit: false }
-    };
-    Ok(Some(Arc::new(expr)))
+    let expr = analyzer.assign(typed, column.ty, column.typmod, &column.name);
+    Ok(Some(Arc::new(expr.map_err(default_mismatch)?)))
 }
 
 /// A part of an index, and its word in the index's name.

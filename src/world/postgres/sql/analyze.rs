@@ -13,7 +13,7 @@ use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::Db;
 use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::storage::locks::{Mode, Oid, Pid};
-use crate::world::postgres::types::{Base, Datum, Ty, from_text};
+use crate::world::postgres::types::{Base, Datum, Ty, fit, from_text};
 
 /// An expression with its type.
 #[derive(Clone, Debug)]
@@ -173,11 +173,7 @@ pub fn check_times(db: &Db, pid: Pid, ty: Ty) -> Result<()> {
 impl Analyzer<'_> {
     pub fn coerce(&self, typed: Typed, to: Ty, typmod: i32, context: Context) -> Result<Expr> {
         let place = typed.place;
-        let late = |error: &PgError| {
-            error.code() == "22001" || error.fields().message == "numeric field overflow"
-        };
-        self.converted(typed, to, typmod, context)
-            .map_err(|error| if late(&error) { error } else { error.at(self.placed(place)) })
+        self.converted(typed, to, typmod, context).map_err(|error| error.at(self.placed(place)))
     }
 
     fn converted(&self, typed: Typed, to: Ty, typmod: i32, context: Context) -> Result<Expr> {
@@ -206,14 +202,16 @@ impl Analyzer<'_> {
         }
         match expr {
             Expr::Const(Datum::Text(text)) if to != Ty::REGCLASS => {
-                let explicit = context == Context::Explicit && to.is_text();
-                let datum = from_text(&text, to, if explicit { -1 } else { typmod })?;
-                let constant = Expr::Const(datum);
-                if explicit && typmod >= 0 {
-                    let expr = Box::new(constant);
-                    return Ok(Expr::Cast { expr, from: to, to, typmod, explicit });
+                let explicit = context == Context::Explicit;
+                let datum = from_text(&text, to, -1)?;
+                // What does not fit fails where it would be worked out.
+                match fit(datum.clone(), to, typmod, explicit) {
+                    Ok(fitting) if !explicit || typmod < 0 => Ok(Expr::Const(fitting)),
+                    _ => {
+                        let expr = Box::new(Expr::Const(datum));
+                        Ok(Expr::Cast { expr, from: to, to, typmod, explicit })
+                    }
                 }
-                Ok(constant)
             }
             Expr::Const(Datum::Null) => Ok(Expr::NULL),
             Expr::Param(at) => {

@@ -9,11 +9,13 @@ use super::from::{add_table, table_columns};
 use super::names::{ident, object_name};
 use super::output::item;
 use super::parse::{OVER_SYSTEM, OVER_USER};
-use super::plan::{Body, Conflict, Expr, Insert, OutColumn, Query};
+use super::plan::{Body, Conflict, Expr, Insert, OutColumn, Query, Select};
 use super::query::plain_query;
 use super::scope::Scope;
 use super::statement::{default_of, gives_columns, is_default, writable};
+use super::volatility::is_volatile;
 use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::exec::is_constant;
 use crate::world::postgres::storage::catalog::{Column, Identity, Table};
 use crate::world::postgres::storage::roles::Privileges;
 use crate::world::postgres::types::Ty;
@@ -61,13 +63,15 @@ fn in_place(source: &mut Query, values: &mut [Expr]) {
         && source.limit.is_none()
         && source.offset.is_none()
         && source.output.is_none();
-    let Body::Values(rows) = &mut source.body else { return };
-    let ([row], true) = (rows.as_mut_slice(), plain) else { return };
+    let row = match &mut source.body {
+        Body::Values(rows) if plain && rows.len() == 1 => &mut rows[0],
+        Body::Select(select) if plain && source.locks.is_empty() => {
+            return constants_in_place(select, values);
+        }
+        _ => return,
+    };
     for value in values {
-        let place = match value {
-            Expr::Cast { expr, .. } => &mut **expr,
-            other => other,
-        };
+        let place = within_cast(value);
         if let Expr::Column { depth: 0, index } = place
             && let Some(given) = row.get_mut(*index)
         {
@@ -76,6 +80,29 @@ fn in_place(source: &mut Query, values: &mut [Expr]) {
     }
     row.clear();
     source.columns.clear();
+}
+
+/// What is constant in a plain query is worked out, and converted, before it is run.
+fn constants_in_place(select: &mut Select, values: &mut [Expr]) {
+    if select.grouped || select.distinct || select.expand.is_some() {
+        return;
+    }
+    for place in values.iter_mut().map(within_cast) {
+        if let Expr::Column { depth: 0, index } = place
+            && let Some(given) = select.project.get_mut(*index)
+            && is_constant(given)
+            && !is_volatile(given)
+        {
+            *place = std::mem::replace(given, Expr::NULL);
+        }
+    }
+}
+
+fn within_cast(value: &mut Expr) -> &mut Expr {
+    match value {
+        Expr::Cast { expr, .. } => expr,
+        other => other,
+    }
 }
 
 impl Analyzer<'_> {
@@ -220,25 +247,33 @@ impl Analyzer<'_> {
         let scope = Scope::default();
         let mut rows = Vec::with_capacity(values.rows.len());
         let width = values.rows.first().map_or(0, |row| row.content.len());
+        let given = |parsed: &ast::Expr| {
+            if is_default(parsed) {
+                return Ok(None);
+            }
+            self.no_aggregate(parsed, "VALUES")?;
+            self.expr(parsed, &scope).map(Some)
+        };
         for row in &values.rows {
-            if row.content.len() != width {
+            let all: Vec<Option<Typed>> = row.content.iter().map(given).collect::<Result<_>>()?;
+            if all.len() != width {
                 let place = row.content.first().and_then(|first| self.position(first.span()));
                 let message = "VALUES lists must all be the same length";
                 return Err(PgError::new("42601", message).at(place));
             }
+            if let Some(more) = row.content.get(columns.len()) {
+                let message = "INSERT has more expressions than target columns";
+                return Err(PgError::new("42601", message).at(self.position(more.span())));
+            }
             let mut exprs = Vec::with_capacity(width);
-            for (at, parsed) in row.content.iter().enumerate() {
-                let Some(column) = columns.get(at).map(|at| &table.columns[*at]) else {
-                    let message = "INSERT has more expressions than target columns";
-                    return Err(PgError::new("42601", message).at(self.position(parsed.span())));
-                };
-                if is_default(parsed) || !takes(column, over)? {
-                    exprs.push(default_of(column));
-                    continue;
-                }
-                self.no_aggregate(parsed, "VALUES")?;
-                let typed = self.expr(parsed, &scope)?;
-                exprs.push(self.assign(typed, column.ty, column.typmod, &column.name)?);
+            for (at, typed) in columns.iter().zip(all) {
+                let column = &table.columns[*at];
+                exprs.push(match typed {
+                    Some(typed) if takes(column, over)? => {
+                        self.assign(typed, column.ty, column.typmod, &column.name)?
+                    }
+                    _ => default_of(column),
+                });
             }
             rows.push(exprs);
         }

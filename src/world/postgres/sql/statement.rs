@@ -308,6 +308,8 @@ impl Analyzer<'_> {
                 targets.push(Target { column: at, value });
             }
         }
+        // They are worked out in the order of the table's columns.
+        targets.sort_by_key(|target| target.column);
         Ok(targets)
     }
 

@@ -37,7 +37,7 @@ impl Array {
         out
     }
 
-    pub fn from_text(text: &str, element: Ty, typmod: i32) -> Result<Array> {
+    pub fn from_text(text: &str, element: Ty) -> Result<Array> {
         let malformed = || PgError::new("22P02", format!("malformed array literal: \"{text}\""));
         let space = [' ', '\t', '\n', '\r', '\u{b}', '\u{c}'];
         let trimmed = text.trim_matches(space);
@@ -67,11 +67,11 @@ impl Array {
             if rest.starts_with(',') {
                 return Err(because("Unexpected \",\" character."));
             }
-            let (item, quoted, after) = split_item(rest).map_err(because)?;
-            items.push(if !quoted && item.eq_ignore_ascii_case("null") {
+            let (item, marked, after) = split_item(rest).map_err(because)?;
+            items.push(if !marked && item.eq_ignore_ascii_case("null") {
                 Datum::Null
             } else {
-                from_text(&item, element, typmod)?
+                from_text(&item, element, -1)?
             });
             rest = match after.trim_start() {
                 "" => "",
@@ -107,7 +107,8 @@ fn unquoted_brace(text: &str) -> bool {
     false
 }
 
-/// The first item of `text`, whether it was quoted, and what follows it; why there is none.
+/// The first item of `text`, whether anything in it was quoted or escaped, and what follows it; why
+/// there is none.
 fn split_item(text: &str) -> Result<(String, bool, &str), &'static str> {
     const ENDED: &str = "Unexpected end of input.";
     let mut item = String::new();
@@ -137,7 +138,7 @@ fn split_item(text: &str) -> Result<(String, bool, &str), &'static str> {
     while let Some(c) = chars.next() {
         item.push(if c == '\\' { chars.next().ok_or(ENDED)? } else { c });
     }
-    Ok((item, false, &text[end..]))
+    Ok((item, raw.contains('\\'), &text[end..]))
 }
 
 fn needs_quotes(text: &str) -> bool {

@@ -9,7 +9,8 @@ use crate::world::postgres::error::{PgError, Result, common};
 /// `typmod` is the type's modifier as PostgreSQL encodes it, -1 for none.
 pub fn from_text(text: &str, ty: Ty, typmod: i32) -> Result<Datum> {
     if ty.array {
-        return Ok(Datum::Array(Arc::new(Array::from_text(text, ty.element(), typmod)?)));
+        let array = Array::from_text(text, ty.element())?;
+        return fit(Datum::Array(Arc::new(array)), ty, typmod, false);
     }
     let datum = match ty.base {
         Base::Bool => Datum::Bool(parse_bool(text)?),
@@ -60,6 +61,11 @@ pub fn fit(datum: Datum, ty: Ty, typmod: i32, explicit: bool) -> Result<Datum> {
         return Ok(datum);
     }
     match (ty.base, &datum) {
+        (_, Datum::Array(array)) => {
+            let item = |item: &Datum| fit(item.clone(), ty.element(), typmod, explicit);
+            let items = array.items.iter().map(item).collect::<Result<_>>()?;
+            Ok(Datum::Array(Arc::new(Array { items })))
+        }
         (Base::Numeric, Datum::Numeric(number)) => {
             let packed = u32::try_from(typmod - 4).unwrap_or(0);
             Ok(Datum::Numeric(number.fit(packed >> 16, packed & 0xffff)?))
