@@ -41,12 +41,12 @@ impl Accumulator {
             "string_agg" => Datum::text(joined(&self.items)),
             "jsonb_agg" => {
                 let values = items().map(|item| functions::json::to_json(&item, aggregate.arg_ty));
-                Datum::Json(Arc::new(Json::Array(values.collect())))
+                Datum::Json(Arc::new(Json::Array(values.collect::<Result<_>>()?)))
             }
             "json_agg" => {
                 let null = Datum::Null;
                 let values = self.items.iter().map(|(_, row)| row.first().unwrap_or(&null));
-                Datum::text(functions::json_text::aggregated(values, aggregate.arg_ty))
+                Datum::text(functions::json_text::aggregated(values, aggregate.arg_ty)?)
             }
             _ => self.value.unwrap_or_default(),
         })

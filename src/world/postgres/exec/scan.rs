@@ -225,8 +225,13 @@ impl ScanRun<'_> {
                 for arg in args {
                     values.push(eval(arg, cx, &frame)?);
                 }
-                let set = call_set(*function, cx, &values, types)?;
-                Rows::Made(Arc::new(unroll(set, *ordinality)), 0)
+                let wide = self.relation.width > 1 + usize::from(*ordinality);
+                // Of several arrays each may be NULL.
+                let set = match wide {
+                    true => function(cx, &values, types)?,
+                    false => call_set(*function, cx, &values, types)?,
+                };
+                Rows::Made(Arc::new(unroll(set, *ordinality, wide)), 0)
             }
         };
         cx.settled();
@@ -330,15 +335,18 @@ pub fn call_set(function: Builtin, cx: &mut Cx<'_>, args: &[Datum], types: &[Ty]
     if args.iter().any(Datum::is_null) { Ok(Datum::Null) } else { function(cx, args, types) }
 }
 
-/// One row per item of an array.
-fn unroll(datum: Datum, ordinality: bool) -> Vec<Row> {
+/// One row per item of an array; `wide`: the items are rows themselves.
+fn unroll(datum: Datum, ordinality: bool, wide: bool) -> Vec<Row> {
     let Datum::Array(array) = datum else { return Vec::new() };
     let mut rows: Vec<Row> = Vec::with_capacity(array.items.len());
     for (number, item) in (1_i64..).zip(&array.items) {
-        rows.push(if ordinality {
-            [item.clone(), Datum::Int(number)].into()
-        } else {
-            [item.clone()].into()
+        rows.push(match (item, ordinality) {
+            (Datum::Record(record), _) if wide => {
+                let fields = record.fields.iter().map(|(_, field)| field.clone());
+                fields.chain(ordinality.then_some(Datum::Int(number))).collect()
+            }
+            (item, true) => [item.clone(), Datum::Int(number)].into(),
+            (item, false) => [item.clone()].into(),
         });
     }
     rows

@@ -5,7 +5,7 @@ use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 use super::aggregates::has_aggregate;
 use super::analyze::{Analyzer, Context, Typed};
 use super::literals::{number, said};
-use super::names::{data_type, ident, known_collation};
+use super::names::{data_type, ident, known_collation, literal_type};
 use super::places::{ends_open, signs_power};
 use super::plan::{CompareOp, Expr, SubKind};
 use super::resolve::{can_cast, compared};
@@ -57,7 +57,7 @@ impl Analyzer<'_> {
             ast::Expr::CompoundIdentifier(parts) => self.compound(parts, scope),
             ast::Expr::Value(value) => Ok(self.value(&value.value)?.at(value.span)),
             ast::Expr::TypedString(typed) => {
-                let (ty, typmod) = data_type(&typed.data_type)?;
+                let (ty, typmod) = literal_type(&typed.data_type)?;
                 let literal = self.value(&typed.value.value)?.at(typed.value.span);
                 let expr = self.coerce(literal, ty, typmod, Context::Explicit)?;
                 Ok(Typed { typmod, ..Typed::new(said(expr, ty), ty) })
@@ -118,11 +118,13 @@ impl Analyzer<'_> {
             ast::Expr::Between { expr, negated, low, high } => {
                 self.between(*negated, expr, [low, high], scope)
             }
-            ast::Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
-                self.like("~~", *negated, expr, pattern, scope)
+            ast::Expr::Like { negated, any, expr, pattern, escape_char } => {
+                let operator = if *negated { "!~~" } else { "~~" };
+                self.like(operator, expr, (*any, pattern), escape_char.as_deref(), scope)
             }
-            ast::Expr::ILike { negated, any: false, expr, pattern, escape_char: None } => {
-                self.like("~~*", *negated, expr, pattern, scope)
+            ast::Expr::ILike { negated, any, expr, pattern, escape_char } => {
+                let operator = if *negated { "!~~*" } else { "~~*" };
+                self.like(operator, expr, (*any, pattern), escape_char.as_deref(), scope)
             }
             ast::Expr::AnyOp { left, compare_op, right, .. } => {
                 self.quantified(left, compare_op, right, false, scope)
@@ -164,11 +166,16 @@ impl Analyzer<'_> {
                     _ => "pg_catalog.substring",
                 };
                 let mut args = vec![self.expr(expr, scope)?];
-                if substring_from.is_none() && substring_for.is_some() {
+                if let (None, Some(length)) = (substring_from, substring_for) {
+                    // A length alone is made an integer.
                     args.push(Typed::new(Expr::Const(Datum::Int(1)), Ty::INT4));
-                }
-                for part in [substring_from, substring_for].into_iter().flatten() {
-                    args.push(self.expr(part, scope)?);
+                    let length = self.expr(length, scope)?;
+                    let length = self.coerce(length, Ty::INT4, -1, Context::Explicit)?;
+                    args.push(Typed::new(length, Ty::INT4));
+                } else {
+                    for part in [substring_from, substring_for].into_iter().flatten() {
+                        args.push(self.expr(part, scope)?);
+                    }
                 }
                 self.call(name, args)
             }
@@ -396,7 +403,6 @@ impl Analyzer<'_> {
             BinaryOperator::PGCustomBinaryOperator(parts) => {
                 parts.last().cloned().unwrap_or_default()
             }
-            BinaryOperator::PGLikeMatch => "~~".to_owned(),
             other => other.to_string(),
         };
         self.call(&name, vec![left, right]).map_err(|error| match error.code() {
@@ -497,31 +503,43 @@ impl Analyzer<'_> {
         chain: &[ast::AccessExpr],
         scope: &Scope<'_>,
     ) -> Result<Typed> {
-        let mut typed = self.expr(root, scope)?;
+        let subscript = |access: &ast::AccessExpr| {
+            matches!(access, ast::AccessExpr::Subscript(ast::Subscript::Index { .. }))
+        };
+        if !chain.iter().all(subscript) {
+            return Err(PgError::unsupported("this access to a field"));
+        }
+        let typed = self.expr(root, scope)?;
+        if typed.ty == Ty::JSONB {
+            return Err(PgError::unsupported("a subscript of jsonb"));
+        }
+        if !typed.ty.array {
+            let name = typed.ty.name();
+            let why = "because it does not support subscripting";
+            let message = format!("cannot subscript type {name} {why}");
+            return Err(PgError::new("42804", message).at(self.placed(typed.place)));
+        }
+        let (ty, typmod) = (typed.ty.element(), typed.typmod);
+        let mut args = vec![typed];
         for access in chain {
             let ast::AccessExpr::Subscript(ast::Subscript::Index { index }) = access else {
-                return Err(PgError::unsupported("this access to a field"));
+                continue;
             };
-            if typed.ty == Ty::JSONB {
-                return Err(PgError::unsupported("a subscript of jsonb"));
-            }
-            if !typed.ty.array {
-                let name = typed.ty.name();
-                let why = "because it does not support subscripting";
-                let message = format!("cannot subscript type {name} {why}");
-                return Err(PgError::new("42804", message).at(self.placed(typed.place)));
-            }
             let index = self.expr(index, scope)?;
             if index.ty != Ty::UNKNOWN && !can_cast(index.ty, Ty::INT4, Context::Assignment) {
                 let error = PgError::new("42804", "array subscript must have type integer");
                 return Err(error.at(self.placed(index.place)));
             }
             let index = self.coerce(index, Ty::INT4, -1, Context::Assignment)?;
-            let ty = typed.ty.element();
-            let args = vec![typed, Typed::new(index, Ty::INT4)];
-            typed = Typed { ty, ..self.grammar("array_item", args)? };
+            args.push(Typed::new(index, Ty::INT4));
         }
-        Ok(typed)
+        let dimensions = chain.len();
+        if dimensions > 6 {
+            let message = "number of array dimensions";
+            let message = format!("{message} ({dimensions}) exceeds the maximum allowed (6)");
+            return Err(PgError::new("54000", message));
+        }
+        Ok(Typed { ty, typmod, ..self.grammar("array_item", args)? })
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, Spanned as _};
 
 use super::analyze::{Analyzer, Typed};
-use super::functions::SET_FUNCTIONS;
+use super::functions::{Builtin, SET_FUNCTIONS};
 use super::names::{ident, object_name};
 use super::placing::within;
 use super::plan::{CompareOp, Expr, From, JoinKind, OutColumn, Relation, Scan, Source};
@@ -16,6 +16,7 @@ use super::scope::{Scope, ScopeColumn, ScopeRelation};
 use super::security::filter_scan;
 use super::system::System;
 use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::exec::functions::array::side_by_side;
 use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::storage::locks::Mode;
 use crate::world::postgres::storage::roles::Privileges;
@@ -257,18 +258,9 @@ impl Analyzer<'_> {
                 add(source, &alias_name, columns, scope, relations)
             }
             ast::TableFactor::UNNEST { alias, array_exprs, with_ordinality, .. } => {
-                let [array] = array_exprs.as_slice() else {
-                    return Err(PgError::unsupported("unnest of several arrays"));
-                };
-                let args = vec![self.expr(array, scope)?];
-                self.set_relation(
-                    "unnest",
-                    args,
-                    alias.as_ref(),
-                    *with_ordinality,
-                    scope,
-                    relations,
-                )
+                let args = self.exprs(array_exprs, scope)?;
+                let ordinality = *with_ordinality;
+                self.set_relation("unnest", args, alias.as_ref(), ordinality, scope, relations)
             }
             ast::TableFactor::NestedJoin { table_with_joins, alias: None } => {
                 self.joined(table_with_joins, scope, relations, quals)
@@ -371,13 +363,14 @@ impl Analyzer<'_> {
         scope: &mut Scope<'_>,
         relations: &mut Vec<Relation>,
     ) -> Result<From> {
+        if name == "unnest" && args.len() > 1 {
+            return self.unnested(args, alias, ordinality, scope, relations);
+        }
         if !SET_FUNCTIONS.contains(&name) {
             return Err(PgError::unsupported(format_args!("the function {name} in FROM")));
         }
         let (function, args, types, ty) = self.set_call(name, args)?;
         let alias_name = alias_of(alias, name);
-        let column =
-            |name: &str, ty: Ty| OutColumn { name: name.into(), ty, typmod: -1, origin: None };
         // Some functions name what they give.
         let called = match name {
             "jsonb_array_elements" | "jsonb_array_elements_text" => "value",
@@ -391,6 +384,36 @@ impl Analyzer<'_> {
         let source = Source::Function { function, args, types, ordinality };
         add(source, &alias_name, columns, scope, relations)
     }
+
+    /// `unnest(a, b)`: a column an array.
+    fn unnested(
+        &self,
+        arrays: Vec<Typed>,
+        alias: Option<&ast::TableAlias>,
+        ordinality: bool,
+        scope: &mut Scope<'_>,
+        relations: &mut Vec<Relation>,
+    ) -> Result<From> {
+        let (mut args, mut types, mut columns) = (Vec::new(), Vec::new(), Vec::new());
+        for array in arrays {
+            let (_, own, own_types, ty) = self.set_call("pg_catalog.unnest", vec![array])?;
+            args.extend(own);
+            types.extend_from_slice(&own_types);
+            columns.push(column("unnest", ty));
+        }
+        if ordinality {
+            columns.push(column("ordinality", Ty::INT8));
+        }
+        let alias_name = alias_of(alias, "unnest");
+        rename(&mut columns, alias, &alias_name)?;
+        let (function, types) = (side_by_side as Builtin, types.into());
+        let source = Source::Function { function, args, types, ordinality };
+        add(source, &alias_name, columns, scope, relations)
+    }
+}
+
+fn column(name: &str, ty: Ty) -> OutColumn {
+    OutColumn { name: name.into(), ty, typmod: -1, origin: None }
 }
 
 /// A table that is not there is a WITH query that comes later.
@@ -495,7 +518,7 @@ pub fn add(
         columns,
         lacks,
         table: if let Source::Table(table) = &source { Some(table.clone()) } else { None },
-        scalar: matches!(source, Source::Function { ordinality: false, .. }),
+        scalar: width == 1 && matches!(source, Source::Function { ordinality: false, .. }),
         optional: false,
     });
     relations.push(Relation { source, alias, offset, width });

@@ -37,7 +37,9 @@ pub struct Function {
 pub const FUNCTION_TABLES: &[&[Function]] = &[
     exec::functions::number::TABLE,
     exec::functions::text::TABLE,
+    exec::functions::like::TABLE,
     exec::functions::time::TABLE,
+    exec::functions::to_char::TABLE,
     exec::functions::json::TABLE,
     exec::functions::json_text::TABLE,
     exec::functions::array::TABLE,
@@ -442,6 +444,7 @@ mod tests {
     /// Calls that only the grammar makes: no function of PostgreSQL has such a name.
     const GRAMMAR: &[&str] = &[
         "array_item",
+        "like_any",
         "greatest",
         "least",
         "current_timestamp",

@@ -148,14 +148,19 @@ pub fn data_type(parsed: &DataType) -> Result<(Ty, i32)> {
         DataType::Regclass => plain(Ty::REGCLASS),
         DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => {
             let (ty, typmod) = data_type(element)?;
-            if typmod >= 0 {
-                return Err(PgError::unsupported(format_args!("the type {element}[]")));
-            }
             Ok((Ty { array: true, ..ty }, typmod))
         }
         DataType::Custom(name, modifiers) => custom(name, modifiers),
         DataType::Interval { .. } => Err(PgError::unsupported("the fields of an interval")),
         other => Err(no_type(&other.to_string().to_lowercase())),
+    }
+}
+
+/// The same before a literal, where characters without a length have any.
+pub fn literal_type(parsed: &DataType) -> Result<(Ty, i32)> {
+    match parsed {
+        DataType::Char(None) | DataType::Character(None) => Ok((Ty::BPCHAR, -1)),
+        other => data_type(other),
     }
 }
 

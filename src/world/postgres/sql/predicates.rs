@@ -4,10 +4,10 @@ use sqlparser::ast::{self, Spanned as _, Value};
 
 use super::analyze::{Analyzer, Typed};
 use super::expression::negate;
-use super::plan::{CompareOp, Expr};
+use super::plan::{CompareOp, Expr, SubKind};
 use super::scope::Scope;
-use crate::world::postgres::error::{PgError, Result, common};
-use crate::world::postgres::types::Ty;
+use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::types::{Datum, Ty};
 
 impl Analyzer<'_> {
     /// IS [NOT] DISTINCT FROM.
@@ -23,9 +23,12 @@ impl Analyzer<'_> {
             _ => false,
         };
         let other = if null(b) { Some(a) } else { Some(b).filter(|_| null(a)) };
-        // Beside a NULL that is written out it asks for no equality.
+        // Beside a NULL that is written out it asks for no equality; no row is one.
         let same = match other {
-            Some(other) => Expr::IsNull(Box::new(self.expr(other, scope)?.expr)),
+            Some(other) => {
+                let other = Box::new(self.expr(other, scope)?.expr);
+                Expr::NotDistinct(other, Box::new(Expr::NULL))
+            }
             None => self.not_distinct(a, b, scope)?,
         };
         Ok(negate(Typed::new(same, Ty::BOOL), distinct))
@@ -95,25 +98,61 @@ impl Analyzer<'_> {
         Ok(Typed::new(both, Ty::BOOL))
     }
 
+    /// LIKE and ILIKE, by their operator.
     pub fn like(
         &self,
-        name: &str,
-        negated: bool,
+        operator: &str,
         expr: &ast::Expr,
-        pattern: &ast::Expr,
+        (any, pattern): (bool, &ast::Expr),
+        escape: Option<&ast::Expr>,
         scope: &Scope<'_>,
     ) -> Result<Typed> {
-        if let ast::Expr::Function(all) = pattern
-            && matches!(all.name.to_string().to_lowercase().as_str(), "all" | "any" | "some")
-        {
-            return Err(PgError::unsupported("LIKE ALL"));
+        let left = self.expr(expr, scope)?;
+        if let Some((all, patterns)) = quantified(any, pattern) {
+            return self.like_any(operator, left, all, self.expr(patterns, scope)?);
         }
-        let args = vec![self.expr(expr, scope)?, self.expr(pattern, scope)?];
-        let (left, right) = (args[0].ty.name(), args[1].ty.name());
-        let called = self.call(name, args).map_err(|error| match error.code() {
-            "42883" if negated => common::no_operator(&format!("{left} !{name} {right}")),
-            _ => error,
-        });
-        Ok(negate(called?, negated))
+        let mut right = self.expr(pattern, scope)?;
+        if let Some(escape) = escape {
+            let escape = self.expr(escape, scope)?;
+            right = self.call("pg_catalog.like_escape", vec![right, escape])?;
+        }
+        self.call(operator, vec![left, right])
+    }
+
+    /// LIKE ANY and LIKE ALL of an array.
+    fn like_any(&self, operator: &str, left: Typed, all: bool, patterns: Typed) -> Result<Typed> {
+        if matches!(patterns.expr, Expr::Sub { kind: SubKind::Scalar, .. }) {
+            return Err(PgError::unsupported("LIKE ANY or ALL of a query"));
+        }
+        if patterns.ty != Ty::UNKNOWN && !patterns.ty.array {
+            return Err(PgError::new("42809", "op ANY/ALL (array) requires array on right side"));
+        }
+        // What PostgreSQL says of the operator itself.
+        let item = Typed::new(Expr::NULL, patterns.ty.element());
+        self.call(operator, vec![left.clone(), item])?;
+        let operator = Typed::new(Expr::Const(Datum::text(operator)), Ty::TEXT);
+        let all = Typed::new(Expr::Const(Datum::Bool(all)), Ty::BOOL);
+        self.grammar("like_any", vec![left, patterns, operator, all])
+    }
+}
+
+/// The patterns after ANY or ALL, if a pattern is that (`true`: ALL); the parser takes ALL for a
+/// function.
+fn quantified(any: bool, pattern: &ast::Expr) -> Option<(bool, &ast::Expr)> {
+    if any {
+        return Some((false, pattern));
+    }
+    let ast::Expr::Function(function) = pattern else { return None };
+    let all = match function.name.to_string().to_lowercase().as_str() {
+        "all" => true,
+        "some" => false,
+        _ => return None,
+    };
+    match &function.args {
+        ast::FunctionArguments::List(list) => match list.args.as_slice() {
+            [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(only))] => Some((all, only)),
+            _ => None,
+        },
+        _ => None,
     }
 }

@@ -167,13 +167,13 @@ impl Analyzer<'_> {
         self.retype(&mut right, &types(&left), bodies.1)?;
         let mut columns = left.columns.clone();
         for (at, (column, other)) in columns.iter_mut().zip(&right.columns).enumerate() {
+            if (column.ty, column.typmod) != (other.ty, other.typmod) {
+                column.typmod = -1;
+            }
             column.ty = common_type(&[column.ty, other.ty], name).map_err(|error| {
                 error.at(item(bodies.1, at).and_then(|span| self.position(span)))
             })?;
             column.origin = None;
-            if column.typmod != other.typmod {
-                column.typmod = -1;
-            }
             if quantifier != ast::SetQuantifier::All {
                 can_group(column.ty, column.typmod)?;
             }
@@ -199,18 +199,15 @@ impl Analyzer<'_> {
             return Err(error.at(self.placed(place)));
         }
         let mut columns = Vec::with_capacity(width);
+        let mut unified = vec![Vec::with_capacity(width); rows.len()];
         for at in 0..width {
-            let types: Vec<Ty> = rows.iter().map(|row| row[at].ty).collect();
-            let ty = common_type(&types, "VALUES")?;
-            let named = Typed::new(Expr::NULL, ty);
+            let all = rows.iter().map(|row| row[at].clone()).collect();
+            let (exprs, ty, typmod) = self.unify(all, "VALUES")?;
+            let named = Typed { typmod, ..Typed::new(Expr::NULL, ty) };
             columns.push(out_column(format!("column{}", at + 1), &named));
+            unified.iter_mut().zip(exprs).for_each(|(row, expr)| row.push(expr));
         }
-        let coerce = |row: Vec<Typed>| {
-            let pairs = row.into_iter().zip(&columns);
-            pairs.map(|(typed, c)| self.coerce(typed, c.ty, -1, Context::Implicit)).collect()
-        };
-        let rows = rows.into_iter().map(coerce).collect::<Result<_>>()?;
-        Ok(plain_query(Body::Values(rows), columns))
+        Ok(plain_query(Body::Values(unified), columns))
     }
 
     /// VALUES, set operations and nested queries, with ORDER BY over their output.

@@ -50,11 +50,11 @@ impl Analyzer<'_> {
             let error = PgError::new("42P18", "cannot determine type of empty array");
             return Err(error.hint(hint));
         }
-        let (items, ty, _) = self.unify(self.exprs(items, scope)?, "ARRAY")?;
+        let (items, ty, typmod) = self.unify(self.exprs(items, scope)?, "ARRAY")?;
         if ty.array {
             return Err(PgError::unsupported("an array of more than one dimension"));
         }
-        Ok(Typed::new(Expr::Array(items), Ty { array: true, ..ty }))
+        Ok(Typed { typmod, ..Typed::new(Expr::Array(items), Ty { array: true, ..ty }) })
     }
 
     /// What of a list an IN compares with, one condition an item.

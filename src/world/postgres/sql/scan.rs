@@ -50,8 +50,8 @@ struct Scanner<'t> {
 const OPERATOR: &str = "~!@#^&|`?+-*/%<>=";
 /// Operators of several characters end in a sign only if they have one of these.
 const SIGNED: &str = "~!@#^&|`?%";
-/// What the parser has a token for that PostgreSQL has not.
-const NOT_OURS: &[&str] = &["==", "<=>", "//", "|>"];
+/// What the parser has a token for that PostgreSQL has not, or that binds there as a comparison.
+const NOT_OURS: &[&str] = &["==", "<=>", "//", "|>", "~~", "!~~", "~~*", "!~~*", "~*", "!~", "!~*"];
 
 type Scanned = (Kind, Token);
 

@@ -39,7 +39,7 @@ impl Analyzer<'_> {
             _ => query.columns[0].ty,
         };
         let typmod = match (kind, query.columns.first()) {
-            (SubKind::Scalar, Some(column)) => column.typmod,
+            (SubKind::Scalar | SubKind::Array, Some(column)) => column.typmod,
             _ => -1,
         };
         let cache = (!correlated).then(|| self.new_cache());

@@ -83,6 +83,9 @@ impl Interval {
                 }
                 ago = true;
             } else if word.contains(':') {
+                if word[1..].contains(['+', '-']) {
+                    return Err(date_syntax("interval", text));
+                }
                 let micros = parse_clock(word).ok_or_else(bad)?;
                 out = out.add(Interval { micros, ..Interval::default() })?;
                 seen.extend(["h", "m", "s"]);
@@ -408,9 +411,11 @@ pub fn days_in_month(year: i64, month: i64) -> i64 {
     days_from_civil(next.0, next.1, 1) - days_from_civil(year, month, 1)
 }
 
-/// Microseconds since midnight.
+/// Microseconds since midnight; a zone is ignored.
 pub fn parse_time(text: &str) -> Result<i64> {
-    let micros = parse_clock(text.trim()).ok_or_else(|| date_error("time", text))?;
+    let lower = text.trim().to_ascii_lowercase();
+    let micros = split_zone(&lower).and_then(|(clock, _)| parse_clock(clock));
+    let micros = micros.ok_or_else(|| date_error("time", text))?;
     if micros > MICROS_PER_DAY {
         return Err(field_error(text));
     }
@@ -443,16 +448,25 @@ fn split_zone(text: &str) -> Option<(&str, i64)> {
     let Some(at) = text.find(['+', '-']) else { return Some((text, 0)) };
     let (clock, zone) = text.split_at(at);
     let sign = if zone.starts_with('-') { -1 } else { 1 };
-    let digits = zone[1..].replace(':', "");
-    let (hours, minutes) = match digits.len() {
-        1 | 2 => (digits.parse::<i64>().ok()?, 0),
-        4 => (digits[..2].parse().ok()?, digits[2..].parse().ok()?),
-        _ => return None,
+    let mut parts = zone[1..].split(':');
+    let number = |part: &str| {
+        let digits = (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+        if digits { part.parse::<i64>().ok() } else { None }
     };
-    if hours > 15 || minutes > 59 {
+    let first = parts.next()?;
+    let (hours, minutes) = match (first.len(), parts.next()) {
+        (_, Some(minutes)) => (number(first)?, number(minutes)?),
+        (3 | 4, None) => {
+            let (hours, minutes) = first.split_at_checked(first.len() - 2)?;
+            (number(hours)?, number(minutes)?)
+        }
+        (_, None) => (number(first)?, 0),
+    };
+    let seconds = parts.next().map_or(Some(0), number)?;
+    if hours > 15 || minutes > 59 || seconds > 59 || parts.next().is_some() {
         return None;
     }
-    Some((clock.trim_end(), sign * (hours * 3600 + minutes * 60)))
+    Some((clock.trim_end(), sign * (hours * 3600 + minutes * 60 + seconds)))
 }
 
 /// A timestamp plus an interval: months first (clamped to the month's end), then days, then time.

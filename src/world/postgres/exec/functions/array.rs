@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::exec::Cx;
 use crate::world::postgres::sql::Function;
-use crate::world::postgres::types::{Array, Datum, Interval, Ty, timestamp_plus, to_text};
+use crate::world::postgres::types::{Array, Datum, Interval, Record, Ty, timestamp_plus, to_text};
 
 const fn f(
     name: &'static str,
@@ -25,7 +25,7 @@ const TIMESTAMPS: Ty = Ty { base: crate::world::postgres::types::Base::Timestamp
 const TIMESTAMPTZS: Ty = Ty { base: crate::world::postgres::types::Base::Timestamptz, array: true };
 
 pub const TABLE: &[Function] = &[
-    f("array_item", &[Ty::ANY_ARRAY, Ty::INT4], Ty::ANY, true, item),
+    f("array_item", &[Ty::ANY_ARRAY, Ty::INT4], Ty::ANY, true, item).any_number(),
     f("array_length", &[Ty::ANY_ARRAY, Ty::INT4], Ty::INT4, true, length),
     f("cardinality", &[Ty::ANY_ARRAY], Ty::INT4, true, cardinality),
     f("array_append", &[Ty::ANY_ARRAY, Ty::ANY], Ty::ANY_ARRAY, false, append),
@@ -89,7 +89,11 @@ fn int(number: usize) -> Datum {
     Datum::Int(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
+/// There is none at a place of several dimensions.
 fn item(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    if args.len() > 2 {
+        return Ok(Datum::Null);
+    }
     let at = args[1].as_int().and_then(|at| usize::try_from(at.checked_sub(1)?).ok());
     Ok(at.and_then(|at| items(&args[0]).get(at)).cloned().unwrap_or_default())
 }
@@ -181,6 +185,17 @@ fn from_string(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 
 fn unnest(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     Ok(args[0].clone())
+}
+
+/// One record an item, the shorter arrays filled up with NULL.
+pub fn side_by_side(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
+    let longest = args.iter().map(|arg| items(arg).len()).max().unwrap_or(0);
+    let record = |at: usize| {
+        let item = |arg: &Datum| items(arg).get(at).cloned().unwrap_or_default();
+        let fields = args.iter().zip(types).map(|(arg, ty)| (ty.element(), item(arg))).collect();
+        Datum::Record(Arc::new(Record { names: None, fields }))
+    };
+    Ok(array((0..longest).map(record).collect()))
 }
 
 fn series(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {

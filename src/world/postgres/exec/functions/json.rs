@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::world::postgres::error::{PgError, Step};
+use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::exec::Cx;
 use crate::world::postgres::sql::{Builtin, Function};
 use crate::world::postgres::types::{Array, Base, Datum, Json, Numeric, Ty, to_text};
@@ -42,6 +42,7 @@ pub const TABLE: &[Function] = &[
     f("jsonb_typeof", &[Ty::JSONB], Ty::TEXT, true, type_of),
     f("jsonb_array_length", &[Ty::JSONB], Ty::INT4, true, array_length),
     f("jsonb_set", &[Ty::JSONB, TEXTS, Ty::JSONB], Ty::JSONB, true, set),
+    f("jsonb_set", &[Ty::JSONB, TEXTS, Ty::JSONB, Ty::BOOL], Ty::JSONB, true, set),
     f("to_jsonb", &[Ty::ANY], Ty::JSONB, true, to_jsonb),
     v("jsonb_build_object", &[Ty::ANY], Ty::JSONB, build_object),
     v("jsonb_build_array", &[Ty::ANY], Ty::JSONB, build_array),
@@ -53,28 +54,33 @@ pub const TABLE: &[Function] = &[
 ];
 
 /// A value as JSON.
-pub fn to_json(datum: &Datum, ty: Ty) -> Json {
-    match datum {
+pub fn to_json(datum: &Datum, ty: Ty) -> Result<Json> {
+    Ok(match datum {
         Datum::Null => Json::Null,
         Datum::Bool(flag) => Json::Bool(*flag),
         Datum::Int(number) if matches!(ty.base, Base::Int2 | Base::Int4 | Base::Int8) => {
             Json::Number(Numeric::from_int(*number))
         }
         Datum::Numeric(number) => Json::Number(*number),
+        Datum::Float(number) if !number.is_finite() => Json::Text(to_text(datum, ty).into()),
         Datum::Float(_) => {
             let text = to_text(datum, ty);
-            Numeric::parse(&text).map_or_else(|| Json::Text(text.into()), Json::Number)
+            let number = Numeric::parse(&text);
+            let why = || PgError::unsupported(format_args!("the number {text} in jsonb"));
+            Json::Number(number.ok_or_else(why)?)
         }
         Datum::Json(json) => (**json).clone(),
         Datum::Text(text) if ty == Ty::JSON => Json::parse(text).unwrap_or(Json::Null),
         Datum::Array(array) => {
-            Json::Array(array.items.iter().map(|item| to_json(item, ty.element())).collect())
+            let items = array.items.iter().map(|item| to_json(item, ty.element()));
+            Json::Array(items.collect::<Result<_>>()?)
         }
         Datum::Record(record) => {
             let named = record.fields.iter().enumerate();
-            let field =
-                |(at, (ty, field)): (usize, &(Ty, Datum))| (record.name(at), to_json(field, *ty));
-            Json::object(named.map(field).collect())
+            let field = |(at, (ty, field)): (usize, &(Ty, Datum))| {
+                Ok((record.name(at), to_json(field, *ty)?))
+            };
+            Json::object(named.map(field).collect::<Result<_>>()?)
         }
         Datum::Micros(i64::MIN | i64::MAX) if ty != Ty::TIME => {
             Json::Text(to_text(datum, ty).into())
@@ -92,7 +98,7 @@ pub fn to_json(datum: &Datum, ty: Ty) -> Json {
             Json::Text(if plain { text.into() } else { (moment + zone + era).into() })
         }
         other => Json::Text(to_text(other, ty).into()),
-    }
+    })
 }
 
 fn json(datum: &Datum) -> Cow<'_, Json> {
@@ -256,43 +262,56 @@ fn set(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     if !matches!(*target, Json::Object(_) | Json::Array(_)) {
         return Err(PgError::new("22023", "cannot set path in scalar").into());
     }
-    if path.items.is_empty() {
+    let create = args.get(3).and_then(Datum::as_bool) != Some(false);
+    let empty = match &*target {
+        Json::Object(fields) => fields.is_empty(),
+        Json::Array(items) => items.is_empty(),
+        _ => false,
+    };
+    if path.items.is_empty() || empty && !create {
         return Ok(args[0].clone());
     }
-    let mut steps = Vec::with_capacity(path.items.len());
-    for (at, step) in path.items.iter().enumerate() {
-        let step = step.as_str().ok_or_else(|| {
-            let message = format!("path element at position {} is null", at + 1);
-            PgError::new("22004", message)
-        })?;
-        steps.push(step.to_owned());
-    }
-    Ok(jsonb(replaced(&target, &steps, &json(&args[2]))?))
+    Ok(jsonb(replaced(&target, (&path.items, 0), &json(&args[2]), create)?))
 }
 
-fn replaced(at: &Json, path: &[String], value: &Json) -> Step<Json> {
-    let Some((step, rest)) = path.split_first() else { return Ok(value.clone()) };
+/// With a value at the place that the path leads to, from its item `level` on; `create`: also where
+/// none is (`setPath` of PostgreSQL).
+fn replaced(at: &Json, (path, level): (&[Datum], usize), value: &Json, create: bool) -> Step<Json> {
+    let Some(step) = path.get(level) else { return Ok(value.clone()) };
+    let Some(step) = step.as_str() else {
+        let message = format!("path element at position {} is null", level + 1);
+        return Err(PgError::new("22004", message).into());
+    };
+    let next = (path, level + 1);
+    let creates = create && next.1 == path.len();
     Ok(match at {
         Json::Object(fields) => {
             let mut fields = fields.to_vec();
-            let place = fields.iter().position(|(name, _)| **name == **step);
+            let place = fields.iter().position(|(name, _)| **name == *step);
             match place {
-                Some(place) => fields[place].1 = replaced(&fields[place].1, rest, value)?,
-                None if rest.is_empty() => fields.push((step.as_str().into(), value.clone())),
+                Some(place) => fields[place].1 = replaced(&fields[place].1, next, value, create)?,
+                None if creates => fields.push((step.into(), value.clone())),
                 None => {}
             }
             Json::object(fields)
         }
         Json::Array(items) => {
             let mut items = items.to_vec();
-            let Ok(place) = step.parse::<i32>() else {
-                return Err(PgError::unsupported("a path of this form into an array").into());
-            };
-            let place = usize::try_from(place).ok().filter(|place| *place < items.len());
-            let Some(place) = place else {
-                return Err(PgError::unsupported("a path beyond the items of an array").into());
-            };
-            items[place] = replaced(&items[place], rest, value)?;
+            let place: i32 = step.trim_start().parse().map_err(|_| {
+                let message =
+                    format!("path element at position {} is not an integer: \"{step}\"", level + 1);
+                PgError::new("22P02", message)
+            })?;
+            let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
+            let place = i64::from(place) + if place < 0 { length } else { 0 };
+            match usize::try_from(place) {
+                Ok(place) if place < items.len() => {
+                    items[place] = replaced(&items[place], next, value, create)?;
+                }
+                Ok(_) if creates => items.push(value.clone()),
+                Err(_) if creates => items.insert(0, value.clone()),
+                _ => {}
+            }
             Json::Array(items.into())
         }
         other => other.clone(),
@@ -300,7 +319,7 @@ fn replaced(at: &Json, path: &[String], value: &Json) -> Step<Json> {
 }
 
 fn to_jsonb(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
-    Ok(jsonb(to_json(&args[0], types[0])))
+    Ok(jsonb(to_json(&args[0], types[0])?))
 }
 
 /// Keys and values, one after the other.
@@ -341,13 +360,14 @@ fn build_object(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
             let message = format!("argument {}: key must not be null", 2 * at + 1);
             return Err(PgError::new("22023", message).into());
         }
-        fields.push((key_text(&pair[0], types[0])?.into(), to_json(&pair[1], types[1])));
+        fields.push((key_text(&pair[0], types[0])?.into(), to_json(&pair[1], types[1])?));
     }
     Ok(jsonb(Json::object(fields)))
 }
 
 fn build_array(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
-    Ok(jsonb(Json::Array(args.iter().zip(types).map(|(arg, ty)| to_json(arg, *ty)).collect())))
+    let items = args.iter().zip(types).map(|(arg, ty)| to_json(arg, *ty));
+    Ok(jsonb(Json::Array(items.collect::<Result<_>>()?)))
 }
 
 fn array(items: Vec<Datum>) -> Datum {

@@ -1,7 +1,7 @@
 //! The type json, which keeps its text. Must never put its fields in order.
 
 use super::json::{self, f, v};
-use crate::world::postgres::error::{PgError, Step};
+use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::exec::Cx;
 use crate::world::postgres::sql::Function;
 use crate::world::postgres::types::{Datum, Json, Ty, to_text, write_quoted};
@@ -20,7 +20,7 @@ pub const TABLE: &[Function] = &[
 ];
 
 /// Writes a value as PostgreSQL's `datum_to_json`.
-fn put(datum: &Datum, ty: Ty, out: &mut String) {
+fn put(datum: &Datum, ty: Ty, out: &mut String) -> Result<()> {
     match datum {
         Datum::Text(text) if ty == Ty::JSON => out.push_str(text),
         Datum::Json(json) => out.push_str(&json.text()),
@@ -28,7 +28,7 @@ fn put(datum: &Datum, ty: Ty, out: &mut String) {
             out.push('[');
             for (at, item) in array.items.iter().enumerate() {
                 out.push_str(if at > 0 { "," } else { "" });
-                put(item, ty.element(), out);
+                put(item, ty.element(), out)?;
             }
             out.push(']');
         }
@@ -38,32 +38,33 @@ fn put(datum: &Datum, ty: Ty, out: &mut String) {
                 out.push_str(if at > 0 { "," } else { "" });
                 write_quoted(&record.name(at), out);
                 out.push(':');
-                put(field, *ty, out);
+                put(field, *ty, out)?;
             }
             out.push('}');
         }
         Datum::Float(number) if !number.is_finite() => write_quoted(&to_text(datum, ty), out),
         Datum::Numeric(_) | Datum::Float(_) => out.push_str(&to_text(datum, ty)),
-        other => out.push_str(&json::to_json(other, ty).text()),
+        other => out.push_str(&json::to_json(other, ty)?.text()),
     }
+    Ok(())
 }
 
 /// The values of an aggregate; PostgreSQL begins a line with each that has parts.
-pub fn aggregated<'a>(values: impl Iterator<Item = &'a Datum>, ty: Ty) -> String {
+pub fn aggregated<'a>(values: impl Iterator<Item = &'a Datum>, ty: Ty) -> Result<String> {
     let parted = ty.array || ty == Ty::RECORD;
     let mut out = String::from("[");
     for (at, value) in values.enumerate() {
         out.push_str(if at > 0 { ", " } else { "" });
         out.push_str(if at > 0 && parted && !value.is_null() { "\n " } else { "" });
-        put(value, ty, &mut out);
+        put(value, ty, &mut out)?;
     }
     out.push(']');
-    out
+    Ok(out)
 }
 
 fn to_json(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
     let mut out = String::new();
-    put(&args[0], types[0], &mut out);
+    put(&args[0], types[0], &mut out)?;
     Ok(Datum::text(out))
 }
 
@@ -79,7 +80,7 @@ fn build_object(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
         out.push_str(if at > 0 { ", " } else { "" });
         write_quoted(&json::key_text(&pair[0], types[0])?, &mut out);
         out.push_str(" : ");
-        put(&pair[1], types[1], &mut out);
+        put(&pair[1], types[1], &mut out)?;
     }
     out.push('}');
     Ok(Datum::text(out))

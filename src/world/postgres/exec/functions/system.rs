@@ -468,5 +468,9 @@ fn format_type(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
         return Ok(Datum::text(if oid == 0 { "-" } else { "???" }));
     };
     let modifier = args[1].as_int().and_then(|modifier| i32::try_from(modifier).ok());
+    // Without a length, but not for want of a word about it, it is no `character`.
+    if ty.base == Base::Bpchar && modifier.is_some_and(|modifier| modifier < 0) {
+        return Ok(Datum::text(if ty.array { "bpchar[]" } else { "bpchar" }));
+    }
     Ok(Datum::text(modified_name(ty, modifier.unwrap_or(-1).max(-1))))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::world::postgres::error::{PgError, Step, Stop};
+use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::exec::Cx;
 use crate::world::postgres::sql::{Function, quoted};
 use crate::world::postgres::types::{Array, Datum, Ty, hex as to_hex_digits, to_text};
@@ -51,10 +51,6 @@ table! {
     "quote_literal" [TEXT] TEXT true false quote_literal;
     "quote_ident" [TEXT] TEXT true false quote_ident;
     "encode" [BYTEA, TEXT] TEXT true false encode; "md5" [TEXT] TEXT true false md5;
-    "~~" [TEXT, TEXT] BOOL true false like; "~~" [BPCHAR, TEXT] BOOL true false like;
-    "~~" [NAME, TEXT] BOOL true false like; "~~*" [NAME, TEXT] BOOL true false ilike;
-    "~~*" [BPCHAR, TEXT] BOOL true false ilike;
-    "~~*" [TEXT, TEXT] BOOL true false ilike;
     "format" [TEXT, ANY] TEXT false true format; "format" [TEXT] TEXT false false format;
 }
 
@@ -83,7 +79,7 @@ fn as_cast(datum: &Datum, ty: Ty) -> String {
 }
 
 /// A text whose case can be changed: what other letters have depends on the locale.
-fn ascii_only(datum: &Datum) -> Step<&str> {
+pub fn ascii_only(datum: &Datum) -> Step<&str> {
     let text = text(datum);
     if text.is_ascii() {
         return Ok(text);
@@ -398,53 +394,6 @@ const MD5_SINES: [u32; 64] = [
     0x6fa8_7e4f, 0xfe2c_e6e0, 0xa301_4314, 0x4e08_11a1,
     0xf753_7e82, 0xbd3a_f235, 0x2ad7_d2bb, 0xeb86_d391,
 ];
-
-fn like(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    let (subject, pattern): (Vec<char>, Vec<char>) =
-        (text(&args[0]).chars().collect(), text(&args[1]).chars().collect());
-    Ok(Datum::Bool(matches(&subject, &pattern)?))
-}
-
-fn ilike(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
-    let folded = |datum| {
-        Ok::<_, Stop>(ascii_only(datum)?.to_ascii_lowercase().chars().collect::<Vec<char>>())
-    };
-    Ok(Datum::Bool(matches(&folded(&args[0])?, &folded(&args[1])?)?))
-}
-
-/// Whether a text fits a pattern of LIKE; only the last `%` is come back to.
-fn matches(subject: &[char], pattern: &[char]) -> Step<bool> {
-    let (mut s, mut p) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while s < subject.len() {
-        let fits = match pattern.get(p) {
-            Some('%') => {
-                p += 1;
-                star = Some((p, s));
-                continue;
-            }
-            Some('_') => Some(1),
-            Some('\\') => {
-                let Some(wanted) = pattern.get(p + 1) else {
-                    let message = "LIKE pattern must not end with escape character";
-                    return Err(PgError::new("22025", message).into());
-                };
-                (*wanted == subject[s]).then_some(2)
-            }
-            Some(wanted) => (*wanted == subject[s]).then_some(1),
-            None => None,
-        };
-        match (fits, star) {
-            (Some(length), _) => (s, p) = (s + 1, p + length),
-            (None, Some((after, at))) => {
-                (s, p) = (at + 1, after);
-                star = Some((after, at + 1));
-            }
-            (None, None) => return Ok(false),
-        }
-    }
-    Ok(pattern[p..].iter().all(|c| *c == '%'))
-}
 
 /// `%s`, `%I`, `%L`, `%%`.
 fn format(_: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {

@@ -57,6 +57,7 @@ pub const TABLE: &[Function] = &[
     f("date_part", &[Ty::TEXT, Ty::INTERVAL], Ty::FLOAT8, date_part),
     f("date_trunc", &[Ty::TEXT, Ty::TIMESTAMPTZ], Ty::TIMESTAMPTZ, date_trunc),
     f("date_trunc", &[Ty::TEXT, Ty::TIMESTAMP], Ty::TIMESTAMP, date_trunc),
+    f("date_trunc", &[Ty::TEXT, Ty::INTERVAL], Ty::INTERVAL, interval_trunc),
     f("timezone", &[Ty::TEXT, Ty::TIMESTAMPTZ], Ty::TIMESTAMP, timezone),
     f("timezone", &[Ty::TEXT, Ty::TIMESTAMP], Ty::TIMESTAMPTZ, timezone),
     f("to_timestamp", &[Ty::FLOAT8], Ty::TIMESTAMPTZ, to_timestamp),
@@ -128,7 +129,8 @@ fn minus(cx: &mut Cx<'_>, args: &[Datum], types: &[Ty]) -> Step<Datum> {
             if [*a, *b].iter().any(|at| matches!(*at, i64::MIN | i64::MAX)) {
                 return Err(PgError::new("22008", "cannot subtract infinite timestamps").into());
             }
-            let span = a.checked_sub(*b).ok_or_else(|| common::out_of_range("interval"))?;
+            // Times that are too far apart are the others of a circle, as PostgreSQL has it.
+            let span = a.wrapping_sub(*b);
             let days = i32::try_from(span / MICROS_PER_DAY).unwrap_or(0);
             Datum::Interval(Interval { months: 0, days, micros: span % MICROS_PER_DAY })
         }
@@ -315,6 +317,33 @@ fn date_trunc(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
         "month" => civil(year, month),
         "quarter" => civil(year, (month - 1) / 3 * 3 + 1),
         "year" => civil(year, 1),
+        other => return Err(unknown_unit(other).into()),
+    }))
+}
+
+fn interval_trunc(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let Datum::Interval(whole) = args[1] else { return Ok(Datum::Null) };
+    let micros = |unit: i64| Interval { micros: whole.micros - whole.micros % unit, ..whole };
+    let months =
+        |unit: i32| Interval { months: whole.months - whole.months % unit, ..Interval::default() };
+    let unit = args[0].as_str().unwrap_or("").to_lowercase();
+    Ok(Datum::Interval(match unit.as_str() {
+        "microseconds" => whole,
+        "milliseconds" => micros(1_000),
+        "second" => micros(MICROS_PER_SECOND),
+        "minute" => micros(60 * MICROS_PER_SECOND),
+        "hour" => micros(3600 * MICROS_PER_SECOND),
+        "day" => Interval { micros: 0, ..whole },
+        "week" => {
+            let error = PgError::new("0A000", "unit \"week\" not supported for type interval");
+            return Err(error.detail("Months usually have fractional weeks.").into());
+        }
+        "month" => months(1),
+        "quarter" => months(3),
+        "year" => months(12),
+        "decade" => months(120),
+        "century" => months(1_200),
+        "millennium" => months(12_000),
         other => return Err(unknown_unit(other).into()),
     }))
 }
