@@ -42,7 +42,7 @@
 //! intervals, roots and powers of numeric, letters beyond ASCII in another case, reading a part of
 //! json, MATCH FULL, keys that are DEFERRABLE, settings that would have an effect; overloads that
 //! the tables have not, operators of rows, comparing arrays of `char`, regclass in a result, a
-//! width in `format()`.
+//! width in `format()`, `to_char` of anything but times in digits, LIKE ANY of a query.
 //!
 //! Where it answers otherwise than PostgreSQL, and why:
 //!
@@ -56,9 +56,6 @@
 //! - CREATE INDEX waits for another transaction that makes an index of the same table or grants on
 //!   it, and the other way round; after such a wait names of sequences are chosen anew.
 //! - Policies are none of what a column or a function has as dependents.
-//! - What an array, its items or VALUES make of a column has lost its length and scale; `~~` binds
-//!   as LIKE; a word of the grammar as a label without AS may be taken for itself.
-//! - A literal that does not fit its column fails before an expression left of it does.
 //! - A function that drops, truncates or indexes the table that its caller reads is not stopped.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).
 //! - Of errors: hints that guess a name, CONTEXT lines of assignments and of SQL functions, details

@@ -61,6 +61,18 @@ fn types_and_functions_answer_as_postgresql_does() {
     same(include_str!("same/types.sql"));
 }
 
+/// LIKE and its operators, labels, literals of a type, subscripts.
+#[test]
+fn expressions_answer_as_in_postgresql() {
+    same(include_str!("same/expressions.sql"));
+}
+
+/// The length and scale that expressions have, and literals that do not fit.
+#[test]
+fn lengths_and_scales_are_as_in_postgresql() {
+    same(include_str!("same/lengths.sql"));
+}
+
 #[test]
 fn roles_and_row_policies_answer_as_postgresql_does() {
     same(include_str!("same/rows.sql"));
