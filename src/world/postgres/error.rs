@@ -101,6 +101,13 @@ impl PgError {
         self
     }
 
+    /// In the statement that the client sent.
+    #[must_use]
+    pub fn without_query(mut self) -> PgError {
+        self.0.query = None;
+        self
+    }
+
     /// One more line of where it happened.
     #[must_use]
     pub fn context(mut self, line: &str) -> PgError {

@@ -42,7 +42,10 @@
 //! intervals, roots and powers of numeric, letters beyond ASCII in another case, reading a part of
 //! json, MATCH FULL, keys that are DEFERRABLE, settings that would have an effect; overloads that
 //! the tables have not, operators of rows, comparing arrays of `char`, regclass in a result, a
-//! width in `format()`, `to_char` of anything but times in digits, LIKE ANY of a query.
+//! width in `format()`, `to_char` of anything but times in digits, LIKE ANY of a query; changing
+//! what a policy's query may read, DROP INDEX of a table that a query around uses, variables in
+//! CREATE TABLE AS, columns in ON DELETE SET, COMMENT ON anything but tables, columns, indexes,
+//! sequences and the schema.
 //!
 //! Where it answers otherwise than PostgreSQL, and why:
 //!
@@ -55,11 +58,11 @@
 //!   an index are written in the heap's order, and the room of dead rows is not used again.
 //! - CREATE INDEX waits for another transaction that makes an index of the same table or grants on
 //!   it, and the other way round; after such a wait names of sequences are chosen anew.
-//! - Policies are none of what a column or a function has as dependents.
-//! - A function that drops, truncates or indexes the table that its caller reads is not stopped.
+//! - A function in SQL is run when its row is read; PostgreSQL works out before what its arguments
+//!   make constant in it, which may fail although no row is read.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).
-//! - Of errors: hints that guess a name, CONTEXT lines of assignments and of SQL functions, details
-//!   of malformed JSON, 3F000 for a schema that is not there, and which of two faults is told.
+//! - Of errors: hints that guess a name, CONTEXT lines of SQL functions that are given constants,
+//!   details of malformed JSON, and which of two faults is told.
 
 mod error;
 mod exec;

@@ -48,6 +48,12 @@ fn functions_and_definitions_say_where_they_fail_as_postgresql_does() {
 }
 
 #[test]
+fn assignments_and_functions_in_sql_say_where_they_fail_as_postgresql_does() {
+    let differences = differences(&[include_str!("messages/contexts.sql")]);
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+#[test]
 fn statements_that_are_wrong_say_where_as_postgresql_does() {
     let differences = differences(&[include_str!("messages/grammar.sql")]);
     assert!(differences.is_empty(), "{}", differences.join("\n"));

@@ -13,6 +13,20 @@ const SET_UP: &[&str] = &[
     "create table u(a int, b text)",
     "insert into u values (1, 'p')",
     "create sequence s",
+    "create index ru on u(a)",
+    "create function dropix() returns int language plpgsql as 'begin drop index ru; return 1; end'",
+    "create function ctas(x int) returns int language plpgsql as
+        'begin create table n as select x as a; return 1; end'",
+    "create function syscol(tableoid int) returns int language plpgsql as
+        'begin perform tableoid from u; return 1; end'",
+    "create table g(a int)",
+    "create table h(a int)",
+    "create policy g on g using (a in (select a from h))",
+    "create function fk(int) returns bool language sql as 'select true'",
+    "create sequence sk",
+    "create table k(a int, b int)",
+    "create policy k on k using (a > 0 and fk(b))",
+    "create policy l on k using (a > 1 and fk(b) and nextval('sk') > 0)",
 ];
 
 #[test]

@@ -132,3 +132,24 @@ fn what_policies_hide_is_hidden_as_in_postgresql() {
 fn keys_of_expressions_are_shown_as_postgresql_does() {
     same(include_str!("same/keys.sql"));
 }
+
+#[test]
+fn what_functions_do_to_tables_in_use_is_stopped_as_in_postgresql() {
+    same(include_str!("same/used.sql"));
+}
+
+#[test]
+fn columns_are_given_other_types_at_once_as_in_postgresql() {
+    same(include_str!("same/altered.sql"));
+}
+
+#[test]
+fn statements_within_functions_answer_as_postgresql_does() {
+    same(include_str!("same/inside.sql"));
+    same(include_str!("same/ambiguous.sql"));
+}
+
+#[test]
+fn what_is_not_there_or_not_allowed_is_told_as_in_postgresql() {
+    same(include_str!("same/schemas.sql"));
+}

@@ -7,20 +7,21 @@ use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation};
 
 use super::ddl::{self, build_index};
 use super::drops::refuse_targeted;
-use super::foreign::refuse_pending;
-use super::retype::retype;
+use super::foreign::refuse_used;
+use super::retype::{retype, retyped};
 use super::sequence::drop_owned;
-use super::{Cx, Frame, constants, eval, foreign, keys, roles};
+use super::{Cx, Frame, constants, eval, foreign, keys, policies, roles};
 use crate::world::postgres::error::{PgError, Result, Step, Stop, common};
-use crate::world::postgres::sql::{Analyzer, Expr, ident, object_name, table_scope};
+use crate::world::postgres::sql::{Expr, ident, object_name};
 use crate::world::postgres::storage::catalog::{Check, Column, Index, Table};
-use crate::world::postgres::storage::locks::{Mode, Oid};
+use crate::world::postgres::storage::locks::Mode;
 use crate::world::postgres::types::{Datum, Row};
 
 pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
-    let name = object_name(&parsed.name)?;
-    let found = cx.db.table(&name, cx.pid);
+    let found = object_name(&parsed.name).and_then(|name| cx.db.table(&name, cx.pid));
     if found.is_err() && parsed.if_exists {
+        let name = parsed.name.0.last().and_then(|part| part.as_ident());
+        let name = name.map(ident).unwrap_or_default();
         ddl::notice(cx, "00000", format!("relation \"{name}\" does not exist, skipping"));
         return Ok(());
     }
@@ -33,18 +34,33 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
     for operation in &parsed.operations {
         lock_target(cx, &table, operation)?;
     }
-    refuse_pending(cx, &table, "ALTER TABLE")?;
+    if !parsed.operations.iter().all(renames) {
+        refuse_used(cx, &table, "ALTER TABLE")?;
+    }
     refuse_twice(&parsed.operations)?;
+    let mut retyped = retyped(cx, &table, &parsed.operations)?;
     let mut operations: Vec<&AlterTableOperation> = parsed.operations.iter().collect();
     operations.sort_by_key(|operation| turn(operation));
     for operation in operations {
         let table = cx.db.table_by_oid(oid)?;
         let mut changed = (*table).clone();
-        apply(cx, &table, &mut changed, operation)?;
+        if turn(operation) == RETYPES {
+            retype(cx, &mut changed, &std::mem::take(&mut retyped))?;
+        } else {
+            apply(cx, &table, &mut changed, operation)?;
+        }
         ddl::alter(cx, changed)?;
     }
     let now = cx.db.table_by_oid(oid)?;
     Ok(refuse_equal_keys(&now.indexes[table.indexes.len()..])?)
+}
+
+/// Of a table that is in use, names may change.
+fn renames(operation: &AlterTableOperation) -> bool {
+    matches!(
+        operation,
+        AlterTableOperation::RenameColumn { .. } | AlterTableOperation::RenameTable { .. }
+    )
 }
 
 /// PostgreSQL makes one of the equal keys of a statement.
@@ -61,6 +77,9 @@ fn refuse_equal_keys(added: &[Index]) -> Result<()> {
     Ok(())
 }
 
+/// The turn of those that give a column another type: all at once.
+const RETYPES: usize = 1;
+
 /// When its turn comes among the operations of one statement.
 fn turn(operation: &AlterTableOperation) -> usize {
     use AlterColumnOperation::{DropDefault, DropNotNull, SetDataType, SetDefault, SetNotNull};
@@ -68,7 +87,7 @@ fn turn(operation: &AlterTableOperation) -> usize {
         AlterTableOperation::DropColumn { .. }
         | AlterTableOperation::DropConstraint { .. }
         | AlterTableOperation::AlterColumn { op: DropDefault | DropNotNull, .. } => 0,
-        AlterTableOperation::AlterColumn { op: SetDataType { .. }, .. } => 1,
+        AlterTableOperation::AlterColumn { op: SetDataType { .. }, .. } => RETYPES,
         AlterTableOperation::AddColumn { .. } => 2,
         AlterTableOperation::AlterColumn { op: SetNotNull, .. } => 3,
         AlterTableOperation::AddConstraint { constraint, .. } => match constraint {
@@ -143,7 +162,7 @@ fn lock_target(cx: &mut Cx<'_>, table: &Table, operation: &AlterTableOperation) 
     }
 }
 
-fn no_column(table: &Table, name: &str) -> PgError {
+pub fn no_column(table: &Table, name: &str) -> PgError {
     let relation = &table.name;
     PgError::new("42703", format!("column \"{name}\" of relation \"{relation}\" does not exist"))
 }
@@ -259,7 +278,8 @@ fn rename_column(cx: &Cx<'_>, table: &mut Table, old: &str, new: &str) -> Result
         let message = format!("column \"{new}\" of relation \"{relation}\" already exists");
         return Err(PgError::new("42701", message));
     }
-    refuse_mentioned(cx, old)?;
+    policies::refuse_rename(cx, old)?;
+    policies::rename_column(table, old, new);
     table.columns[at].name = new.into();
     Ok(())
 }
@@ -269,8 +289,10 @@ fn rename_table(cx: &mut Cx<'_>, table: &mut Table, name: String) -> Step<()> {
     if ddl::is_taken(cx, &name) {
         return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")).into());
     }
-    refuse_mentioned(cx, &table.name)?;
+    roles::require_create(cx)?;
+    policies::refuse_rename(cx, &table.name)?;
     cx.db.claim(cx.pid, &name, false)?;
+    policies::rename_table(table, &name);
     table.name = name.into();
     Ok(())
 }
@@ -373,24 +395,6 @@ fn drop_column(changed: &mut Table, at: usize) {
     changed.foreign_keys.retain(|key| !key.columns.contains(&at));
 }
 
-/// Policies keep their names as they were written.
-fn refuse_mentioned(cx: &Cx<'_>, name: &str) -> Result<()> {
-    if mentioned(cx, name, &[]) {
-        return Err(PgError::unsupported("RENAME of what a policy may name"));
-    }
-    Ok(())
-}
-
-/// Whether a policy may name it, of tables other than these.
-pub fn mentioned(cx: &Cx<'_>, name: &str, but: &[Oid]) -> bool {
-    let mentions = |expr: &Option<Arc<ast::Expr>>| {
-        expr.as_ref().is_some_and(|expr| expr.to_string().to_lowercase().contains(name))
-    };
-    let tables = cx.db.tables(cx.pid).filter(|table| !but.contains(&table.oid));
-    let mut policies = tables.flat_map(|table| table.security.policies.iter());
-    policies.any(|policy| mentions(&policy.using) || mentions(&policy.with_check))
-}
-
 /// 2BP01 if something else needs the column.
 fn refuse_needed(cx: &Cx<'_>, table: &Table, at: usize, cascade: bool) -> Result<()> {
     let (name, relation) = (&table.columns[at].name, &table.name);
@@ -401,20 +405,8 @@ fn refuse_needed(cx: &Cx<'_>, table: &Table, at: usize, cascade: bool) -> Result
             why.push(format!("column {} of table {relation}", column.name));
         }
     }
-    for policy in &table.security.policies {
-        let analyzer = Analyzer::new(cx.db, cx.pid, "", &[]);
-        for expr in policy.using.iter().chain(&policy.with_check) {
-            let typed = analyzer.expr(expr, &table_scope(table, relation, 0));
-            let read = typed.ok().and_then(|typed| typed.expr.columns());
-            let Some(read) = read else {
-                return Err(PgError::unsupported("DROP COLUMN of a table with such a policy"));
-            };
-            let line = format!("policy {} on table {relation}", policy.name);
-            if read.contains(&at) && !why.contains(&line) {
-                why.push(line);
-            }
-        }
-    }
+    let policies = policies::of_column(cx, table, at)?;
+    why.extend(policies.iter().map(|policy| format!("policy {policy} on table {relation}")));
     for (child, key) in cx.db.catalog.referrers(table.oid) {
         let key = &child.foreign_keys[key];
         let goes = child.oid == table.oid && key.columns.contains(&at);
@@ -522,11 +514,6 @@ fn alter_column(
             changed.columns[at].default = None;
             Ok(())
         }
-        AlterColumnOperation::SetDataType { data_type, using, .. } => {
-            retype(cx, changed, at, data_type, using.as_ref())
-        }
-        other @ AlterColumnOperation::AddGenerated { .. } => {
-            Err(PgError::unsupported(format_args!("ALTER COLUMN {other}")).into())
-        }
+        other => Err(PgError::unsupported(format_args!("ALTER COLUMN {other}")).into()),
     }
 }

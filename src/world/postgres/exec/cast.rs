@@ -92,6 +92,9 @@ pub fn written_name(text: &str) -> Result<String> {
     match parts.as_slice() {
         [_] => Ok(parts.swap_remove(0)),
         [schema, _] if schema == "public" => Ok(parts.swap_remove(1)),
+        [schema, _] if !["pg_catalog", "information_schema"].contains(&schema.as_str()) => {
+            Err(PgError::new("3F000", format!("schema \"{schema}\" does not exist")))
+        }
         _ => Err(PgError::unsupported("a name in another schema")),
     }
 }

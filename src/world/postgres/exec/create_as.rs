@@ -22,6 +22,9 @@ pub fn create_as(
     let statement = Statement::Query(Box::new(query.clone()));
     let planned = plan_statement(cx.db, cx.pid, &cx.state.text.clone(), &statement, &[]);
     let planned = cx.db.analysed(cx.pid, planned.map(Arc::new))?;
+    if !planned.params.is_empty() {
+        return Err(PgError::unsupported("a parameter in CREATE TABLE AS").into());
+    }
     if planned.plan.writes() {
         return Err(PgError::unsupported("CREATE TABLE AS of a query that writes").into());
     }

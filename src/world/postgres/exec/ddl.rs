@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, ColumnOption, Spanned as _};
 
 use super::constraint::{index_key, unique_violation};
-use super::foreign::refuse_pending;
+use super::foreign::refuse_used;
 use super::keys::{add_constraints, keyable, made_name};
 use super::routine::require_immutable;
 use super::sequence::own_sequence;
@@ -65,9 +65,25 @@ pub fn undo(cx: &mut Cx<'_>, undo: Undo) {
     cx.db.txn_mut(cx.pid).undo.push(undo);
 }
 
+/// 25001 for what is a transaction of its own.
+pub fn refuse_within(cx: &Cx<'_>, command: &str) -> Result<()> {
+    let why = if cx.state.around.is_some() {
+        "be executed from a function"
+    } else if cx.db.in_block(cx.pid) {
+        "run inside a transaction block"
+    } else {
+        return Ok(());
+    };
+    Err(PgError::new("25001", format!("{command} cannot {why}")))
+}
+
 /// A table without columns; `None` if it is there already and need not be new.
 pub fn fresh_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<Option<Table>> {
     let name = object_name(&create.name)?;
+    let schema = create.name.0.first().and_then(|part| part.as_ident()).map(ident);
+    if create.name.0.len() > 1 && schema.as_deref() != Some("public") {
+        return Err(PgError::unsupported("a table in another schema").into());
+    }
     refuse_rare(create)?;
     checked_name(&name)?;
     if is_taken(cx, &name) {
@@ -357,15 +373,15 @@ fn index_part(
 }
 
 pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
-    if create.concurrently && cx.db.in_block(cx.pid) {
-        let message = "CREATE INDEX CONCURRENTLY cannot run inside a transaction block";
-        return Err(PgError::new("25001", message).into());
+    if create.concurrently {
+        refuse_within(cx, "CREATE INDEX CONCURRENTLY")?;
     }
     let table = cx.db.table(&object_name(&create.table_name)?, cx.pid)?;
     roles::require_owner(cx, &table)?;
+    roles::require_create(cx)?;
     cx.lock_table(table.oid, Mode::Share)?;
     let table = cx.db.table_by_oid(table.oid)?;
-    refuse_pending(cx, &table, "CREATE INDEX")?;
+    refuse_used(cx, &table, "CREATE INDEX")?;
     check_method(create.using.as_ref())?;
     let mut parts = Vec::with_capacity(create.columns.len());
     let mut words = Vec::new();

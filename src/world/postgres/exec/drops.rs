@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self};
 
-use super::alter::mentioned;
 use super::ddl::{alter, notice, put_rows};
-use super::foreign::refuse_pending;
+use super::foreign::refuse_used;
+use super::policies::mentioned;
 use super::sequence::{drop_sequence, is_numbered, owned, restart_owned};
 use super::{Cx, roles};
 use crate::world::postgres::error::{PgError, Result, Step};
@@ -49,7 +49,7 @@ pub fn truncate(cx: &mut Cx<'_>, truncate: &ast::Truncate) -> Step<()> {
     }
     for oid in &oids {
         let table = cx.db.table_by_oid(*oid)?;
-        refuse_pending(cx, &table, "TRUNCATE")?;
+        refuse_used(cx, &table, "TRUNCATE")?;
     }
     for oid in oids {
         cx.db.xid(cx.pid);
@@ -86,7 +86,7 @@ pub fn drop_objects(
         return drop_tables(cx, names, if_exists, cascade);
     }
     for name in names {
-        let name = object_name(name)?;
+        let Some(name) = dropped_name(cx, name, if_exists)? else { continue };
         match object {
             ast::ObjectType::Index => drop_index(cx, &name, if_exists)?,
             ast::ObjectType::Sequence => drop_named_sequence(cx, &name, if_exists, cascade)?,
@@ -99,6 +99,21 @@ pub fn drop_objects(
     Ok(())
 }
 
+/// The name of what is to go; `None` if there is no such schema, and need not be.
+pub fn dropped_name(
+    cx: &mut Cx<'_>,
+    name: &ast::ObjectName,
+    if_exists: bool,
+) -> Result<Option<String>> {
+    match object_name(name) {
+        Err(error) if if_exists && error.code() == "3F000" => {
+            notice(cx, "00000", format!("{}, skipping", error.fields().message));
+            Ok(None)
+        }
+        other => other.map(Some),
+    }
+}
+
 /// Locks them all before it drops the first: a wait begins the statement anew.
 fn drop_tables(
     cx: &mut Cx<'_>,
@@ -106,7 +121,11 @@ fn drop_tables(
     if_exists: bool,
     cascade: bool,
 ) -> Step<()> {
-    let names = names.iter().map(object_name).collect::<Result<Vec<String>>>()?;
+    let written = names;
+    let mut names = Vec::with_capacity(written.len());
+    for name in written {
+        names.extend(dropped_name(cx, name, if_exists)?);
+    }
     for name in &names {
         if let Ok(table) = cx.db.table(name, cx.pid) {
             roles::require_owner(cx, &table)?;
@@ -203,7 +222,7 @@ fn refuse_numbered(cx: &Cx<'_>, table: &Table, dropped: &[Oid]) -> Result<()> {
 }
 
 fn drop_table(cx: &mut Cx<'_>, table: &Arc<Table>, dropped: &[Oid]) -> Step<()> {
-    refuse_pending(cx, table, "DROP TABLE")?;
+    refuse_used(cx, table, "DROP TABLE")?;
     refuse_numbered(cx, table, dropped)?;
     if mentioned(cx, &table.name, dropped) {
         return Err(PgError::unsupported("DROP TABLE of what a policy may name").into());
@@ -259,6 +278,10 @@ fn drop_index(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
         return Err(PgError::new("2BP01", message).hint(hint).into());
     }
     refuse_targeted(cx, &table, at, &format!("index {name}"))?;
+    if cx.state.around.iter().flatten().any(|used| *used == oid) {
+        // Whether a query uses the index is the planner's.
+        return Err(PgError::unsupported("DROP INDEX of a table that a query around uses").into());
+    }
     let mut changed = (*table).clone();
     changed.indexes[at].dropped = true;
     alter(cx, changed)
@@ -344,6 +367,9 @@ fn drop_named_sequence(cx: &mut Cx<'_>, name: &str, if_exists: bool, cascade: bo
     cx.lock_table(oid, Mode::AccessExclusive)?;
     if cx.db.sequence(oid, cx.pid).is_none() {
         return absent(cx, "sequence", name, if_exists);
+    }
+    if mentioned(cx, name, &[]) {
+        return Err(PgError::unsupported("DROP SEQUENCE of what a policy may name").into());
     }
     release_sequence(cx, oid, name, cascade)?;
     drop_sequence(cx, oid)

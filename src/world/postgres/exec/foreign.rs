@@ -121,13 +121,17 @@ impl Deferred {
     }
 }
 
-/// 55006 if checks of the table's rows wait for the commit.
-pub fn refuse_pending(cx: &Cx<'_>, table: &Table, command: &str) -> Result<()> {
-    if !cx.db.txn(cx.pid).deferred.iter().any(|check| check.table() == table.oid) {
+/// 55006 if a statement around this one reads or writes the table, or checks of its rows wait for
+/// the commit.
+pub fn refuse_used(cx: &Cx<'_>, table: &Table, command: &str) -> Result<()> {
+    let why = if cx.state.around.iter().flatten().any(|oid| *oid == table.oid) {
+        "it is being used by active queries in this session"
+    } else if cx.db.txn(cx.pid).deferred.iter().any(|check| check.table() == table.oid) {
+        "it has pending trigger events"
+    } else {
         return Ok(());
-    }
-    let name = &table.name;
-    let message = format!("cannot {command} \"{name}\" because it has pending trigger events");
+    };
+    let message = format!("cannot {command} \"{}\" because {why}", table.name);
     Err(PgError::new("55006", message))
 }
 

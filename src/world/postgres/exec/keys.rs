@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, ColumnOption, TableConstraint};
 
-use super::Cx;
 use super::ddl::{checked_name, default_mismatch, is_taken, part};
 use super::routine::require_steady;
+use super::{Cx, roles};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::sql::{Analyzer, ident, object_name};
 use crate::world::postgres::storage::catalog::{
@@ -49,6 +49,9 @@ pub fn add_constraints(
             | TableConstraint::ForeignKey(_) => {}
             other => return Err(PgError::unsupported(format_args!("the constraint {other}"))),
         }
+    }
+    if !keys.is_empty() {
+        roles::require_create(cx)?;
     }
     for key in keys {
         add_key(cx, table, key)?;

@@ -5,6 +5,7 @@ mod aggregate;
 pub mod alter;
 pub mod calls;
 mod cast;
+pub mod comment;
 mod constants;
 mod constraint;
 pub mod create_as;
@@ -18,6 +19,7 @@ mod insert;
 mod keys;
 mod late;
 mod modify;
+mod policies;
 mod query;
 mod retype;
 pub mod roles;
@@ -43,7 +45,7 @@ use std::sync::Arc;
 use super::error::Step;
 use super::sql::{Plan, Planned};
 use super::storage::Db;
-use super::storage::locks::{Mode, Pid, Tag};
+use super::storage::locks::{Mode, Oid, Pid, Tag};
 use super::storage::xact::{Cid, Snapshot};
 use super::types::{Datum, Row};
 use calls::Calls;
@@ -71,6 +73,16 @@ pub struct State {
     pub late: Option<Late>,
     /// What the current step has called.
     pub calls: Calls,
+    /// Tables that it has opened, and within a function those that the statements around it have.
+    pub tables: Vec<Oid>,
+    pub around: Option<Vec<Oid>>,
+}
+
+impl State {
+    /// The tables that a function it calls finds in use.
+    pub fn in_use(&self) -> Vec<Oid> {
+        self.around.iter().flatten().chain(&self.tables).copied().collect()
+    }
 }
 
 /// A step's surroundings.
@@ -88,7 +100,10 @@ impl Cx<'_> {
     }
 
     /// A table lock for the transaction.
-    pub fn lock_table(&mut self, oid: u32, mode: Mode) -> Step<()> {
+    pub fn lock_table(&mut self, oid: Oid, mode: Mode) -> Step<()> {
+        if !self.state.tables.contains(&oid) {
+            self.state.tables.push(oid);
+        }
         let owner = self.db.level(self.pid);
         self.db.lock_once(self.pid, Tag::Relation(oid), mode, owner)
     }
@@ -256,6 +271,11 @@ impl<'p> StatementRun<'p> {
     /// Whether the tables are locked, so that their definitions stay.
     pub fn is_locked(&self) -> bool {
         self.locked
+    }
+
+    /// Whether it has begun with more than its constants.
+    pub fn is_folded(&self) -> bool {
+        self.folded
     }
 
     /// Rows that it gave or wrote.

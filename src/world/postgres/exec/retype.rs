@@ -1,67 +1,101 @@
 //! ALTER COLUMN TYPE. Must never leave a value of the old type in the table.
 
-use sqlparser::ast;
+use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation};
 
+use super::alter::no_column;
 use super::ddl::{analyzer, build_index, column_type, put_rows};
-use super::{Cx, Frame, eval};
-use crate::world::postgres::error::{PgError, Step};
-use crate::world::postgres::sql::{Context, Expr, Typed};
+use super::{Cx, Frame, eval, policies};
+use crate::world::postgres::error::{PgError, Result, Step};
+use crate::world::postgres::sql::{Context, Expr, Typed, ident};
 use crate::world::postgres::storage::catalog::{IndexPart, Table};
 use crate::world::postgres::storage::heap::Tid;
-use crate::world::postgres::types::Row;
+use crate::world::postgres::types::{Row, Ty};
 
-/// Gives a column another type, and every row a value of it.
-pub fn retype(
-    cx: &mut Cx<'_>,
-    changed: &mut Table,
+/// A column's new type, and what each row gets of it, over the row as the statement found it.
+pub struct Retyped {
+    at: usize,
+    ty: Ty,
+    typmod: i32,
+    value: Expr,
+}
+
+/// The columns that a statement gives another type.
+pub fn retyped(cx: &Cx<'_>, table: &Table, all: &[AlterTableOperation]) -> Result<Vec<Retyped>> {
+    let mut retyped = Vec::new();
+    for operation in all {
+        if let AlterTableOperation::AlterColumn {
+            column_name,
+            op: AlterColumnOperation::SetDataType { data_type, using, .. },
+        } = operation
+        {
+            let name = ident(column_name);
+            let at = table.column(&name).ok_or_else(|| no_column(table, &name))?;
+            retyped.push(analyzed(cx, table, at, data_type, using.as_ref())?);
+        }
+    }
+    Ok(retyped)
+}
+
+fn analyzed(
+    cx: &Cx<'_>,
+    table: &Table,
     at: usize,
     parsed: &ast::DataType,
     using: Option<&ast::Expr>,
-) -> Step<()> {
-    if is_read(cx, changed, at) {
-        let what = "ALTER COLUMN TYPE of a column that a constraint, expression or policy reads";
-        return Err(PgError::unsupported(what).into());
-    }
+) -> Result<Retyped> {
     let (ty, typmod) = column_type(cx, parsed).map_err(PgError::unplaced)?;
-    let column = changed.columns[at].clone();
+    let column = &table.columns[at];
     let name = &column.name;
     let analyzer = analyzer(cx);
-    let old = Typed::new(Expr::Column { depth: 0, index: at }, column.ty);
     let typed = match using {
-        Some(using) => analyzer.table_expr(using, changed)?,
-        None => old,
-    };
-    let refused = |what: String, hint: Option<String>| {
-        let message = format!("{what} cannot be cast automatically to type {}", ty.name());
-        let error = PgError::new("42804", message);
-        match hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
+        Some(using) => analyzer.table_expr(using, table)?,
+        None => Typed::new(Expr::Column { depth: 0, index: at }, column.ty),
     };
     let value = analyzer.assign(typed, ty, typmod, name).map_err(|error| match using {
         _ if error.code() != "42804" => error,
-        Some(_) => {
-            let hint = Some("You might need to add an explicit cast.".to_owned());
-            refused(format!("result of USING clause for column \"{name}\""), hint)
-        }
-        None => {
-            let hint = format!("You might need to specify \"USING {name}::{}\".", ty.name());
-            refused(format!("column \"{name}\""), Some(hint))
-        }
+        Some(_) => refused(&format!("result of USING clause for column \"{name}\""), ty)
+            .hint("You might need to add an explicit cast."),
+        None => refused(&format!("column \"{name}\""), ty)
+            .hint(format!("You might need to specify \"USING {name}::{}\".", ty.name())),
     })?;
-    let default = match &column.default {
-        None => None,
-        Some(default) => {
-            let typed = Typed::new((**default).clone(), column.ty);
-            let coerced = analyzer.coerce(typed, ty, typmod, Context::Assignment);
-            let what = format!("default for column \"{name}\"");
-            Some(coerced.map_err(|_| refused(what, None))?.into())
+    Ok(Retyped { at, ty, typmod, value })
+}
+
+fn refused(what: &str, ty: Ty) -> PgError {
+    PgError::new("42804", format!("{what} cannot be cast automatically to type {}", ty.name()))
+}
+
+/// Gives columns their other types, and every row values of them.
+pub fn retype(cx: &mut Cx<'_>, changed: &mut Table, all: &[Retyped]) -> Step<()> {
+    for Retyped { at, ty, typmod, .. } in all {
+        if is_read(cx, changed, *at) {
+            let what = "ALTER COLUMN TYPE of a column that a constraint or expression reads";
+            return Err(PgError::unsupported(what).into());
         }
+        refuse_guarded(cx, changed, *at)?;
+        let column = &mut changed.columns[*at];
+        if let Some(default) = &column.default {
+            let typed = Typed::new((**default).clone(), column.ty);
+            let coerced = analyzer(cx).coerce(typed, *ty, *typmod, Context::Assignment);
+            let what = format!("default for column \"{}\"", column.name);
+            column.default = Some(coerced.map_err(|_| refused(&what, *ty))?.into());
+        }
+        (column.ty, column.typmod) = (*ty, *typmod);
+    }
+    rewrite(cx, changed, all)
+}
+
+/// What policies read keeps its type.
+fn refuse_guarded(cx: &Cx<'_>, table: &Table, at: usize) -> Result<()> {
+    let (name, relation) = (&table.columns[at].name, &table.name);
+    let policy = match policies::of_column(cx, table, at)?.as_slice() {
+        [] => return Ok(()),
+        [only] => only.clone(),
+        _ => return Err(PgError::unsupported("ALTER COLUMN TYPE of what several policies read")),
     };
-    let column = &mut changed.columns[at];
-    (column.ty, column.typmod, column.default) = (ty, typmod, default);
-    rewrite(cx, changed, at, &value)
+    let message = "cannot alter type of a column used in a policy definition";
+    let detail = format!("policy {policy} on table {relation} depends on column \"{name}\"");
+    Err(PgError::new("0A000", message).detail(detail))
 }
 
 /// Whether something but a plain key is made of the column.
@@ -82,7 +116,6 @@ fn is_read(cx: &Cx<'_>, table: &Table, at: usize) -> bool {
         || table.columns.iter().any(generated)
         || table.checks.iter().any(|check| reads(&check.expr))
         || table.foreign_keys.iter().any(|key| key.columns.contains(&at))
-        || !table.security.policies.is_empty()
         || cx
             .db
             .catalog
@@ -91,13 +124,15 @@ fn is_read(cx: &Cx<'_>, table: &Table, at: usize) -> bool {
             .any(|(child, key)| child.foreign_keys[*key].target_columns.contains(&at))
 }
 
-fn rewrite(cx: &mut Cx<'_>, table: &Table, at: usize, value: &Expr) -> Step<()> {
+fn rewrite(cx: &mut Cx<'_>, table: &Table, all: &[Retyped]) -> Step<()> {
     let mut heap = cx.db.heap(table.oid).clone();
     let tids: Vec<Tid> = heap.iter().map(|(tid, _)| tid).collect();
     for tid in tids {
         let Some(version) = heap.get_mut(tid) else { continue };
         let mut row = version.row.to_vec();
-        row[at] = eval(value, cx, &Frame::of(&row))?;
+        for Retyped { at, value, .. } in all {
+            row[*at] = eval(value, cx, &Frame::of(&version.row))?;
+        }
         version.row = Row::from(row);
     }
     put_rows(cx, table.oid, heap);

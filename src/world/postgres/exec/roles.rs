@@ -6,6 +6,7 @@ use sqlparser::ast;
 
 use super::Cx;
 use super::ddl::{alter, notice};
+use super::drops::dropped_name;
 use super::sequence::owned;
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::{Analyzer, ident, object_name, table_scope};
@@ -38,7 +39,11 @@ pub fn may_see(cx: &Cx<'_>, table: &Table) -> bool {
 
 /// 42501 unless the role may create things in the schema.
 pub fn require_create(cx: &Cx<'_>) -> Result<()> {
-    let (role, roles) = (cx.db.proc(cx.pid).role(), cx.db.roles(cx.pid));
+    may_create(cx, cx.db.proc(cx.pid).role())
+}
+
+fn may_create(cx: &Cx<'_>, role: &str) -> Result<()> {
+    let roles = cx.db.roles(cx.pid);
     let members = roles.memberships(role, true);
     if roles.is_superuser(role) || roles.schema().of(&members).holds(Privileges::CREATE) {
         return Ok(());
@@ -201,7 +206,8 @@ pub fn grant(
                 grant_table(cx, &name, &from, &change)?;
             }
         }
-        ast::GrantObjects::AllTablesInSchema { .. } => {
+        ast::GrantObjects::AllTablesInSchema { schemas } => {
+            known_schemas(schemas)?;
             let tables: Vec<String> =
                 cx.db.tables(cx.pid).map(|table| table.name.to_string()).collect();
             for name in tables {
@@ -215,25 +221,31 @@ pub fn grant(
                 grant_sequence(cx, found.ok_or_else(|| no_relation(&name))?, &change)?;
             }
         }
-        ast::GrantObjects::AllSequencesInSchema { .. } => {
+        ast::GrantObjects::AllSequencesInSchema { schemas } => {
+            known_schemas(schemas)?;
             let oids: Vec<u32> = cx.db.sequences(cx.pid).map(|(oid, _)| oid).collect();
             for oid in oids {
                 grant_sequence(cx, oid, &change)?;
             }
         }
         ast::GrantObjects::Schemas(schemas) => {
-            for schema in schemas {
-                let name = schema.to_string();
-                if !name.eq_ignore_ascii_case("public") {
-                    let message = format!("schema \"{name}\" does not exist");
-                    return Err(PgError::new("3F000", message).into());
-                }
-            }
+            known_schemas(schemas)?;
             let mut acl = cx.db.roles(cx.pid).schema();
             change(&mut acl);
             cx.db.put_schema(cx.pid, acl)?;
         }
         other => return Err(PgError::unsupported(format_args!("GRANT on {other}")).into()),
+    }
+    Ok(())
+}
+
+/// 3F000 for a schema but `public`.
+fn known_schemas(schemas: &[ast::ObjectName]) -> Result<()> {
+    for schema in schemas {
+        let name = object_name(schema)?;
+        if name != "public" {
+            return Err(PgError::new("3F000", format!("schema \"{name}\" does not exist")));
+        }
     }
     Ok(())
 }
@@ -395,9 +407,22 @@ fn owner_name(cx: &Cx<'_>, owner: &ast::Owner) -> Result<String> {
     }
 }
 
+/// Who gives a table away must be a member of the new owner, who must be allowed to make one.
+fn require_heir(cx: &Cx<'_>, old: &str, new: &str) -> Result<()> {
+    let (role, roles) = (cx.db.proc(cx.pid).role(), cx.db.roles(cx.pid));
+    if old == new || roles.is_superuser(role) {
+        return Ok(());
+    }
+    if !roles.is_member(role, new) {
+        return Err(PgError::new("42501", format!("must be member of role \"{new}\"")));
+    }
+    may_create(cx, new)
+}
+
 /// ALTER TABLE … OWNER TO.
 pub fn give(cx: &mut Cx<'_>, changed: &mut Table, owner: &ast::Owner) -> Step<()> {
     let name = owner_name(cx, owner)?;
+    require_heir(cx, &changed.security.owner, &name)?;
     changed.security.owner = name.as_str().into();
     for (oid, sequence) in owned(cx, changed.oid) {
         let sequence = Sequence { role: name.as_str().into(), ..(*sequence).clone() };
@@ -505,7 +530,9 @@ pub fn alter_policy(cx: &mut Cx<'_>, parsed: &ast::AlterPolicy) -> Step<()> {
 
 pub fn drop_policy(cx: &mut Cx<'_>, parsed: &ast::DropPolicy) -> Step<()> {
     let name = ident(&parsed.name);
-    let relation = object_name(&parsed.table_name)?;
+    let Some(relation) = dropped_name(cx, &parsed.table_name, parsed.if_exists)? else {
+        return Ok(());
+    };
     match cx.db.table(&relation, cx.pid) {
         Ok(table) => require_owner(cx, &table).map_err(|_| {
             PgError::new("42501", format!("must be owner of relation {}", table.name))

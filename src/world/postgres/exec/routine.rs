@@ -5,18 +5,18 @@ use std::sync::Arc;
 use sqlparser::ast;
 
 use super::ddl::notice;
-use super::{Cx, cast, roles};
+use super::drops::dropped_name;
+use super::{Cx, cast, policies, roles};
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::{
-    Context, Expr, Routine, Variable, Volatility, can_cast, data_type, declared, is_zoned,
-    object_name,
+    Context, Expr, Routine, Variable, Volatility, can_cast, check, data_type, declared, is_zoned,
 };
 use crate::world::postgres::storage::catalog::{IndexPart, Table};
 use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::types::{Datum, Ty, from_text, to_text};
 
 pub fn create_function(cx: &mut Cx<'_>, create: &ast::CreateFunction) -> Step<()> {
-    let mut routine = declared(cx.db, cx.pid, &cx.state.text.clone(), create)?;
+    let mut routine = declared(&cx.state.text, create)?;
     roles::require_create(cx)?;
     routine.owner = cx.db.proc(cx.pid).role().into();
     let before = find(cx, &routine.name, &routine.args);
@@ -45,7 +45,8 @@ pub fn create_function(cx: &mut Cx<'_>, create: &ast::CreateFunction) -> Step<()
         cx.db.claim_routine(cx.pid, &routine)?;
         cx.db.catalog.new_oid()
     };
-    cx.db.put_routine(cx.pid, routine.oid, Some(routine))
+    cx.db.put_routine(cx.pid, routine.oid, Some(routine.clone()))?;
+    Ok(check(cx.db, cx.pid, &routine, &cx.state.text, create)?)
 }
 
 fn require_owner(cx: &Cx<'_>, routine: &Routine) -> Result<()> {
@@ -74,7 +75,7 @@ fn unlike(before: &Routine, message: &str) -> PgError {
 
 pub fn drop_function(cx: &mut Cx<'_>, drop: &ast::DropFunction) -> Step<()> {
     for described in &drop.func_desc {
-        let name = object_name(&described.name)?;
+        let Some(name) = dropped_name(cx, &described.name, drop.if_exists)? else { continue };
         let Some(routine) = described_as(cx, &name, described.args.as_deref(), drop.if_exists)?
         else {
             continue;
@@ -161,9 +162,16 @@ fn calls(expr: &Expr, oid: Oid) -> bool {
 /// 2BP01 if a table's definition calls it.
 fn refuse_used(cx: &Cx<'_>, routine: &Routine, cascade: bool) -> Result<()> {
     let mut why = Vec::new();
+    let mut guards = Vec::new();
     for table in cx.db.tables(cx.pid) {
         why.extend(used_by(table, routine.oid));
+        let policies = policies::of_routine(cx, table, routine)?;
+        guards.extend(policies.iter().map(|name| format!("policy {name} on table {}", table.name)));
     }
+    if !guards.is_empty() && guards.len() + why.len() > 1 {
+        return Err(PgError::unsupported("DROP FUNCTION of what a policy and others call"));
+    }
+    why.extend(guards);
     if why.is_empty() {
         return Ok(());
     }

@@ -62,6 +62,7 @@ pub fn own_sequence(
     ty: Ty,
     options: Option<&[SequenceOptions]>,
 ) -> Step<Arc<Expr>> {
+    roles::require_create(cx)?;
     let name = made_name(cx, table, Some(column), "seq");
     let mut sequence = plain(name, ty, table.security.owner.clone());
     (sequence.owner, sequence.column) = (Some(table.oid), table.columns.len());

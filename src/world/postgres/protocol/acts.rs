@@ -1,6 +1,6 @@
 //! PL/pgSQL's statements, run. Must never plan or run SQL but through its invocation.
 
-use super::call::{Boxed, Invocation};
+use super::call::{Boxed, Failed, Invocation};
 use crate::env::Env;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::sql::{Act, Block, Fragment, Handler, Raise, means, named};
@@ -47,13 +47,9 @@ impl<E: Env> Invocation<'_, E> {
     /// The value of an expression, as it is and with its type.
     async fn value(&mut self, fragment: &Fragment, line: &str) -> Result<(Datum, Ty)> {
         let gave = self.run(fragment, 2, line).await;
-        let gave = gave.map_err(|error| {
-            let queried = !fragment.simple && error.fields().query.is_none();
-            let error = if queried {
-                error.context(&format!("SQL expression \"{}\"", fragment.text))
-            } else {
-                error
-            };
+        let gave = gave.map_err(|Failed { error, early }| {
+            let queried = (early || !fragment.simple) && error.fields().query.is_none();
+            let error = if queried { error.context(&fragment.called()) } else { error };
             error.context(line)
         })?;
         let wrong = match (gave.columns.len(), gave.rows.len()) {
@@ -73,7 +69,10 @@ impl<E: Env> Invocation<'_, E> {
     /// Puts the value of an expression into a variable.
     async fn assign(&mut self, at: usize, fragment: &Fragment, line: &str) -> Result<()> {
         let (datum, from) = self.value(fragment, line).await?;
-        self.put(at, datum, from).map_err(|error| error.context(line))
+        self.put(at, datum, from).map_err(|error| {
+            let assigned = fragment.part.start > 0;
+            if assigned { fragment.converted(error) } else { error }.context(line)
+        })
     }
 
     fn put(&mut self, at: usize, datum: Datum, from: Ty) -> Result<()> {
@@ -257,22 +256,23 @@ impl<E: Env> Invocation<'_, E> {
             None => usize::MAX,
             Some(into) => 1 + usize::from(into.strict || !fragment.reads()),
         };
-        let gave = self.run(fragment, most, line).await.map_err(|error| {
+        let gave = self.run(fragment, most, line).await.map_err(|Failed { error, .. }| {
             if error.fields().query.is_some() {
                 return error.context(line);
             }
-            error.context(&format!("SQL statement \"{}\"", fragment.text)).context(line)
+            error.context(&fragment.called()).context(line)
         })?;
-        let found = self.routine.variables().iter().position(|v| &*v.name == "found");
-        if let Some(found) = found.filter(|_| fragment.counts()) {
-            self.values[found] = Datum::Bool(gave.count > 0);
+        if fragment.counts() {
+            // FOUND is the first variable behind the arguments.
+            self.values[self.routine.args.len()] = Datum::Bool(gave.count > 0);
         }
         let Some(into) = into else {
             let lost = !gave.columns.is_empty() && !fragment.is_perform;
             if lost {
                 let hint = "If you want to discard the results of a SELECT, use PERFORM instead.";
-                let message = "query has no destination for result data";
-                return Err(PgError::new("42601", message).hint(hint).context(line));
+                let error = PgError::new("42601", "query has no destination for result data");
+                let error = if fragment.reads() { error.hint(hint) } else { error };
+                return Err(error.context(line));
             }
             return Ok(());
         };

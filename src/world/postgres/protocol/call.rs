@@ -5,11 +5,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use sqlparser::ast::Statement;
+
 use super::run::Runner;
 use crate::env::{Env, Moment};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::{Cx, State, StatementRun, routine as values};
 use crate::world::postgres::sql::{Code, Fragment, Planned, Routine, Volatility};
+use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::storage::xact::{Cid, Snapshot};
 use crate::world::postgres::store::Inner;
 use crate::world::postgres::types::{Datum, Row, Ty};
@@ -28,12 +31,15 @@ pub struct Caller {
     pub depth: usize,
     /// Where it stands itself.
     pub context: Option<Arc<str>>,
+    /// Tables that it and the statements around it have opened.
+    pub tables: Vec<Oid>,
 }
 
 impl Caller {
     /// A statement outside any function.
     pub fn of(state: State) -> Caller {
-        Caller { snapshot: state.snapshot, cid: state.cid, depth: 0, context: None }
+        let tables = state.in_use();
+        Caller { snapshot: state.snapshot, cid: state.cid, depth: 0, context: None, tables }
     }
 }
 
@@ -47,6 +53,12 @@ pub struct Invocation<'a, E> {
     pub caller: &'a Caller,
     /// Errors that are being handled, innermost last.
     pub caught: Vec<PgError>,
+}
+
+/// Why a statement in a function gave nothing, and whether that was before it was run.
+pub struct Failed {
+    pub error: PgError,
+    pub early: bool,
 }
 
 /// What a statement in a function gave.
@@ -69,10 +81,8 @@ impl<E: Env> Runner<E> {
         let mut values = args.to_vec();
         values.resize(routine.variables().len(), Datum::Null);
         // FOUND begins as false.
-        if let Some(found) = routine.variables().iter().position(|v| &*v.name == "found")
-            && found >= args.len()
-        {
-            values[found] = Datum::Bool(false);
+        if let Code::Procedural { .. } = routine.body {
+            values[args.len()] = Datum::Bool(false);
         }
         let caught = Vec::new();
         let mut invocation = Invocation { runner: self, routine, values, began, caller, caught };
@@ -98,9 +108,7 @@ impl<E: Env> Invocation<'_, E> {
             let line = format!("SQL function \"{}\" statement {}", self.routine.name, at + 1);
             let ends = at + 1 == fragments.len() && self.routine.ret != Ty::VOID;
             let gave = self.run(fragment, if ends { 1 } else { usize::MAX }, &line).await;
-            // PostgreSQL puts such a function's expression in the place of its call.
-            let inlined = fragments.len() == 1 && fragment.simple;
-            last = Some(if inlined { gave? } else { gave.map_err(|e| e.context(&line))? });
+            last = Some(gave.map_err(|failed| self.told(fragments, fragment, failed, &line))?);
         }
         if self.routine.ret == Ty::VOID {
             return Ok(Datum::Null);
@@ -108,6 +116,28 @@ impl<E: Env> Invocation<'_, E> {
         match last {
             Some(gave) => self.first(&gave, self.routine.ret, -1),
             None => Ok(Datum::Null),
+        }
+    }
+
+    /// Where in a function of SQL it failed.
+    fn told(
+        &self,
+        fragments: &[Fragment],
+        fragment: &Fragment,
+        Failed { error, early }: Failed,
+        line: &str,
+    ) -> PgError {
+        let name = &self.routine.name;
+        let only = fragments.len() == 1;
+        let analysed = error.fields().query.is_none();
+        match early {
+            // PostgreSQL puts such a function's expression in the place of its call.
+            false if only && fragment.simple => error,
+            false => error.context(line),
+            true if only && (fragment.simple || !analysed) => {
+                error.context(&format!("SQL function \"{name}\" during inlining"))
+            }
+            true => error.context(&format!("SQL function \"{name}\" during startup")),
         }
     }
 
@@ -129,36 +159,45 @@ impl<E: Env> Invocation<'_, E> {
     }
 
     /// Runs a piece of SQL; no more than `most` rows are wanted. `line` is where it stands.
-    pub async fn run(&mut self, fragment: &Fragment, most: usize, line: &str) -> Result<Gave> {
+    pub async fn run(
+        &mut self,
+        fragment: &Fragment,
+        most: usize,
+        line: &str,
+    ) -> Result<Gave, Failed> {
+        let early = |error| Failed { error, early: true };
         let runner = self.runner;
         let (statement, pid) = (&fragment.statement, runner.pid);
-        if !crate::world::postgres::sql::is_planned(statement) {
-            return self.utility(fragment).await;
-        }
         let fixed = self.routine.volatility != Volatility::Volatile;
-        let context = match &self.caller.context {
-            Some(around) => format!("{line}\n{around}"),
-            None => line.to_owned(),
-        };
+        if !crate::world::postgres::sql::is_planned(statement) {
+            let gave = self.utility(fragment).await;
+            return gave.map_err(|error| Failed { error, early: fixed });
+        }
+        let context = self.context(fragment, line);
         loop {
             let plan = |inner: &mut Inner| {
                 let planned = match inner.fragment(pid, self.routine, fragment) {
                     Ok(planned) => planned,
                     wrong => inner.db.analysed(pid, wrong)?,
                 };
-                let read_only = inner.db.txn(pid).read_only;
-                refuse(&planned, read_only, fixed)?;
                 Ok(planned)
             };
-            let planned = runner.repeat(self.began, plan).await?;
+            let planned = runner.repeat(self.began, plan).await.map_err(early)?;
+            runner
+                .with(|inner| refuse(&planned, inner.db.txn(pid).read_only, fixed))
+                .map_err(|error| Failed { error, early: fixed })?;
             let seen = fixed.then(|| (self.caller.snapshot.clone(), self.caller.cid));
-            let mut run = runner
-                .with(|inner| Ok(StatementRun::nested(&planned, &mut inner.db, pid, seen)))?;
+            let run =
+                runner.with(|inner| Ok(StatementRun::nested(&planned, &mut inner.db, pid, seen)));
+            let mut run = run.map_err(early)?;
             run.most = most;
-            let caller = (self.caller.depth + 1, Some(context.as_str()));
+            run.state.around = Some(self.caller.tables.clone());
+            let caller = (self.caller.depth + 1, context.as_deref());
             let params = &self.values;
-            if !runner.drive(&planned, &mut run, params, self.began, caller).await? {
-                continue;
+            match runner.drive(&planned, &mut run, params, self.began, caller).await {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => return Err(Failed { error, early: !run.is_folded() }),
             }
             let columns = planned.columns.iter().flat_map(|columns| columns.iter());
             let columns = columns.map(|column| column.ty).collect();
@@ -166,24 +205,59 @@ impl<E: Env> Invocation<'_, E> {
         }
     }
 
+    /// Where what the fragment calls stands; an expression in SQL stands in the place of its call.
+    fn context(&self, fragment: &Fragment, line: &str) -> Option<String> {
+        let own = match &self.routine.body {
+            Code::Sql(all) if all.len() == 1 && fragment.simple => None,
+            Code::Procedural { .. } if !fragment.expression || !fragment.simple => {
+                Some(format!("{}\n{line}", fragment.called()))
+            }
+            _ => Some(line.to_owned()),
+        };
+        match (own, self.caller.context.as_deref()) {
+            (Some(own), Some(around)) => Some(format!("{own}\n{around}")),
+            (own, around) => own.or(around.map(str::to_owned)),
+        }
+    }
+
     async fn utility(&self, fragment: &Fragment) -> Result<Gave> {
         let statement = &fragment.statement;
         if self.routine.volatility != Volatility::Volatile {
-            let text = statement.to_string();
-            let word = text.split_whitespace().next().unwrap_or_default();
-            let message = format!("{word} is not allowed in a non-volatile function");
-            return Err(PgError::new("0A000", message));
+            return Err(refused_fixed(&super::utility::command(statement)));
         }
-        self.runner.utility(statement, &fragment.text, self.began).await?;
-        Ok(Gave { columns: Vec::new(), rows: Vec::new(), count: 0 })
+        if reads_variables(fragment, self.routine) {
+            return Err(PgError::unsupported("a variable in CREATE TABLE AS"));
+        }
+        let (text, around) = (fragment.own().into(), Some(&self.caller.tables));
+        let answer = self.runner.utility(statement, &text, self.began, around).await;
+        let answer = answer.map_err(|error| fragment.shown(error, 0))?;
+        let columns = answer.columns.iter().flat_map(|columns| columns.iter());
+        let columns = columns.map(|column| column.ty).collect();
+        Ok(Gave { columns, rows: answer.rows, count: 0 })
     }
+}
+
+/// Whether a query that is no plan may name a variable.
+fn reads_variables(fragment: &Fragment, routine: &Routine) -> bool {
+    let query =
+        matches!(&*fragment.statement, Statement::CreateTable(create) if create.query.is_some());
+    let text = fragment.own().to_lowercase();
+    let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+    let named = |word: &str| {
+        let named = |at: &usize| routine.variables()[*at].name.to_lowercase() == word;
+        !word.is_empty() && fragment.seen.iter().any(named)
+    };
+    query && words.any(named)
+}
+
+fn refused_fixed(command: &str) -> PgError {
+    PgError::new("0A000", format!("{command} is not allowed in a non-volatile function"))
 }
 
 fn refuse(planned: &Planned, read_only: bool, fixed: bool) -> Result<()> {
     let Some(command) = planned.plan.refused_as() else { return Ok(()) };
     if fixed {
-        let message = format!("{command} is not allowed in a non-volatile function");
-        return Err(PgError::new("0A000", message));
+        return Err(refused_fixed(command));
     }
     if read_only { Err(super::utility::refused_read_only(command)) } else { Ok(()) }
 }

@@ -14,7 +14,7 @@ use crate::world::postgres::exec::calls::{Call, Calls};
 use crate::world::postgres::exec::{Cx, StatementRun};
 use crate::world::postgres::injection::{self, Injected};
 use crate::world::postgres::sql::{OutColumn, Planned, Unplanned, plan_statement};
-use crate::world::postgres::storage::locks::Pid;
+use crate::world::postgres::storage::locks::{Oid, Pid};
 use crate::world::postgres::store::{Inner, Store, gone};
 use crate::world::postgres::types::{Datum, EPOCH_DAYS, MICROS_PER_DAY, Ty};
 use crate::world::postgres::watch::{Cause, Change};
@@ -62,9 +62,18 @@ fn check_parameters(plan: &Planned, prepared: &Prepared) -> Result<()> {
     if number <= prepared.params.len() {
         return Ok(());
     }
-    let name = format!("${number}");
-    let place = prepared.text.find(&name).map(|at| prepared.text[..at].chars().count() + 1);
-    Err(PgError::new("42P02", format!("there is no parameter {name}")).at(place))
+    let named = |number: usize| {
+        let name = format!("${number}");
+        let mut found = prepared.text.match_indices(&name).map(|(at, _)| at);
+        let whole = |at: &usize| {
+            !prepared.text[at + name.len()..].starts_with(|c: char| c.is_ascii_digit())
+        };
+        Some((found.find(whole)?, name.clone()))
+    };
+    let first = (prepared.params.len() + 1..=number).filter_map(named).min();
+    let (at, name) = first.unwrap_or((0, format!("${number}")));
+    let place = prepared.text[..at].chars().count() + 1;
+    Err(PgError::new("42P02", format!("there is no parameter {name}")).at(Some(place)))
 }
 
 /// The fault that happens at this statement, told to who watches.
@@ -256,7 +265,7 @@ impl<E: Env> Runner<E> {
                 .map(Answer::tag);
         }
         if utility::is_utility(statement) {
-            return self.utility(statement, &prepared.text, began).await;
+            return self.utility(statement, &prepared.text, began, None).await;
         }
         loop {
             let plan = self
@@ -362,7 +371,8 @@ impl<E: Env> Runner<E> {
                 Some(Err(Stop::Call(call))) => {
                     let (snapshot, cid) = (run.state.snapshot.clone(), run.state.cid);
                     let context = around.1.map(Into::into);
-                    let caller = Caller { snapshot, cid, depth: around.0, context };
+                    let tables = run.state.in_use();
+                    let caller = Caller { snapshot, cid, depth: around.0, context, tables };
                     let result = self.call(&call.0, &call.1, began, &caller).await?;
                     run.state.calls.note(Call::Routine(call.0.oid, call.1.clone()), result);
                 }
@@ -370,12 +380,14 @@ impl<E: Env> Runner<E> {
         }
     }
 
-    /// A statement without a plan.
+    /// A statement without a plan; `around`: within a function, the tables that the statements
+    /// around it use.
     pub(super) async fn utility(
         &self,
         statement: &Statement,
         text: &Arc<str>,
         began: Moment,
+        around: Option<&Vec<Oid>>,
     ) -> Result<Answer> {
         let mut calls = Calls::default();
         loop {
@@ -386,6 +398,7 @@ impl<E: Env> Runner<E> {
                 state.calls = std::mem::take(&mut calls);
                 state.calls.restart();
                 state.text = text.clone();
+                state.around = around.cloned();
                 let db = &mut inner.db;
                 let mut cx = Cx { db, pid: self.pid, params: &[], state: &mut state };
                 let step = utility::run(&mut cx, statement);

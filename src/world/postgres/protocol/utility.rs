@@ -9,7 +9,7 @@ use sqlparser::ast::{self, Statement};
 use super::transaction;
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::exec::{
-    Cx, State, alter, create_as, create_sequence, ddl, drops, roles, routine, setting,
+    Cx, State, alter, comment, create_as, create_sequence, ddl, drops, roles, routine, setting,
 };
 use crate::world::postgres::sql::{OutColumn, ident, object_name, quoted};
 use crate::world::postgres::storage::locks::{Mode, Pid, Tag};
@@ -54,6 +54,7 @@ pub fn refused_read_only(command: &str) -> PgError {
 /// What a read-only transaction refuses a definition as.
 fn definition(statement: &Statement) -> Option<String> {
     Some(match statement {
+        Statement::CreateTable(create) if create.query.is_some() => "CREATE TABLE AS".to_owned(),
         Statement::CreateTable(_) => "CREATE TABLE".to_owned(),
         Statement::CreateIndex(_) => "CREATE INDEX".to_owned(),
         Statement::CreateSequence { .. } => "CREATE SEQUENCE".to_owned(),
@@ -68,8 +69,22 @@ fn definition(statement: &Statement) -> Option<String> {
         Statement::CreatePolicy(_) => "CREATE POLICY".to_owned(),
         Statement::AlterPolicy(_) => "ALTER POLICY".to_owned(),
         Statement::DropPolicy(_) => "DROP POLICY".to_owned(),
+        Statement::Comment { .. } => "COMMENT".to_owned(),
         _ => return None,
     })
+}
+
+/// What a statement is called.
+pub fn command(statement: &Statement) -> String {
+    definition(statement).unwrap_or_else(|| match statement {
+        Statement::Lock(_) => "LOCK TABLE".to_owned(),
+        other => other.to_string().split_whitespace().next().unwrap_or_default().to_uppercase(),
+    })
+}
+
+/// Whether what is done for the transaction only has one to be done for.
+fn in_block(cx: &Cx<'_>) -> bool {
+    cx.state.around.is_some() || cx.db.in_block(cx.pid)
 }
 
 /// The columns it will give back, for Describe.
@@ -209,10 +224,7 @@ fn session_statement(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
             Ok(Answer::tag(format!("DISCARD {object_type}")))
         }
         Statement::Comment { object_type, object_name: name, .. } => {
-            if *object_type == ast::CommentObject::Table {
-                let table = cx.db.table(&object_name(name)?, cx.pid)?;
-                roles::require_owner(cx, &table)?;
-            }
+            comment::comment(cx, *object_type, name)?;
             Ok(Answer::tag("COMMENT"))
         }
         other => {
@@ -276,10 +288,7 @@ fn keep_channels(cx: &mut Cx<'_>) {
 fn maintenance(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
     match statement {
         Statement::Vacuum(vacuum) => {
-            if cx.db.in_block(cx.pid) {
-                let message = "VACUUM cannot run inside a transaction block";
-                return Err(PgError::new("25001", message).into());
-            }
+            ddl::refuse_within(cx, "VACUUM")?;
             maintain(cx, vacuum.table_name.as_ref(), "vacuum", vacuum.full)?;
             Ok(Answer::tag("VACUUM"))
         }
@@ -308,11 +317,8 @@ fn maintain(cx: &mut Cx<'_>, name: Option<&ast::ObjectName>, verb: &str, full: b
 /// Forgets what the session has gathered. Prepared statements are the session's to forget.
 fn discard(cx: &mut Cx<'_>, what: ast::DiscardObject) -> Result<()> {
     let all = what == ast::DiscardObject::ALL;
-    if all && cx.db.in_block(cx.pid) {
-        let message = "DISCARD ALL cannot run inside a transaction block";
-        return Err(PgError::new("25001", message));
-    }
     if all {
+        ddl::refuse_within(cx, "DISCARD ALL")?;
         setting::set(cx.db, cx.pid, "role", None, false)?;
         setting::reset_all(cx.db, cx.pid)?;
         cx.db.unlock_advisory(cx.pid);
@@ -335,7 +341,7 @@ fn warn_local(cx: &mut Cx<'_>, set: &ast::Set) {
         }
         _ => false,
     };
-    if local && !cx.db.in_block(cx.pid) {
+    if local && !in_block(cx) {
         let message = "SET LOCAL can only be used in transaction blocks";
         transaction::warn(cx.db, cx.pid, "25P01", message);
     }
@@ -383,7 +389,7 @@ fn set_parameter(cx: &mut Cx<'_>, set: &ast::Set) -> Result<()> {
             Ok(())
         }
         ast::Set::SetTransaction { modes, .. } => {
-            if !cx.db.in_block(cx.pid) {
+            if !in_block(cx) {
                 let message = "SET TRANSACTION can only be used in transaction blocks";
                 transaction::warn(cx.db, cx.pid, "25P01", message);
             }
@@ -417,7 +423,7 @@ fn value_text(expr: &ast::Expr) -> String {
 }
 
 fn lock_tables(cx: &mut Cx<'_>, lock: &ast::Lock) -> Step<Answer> {
-    if !cx.db.in_block(cx.pid) {
+    if !in_block(cx) {
         let message = "LOCK TABLE can only be used in transaction blocks";
         return Err(PgError::new("25P01", message).into());
     }

@@ -75,6 +75,8 @@ pub struct Analyzer<'a> {
     pub text: &'a str,
     /// Types of `$1`…; unknown until something fixes them.
     pub params: RefCell<Vec<Ty>>,
+    /// How many parameters it may name.
+    pub most: usize,
     /// Parameters that are texts only because nothing has said otherwise.
     pub settled: RefCell<Vec<usize>>,
     /// Parameters of which a place took no type, and where it is.
@@ -112,6 +114,7 @@ impl<'a> Analyzer<'a> {
             pid,
             text,
             params: params.to_vec().into(),
+            most: 0,
             settled: Vec::new().into(),
             open: Vec::new().into(),
             slots: 0.into(),
@@ -297,7 +300,7 @@ impl Analyzer<'_> {
         let number: usize = text
             .strip_prefix('$')
             .and_then(|digits| digits.parse().ok())
-            .filter(|number| (1..=65_535).contains(number))
+            .filter(|number| (1..=self.most).contains(number))
             .ok_or_else(|| PgError::new("42P02", format!("there is no parameter {text}")))?;
         let mut params = self.params.borrow_mut();
         if params.len() < number {

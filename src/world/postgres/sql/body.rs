@@ -1,9 +1,11 @@
 //! Functions of one's own, as they were declared: signature and body. Must never run one.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use sqlparser::ast::Statement;
+use sqlparser::ast::{self, Statement};
 
+use crate::world::postgres::error::PgError;
 use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::types::Ty;
 
@@ -60,6 +62,48 @@ impl Routine {
 }
 
 impl Fragment {
+    /// As it is run.
+    pub fn own(&self) -> &str {
+        &self.text[self.part.clone()]
+    }
+
+    /// An error of what is run, as one of the text that is shown; `shift`: what was put before.
+    pub fn shown(&self, error: PgError, shift: usize) -> PgError {
+        let before = self.text[..self.part.start].chars().count();
+        let place = |place: usize| place.checked_sub(shift).filter(|place| *place > 0);
+        error.moved(|found| place(found).map(|found| found + before)).within(&self.text)
+    }
+
+    /// An error of the conversion of its value to that of the variable which it is assigned to:
+    /// PostgreSQL has converted a constant before, and takes a literal as one of that type.
+    pub fn converted(&self, error: PgError) -> PgError {
+        let output = match &*self.statement {
+            Statement::Query(query) => query.body.as_select().map(|s| s.projection.as_slice()),
+            _ => None,
+        };
+        let Some([ast::SelectItem::UnnamedExpr(value)]) = output else { return error };
+        let fits = ["22001", "22003"].contains(&error.code());
+        match value {
+            ast::Expr::Value(value)
+                if !fits && matches!(value.value, ast::Value::SingleQuotedString(_)) =>
+            {
+                self.shown(error.at(Some(1)), 0)
+            }
+            value if is_constant(value) => error.context(&self.called()),
+            _ => error,
+        }
+    }
+
+    /// What PostgreSQL calls it where it is run, or planned, as a query of its own.
+    pub fn called(&self) -> String {
+        let kind = match self.expression {
+            false => "SQL statement",
+            true if self.part.start > 0 => "PL/pgSQL assignment",
+            true => "SQL expression",
+        };
+        format!("{kind} \"{}\"", self.text)
+    }
+
     /// Whether it is a query.
     pub fn reads(&self) -> bool {
         matches!(&*self.statement, Statement::Query(_))
@@ -68,6 +112,18 @@ impl Fragment {
     /// Whether it says how many rows it found.
     pub fn counts(&self) -> bool {
         is_planned(&self.statement)
+    }
+}
+
+fn is_constant(expr: &ast::Expr) -> bool {
+    match expr {
+        ast::Expr::Value(value) => !matches!(value.value, ast::Value::Placeholder(_)),
+        ast::Expr::TypedString(_) => true,
+        ast::Expr::Nested(expr)
+        | ast::Expr::Cast { expr, .. }
+        | ast::Expr::UnaryOp { expr, .. } => is_constant(expr),
+        ast::Expr::BinaryOp { left, right, .. } => is_constant(left) && is_constant(right),
+        _ => false,
     }
 }
 
@@ -90,8 +146,9 @@ pub enum Code {
 /// A piece of SQL within a body.
 #[derive(Clone, Debug)]
 pub struct Fragment {
-    /// As it is run.
+    /// As errors show it, and the part of it that is run.
     pub text: Arc<str>,
+    pub part: Range<usize>,
     pub statement: Arc<Statement>,
     /// An expression, as against a statement: its text is run behind `SELECT `.
     pub expression: bool,

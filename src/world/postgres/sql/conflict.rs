@@ -61,7 +61,10 @@ impl Analyzer<'_> {
                 let column = |name: &ast::Ident| {
                     let place = self.operator("(", name.span);
                     let name = ident(name);
-                    table.column(&name).ok_or_else(|| common::no_column(&name).at(place))
+                    let at = table.column(&name);
+                    let at = at.ok_or_else(|| common::no_column(&name).at(place))?;
+                    self.refuse_both(None, &name).map_err(|error| error.at(place))?;
+                    Ok(at)
                 };
                 let columns = names.iter().map(column).collect::<Result<Vec<usize>>>()?;
                 Wanted { columns, ..Wanted::default() }

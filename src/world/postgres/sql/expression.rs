@@ -242,20 +242,19 @@ impl Analyzer<'_> {
         }
         let found = match scope.find(qualifier, &wanted) {
             Ok(found) => {
-                if qualifier.is_none() {
-                    self.refuse_twofold(&wanted).map_err(|e| e.at(self.position(place)))?;
-                }
+                self.refuse_both(qualifier, &wanted).map_err(|e| e.at(self.position(place)))?;
                 found
             }
             Err(error) if qualifier.is_none() && error.code() == "42703" => {
                 let row = whole_row(&wanted, scope);
-                let other = row
-                    .map_err(|error| error.at(self.position(place)))?
-                    .or_else(|| self.variable(None, &wanted))
-                    .or_else(|| self.bare_word(name));
-                if other.is_none() && scope.lacks(None, &wanted) {
+                let row = row.map_err(|error| error.at(self.position(place)))?;
+                if row.is_some() {
+                    self.refuse_both(None, &wanted).map_err(|e| e.at(self.position(place)))?;
+                } else if scope.lacks(None, &wanted) {
                     return Err(PgError::unsupported(format_args!("the column {wanted}")));
                 }
+                let other =
+                    row.or_else(|| self.variable(None, &wanted)).or_else(|| self.bare_word(name));
                 return other.ok_or_else(|| error.at(self.position(place)));
             }
             Err(_) if self.variable(qualifier, &wanted).is_some() => {
@@ -335,19 +334,7 @@ impl Analyzer<'_> {
                 self.column(Some(qualifier), name, scope)
             }
             [first, qualifier, _] => {
-                let qualifier = ident(qualifier);
-                let error = if scope.relation(&qualifier).is_some() {
-                    let message =
-                        format!("invalid reference to FROM-clause entry for table \"{qualifier}\"");
-                    PgError::new("42P01", message).hint(format!(
-                        "There is an entry for table \"{qualifier}\", but it cannot be \
-                         referenced from this part of the query."
-                    ))
-                } else {
-                    let message = format!("missing FROM-clause entry for table \"{qualifier}\"");
-                    PgError::new("42P01", message)
-                };
-                Err(error.at(self.position(first.span)))
+                Err(scope.elsewhere(&ident(qualifier)).at(self.position(first.span)))
             }
             _ => Err(PgError::unsupported("a column name of this many parts")),
         }

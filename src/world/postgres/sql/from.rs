@@ -279,7 +279,10 @@ impl Analyzer<'_> {
     ) -> Result<From> {
         let place = name.0.first().and_then(|part| part.as_ident());
         let place = place.and_then(|first| self.position(first.span));
-        let name_text = object_name(name).map_err(|error| error.at(place))?;
+        let name_text = match object_name(name) {
+            Ok(text) => text,
+            Err(error) => return Err(self.named_table(name).err().unwrap_or(error)),
+        };
         let known = self.ctes.borrow().iter().rev().find(|c| c.name == name_text).cloned();
         if let Some(cte) = known.filter(|_| name.0.len() == 1) {
             if cte.correlated {

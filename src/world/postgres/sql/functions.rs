@@ -175,7 +175,9 @@ impl Analyzer<'_> {
     }
 
     pub fn function(&self, function: &ast::Function, scope: &Scope<'_>) -> Result<Typed> {
-        let name = object_name(&function.name)?;
+        let first = function.name.0.first().and_then(|part| part.as_ident());
+        let place = first.and_then(|first| self.position(first.span));
+        let name = object_name(&function.name).map_err(|error| error.at(place))?;
         refuse_absent(&name)?;
         if let Some(own) = self.special_name(&name, function, scope)? {
             return Ok(own);

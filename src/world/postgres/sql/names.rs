@@ -29,10 +29,7 @@ pub fn object_name(name: &ObjectName) -> Result<String> {
     match parts.as_slice() {
         [schema, name] if schema == "public" || schema == "pg_catalog" => Ok(name.clone()),
         [schema, name] if schema == "information_schema" => Ok(format!("{schema}.{name}")),
-        [schema, name] => {
-            let message = format!("relation \"{schema}.{name}\" does not exist");
-            Err(PgError::new("42P01", message))
-        }
+        [schema, _] => Err(PgError::new("3F000", format!("schema \"{schema}\" does not exist"))),
         _ => Err(PgError::unsupported("a name of three parts")),
     }
 }

@@ -44,7 +44,13 @@ impl Analyzer<'_> {
                     _,
                 ) => {
                     let place = self.position(name.span());
-                    star(Some(&object_name(name)?), scope, &mut exprs, &mut columns)
+                    let last = || name.0.last().and_then(|part| part.as_ident()).map(ident);
+                    object_name(name)
+                        .map_err(|error| match error.code() {
+                            "3F000" => scope.elsewhere(&last().unwrap_or_default()),
+                            _ => error,
+                        })
+                        .and_then(|name| star(Some(&name), scope, &mut exprs, &mut columns))
                         .map_err(|error| error.at(place))?;
                 }
                 _ => return Err(PgError::unsupported("this item of a select list")),

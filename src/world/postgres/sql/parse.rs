@@ -1,6 +1,7 @@
 //! SQL text to syntax trees, remembered by text. Must never depend on a catalogue.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use sqlparser::ast::Statement;
@@ -102,13 +103,13 @@ fn statements(parser: &mut Parser<'_>) -> std::result::Result<Arc<[Arc<Statement
 }
 
 /// The texts of the statements of one text.
-pub fn split(text: &str) -> Result<Vec<&str>> {
+pub fn split(text: &str) -> Result<Vec<Range<usize>>> {
     let lexemes = scan(text);
     let ends = |lexeme: &Lexeme| lexeme.token.token == Token::SemiColon || is_last(lexeme);
     let mut all = Vec::new();
     for statement in lexemes.split(ends) {
         if let [first, .., last] | [first @ last] = statement {
-            all.push(&text[first.place.start..last.place.end]);
+            all.push(first.place.start..last.place.end);
         }
     }
     match lexemes.last().map(|lexeme| &lexeme.kind) {

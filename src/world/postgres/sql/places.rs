@@ -175,11 +175,16 @@ impl Analyzer<'_> {
     /// The table that is named, with its schema if that is written.
     pub fn named_table(&self, name: &ast::ObjectName) -> Result<Arc<Table>> {
         let place = name.0.first().and_then(|part| part.as_ident()).map(|first| first.span);
-        let found = object_name(name).and_then(|known| self.table(&known));
+        let system =
+            name.0.len() == 2 && name.to_string().to_lowercase().starts_with("pg_catalog.");
+        let found = object_name(name).and_then(|known| match known {
+            known if system && !known.starts_with("pg_") => Err(common::no_relation(&known)),
+            known => self.table(&known),
+        });
         found.map_err(|error| {
             let parts: Vec<String> =
                 name.0.iter().filter_map(|part| part.as_ident()).map(ident).collect();
-            let missing = error.code() == "42P01" && parts.len() > 1;
+            let missing = ["42P01", "3F000"].contains(&error.code()) && parts.len() > 1;
             let error = if missing {
                 let message = format!("relation \"{}\" does not exist", parts.join("."));
                 PgError::new("42P01", message)

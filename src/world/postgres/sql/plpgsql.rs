@@ -210,13 +210,12 @@ fn act(tokens: &mut Tokens<'_>) -> Result<Act> {
         "begin" | "declare" => return Ok(Act::Block(block(tokens, label)?)),
         "loop" | "while" => return repetition(tokens, label),
         _ if label.is_some() => return Err(tokens.astonished()),
+        _ if tokens.names_number() => {
+            return Err(PgError::unsupported("an assignment to a parameter without its name"));
+        }
         _ if tokens.assigns() => {
-            let variable = tokens.variable()?;
-            tokens.skip(1);
-            if tokens.is_token(0, &Token::SemiColon) {
-                return Err(PgError::unsupported("an assignment of nothing"));
-            }
-            return Ok(Act::Assign(variable, tokens.expression(&[], &[Token::SemiColon])?));
+            let (variable, value) = tokens.assignment()?;
+            return Ok(Act::Assign(variable, value));
         }
         "if" => return condition(tokens),
         "exit" | "continue" => return leave(tokens, word == "continue"),

@@ -45,12 +45,13 @@ impl Analyzer<'_> {
     }
 
     /// PL/pgSQL takes no side when a name may be a column and a variable.
-    pub fn refuse_twofold(&self, name: &str) -> Result<()> {
-        let Some(names) = &self.names else { return Ok(()) };
-        if matches!(names.routine.body, Code::Sql(_)) || names.find(name).is_none() {
+    pub fn refuse_both(&self, qualifier: Option<&str>, name: &str) -> Result<()> {
+        let sql = |names: &Names<'_>| matches!(names.routine.body, Code::Sql(_));
+        if self.names.as_ref().is_none_or(sql) || self.variable(qualifier, name).is_none() {
             return Ok(());
         }
-        let message = format!("column reference \"{name}\" is ambiguous");
+        let whole = qualifier.map_or(name.to_owned(), |qualifier| format!("{qualifier}.{name}"));
+        let message = format!("column reference \"{whole}\" is ambiguous");
         let detail = "It could refer to either a PL/pgSQL variable or a table column.";
         Err(PgError::new("42702", message).detail(detail))
     }
@@ -114,36 +115,31 @@ pub fn plan_fragment(
     let types: Vec<Ty> = routine.variables().iter().map(|variable| variable.ty).collect();
     let names = Names { routine, seen: &fragment.seen };
     let (shift, text) = if fragment.expression {
-        ("SELECT ".len(), format!("SELECT {}", fragment.text))
+        ("SELECT ".len(), format!("SELECT {}", fragment.own()))
     } else {
-        (0, fragment.text.to_string())
+        (0, fragment.own().to_owned())
     };
     let planned = plan_named(db, pid, &text, &fragment.statement, &types, Some(names));
-    let planned = planned.map_err(|Unplanned { error, tables }| {
-        let moved = error.moved(|place| place.checked_sub(shift).filter(|place| *place > 0));
-        Unplanned { error: moved.within(&fragment.text), tables }
-    })?;
-    if planned.params.len() > types.len() {
-        let number = planned.params.len();
-        let error = PgError::new("42P02", format!("there is no parameter ${number}"));
-        return Err(Unplanned { error, tables: Vec::new() });
-    }
-    Ok(planned)
+    planned.map_err(|Unplanned { error, tables }| Unplanned {
+        error: fragment.shown(error, shift),
+        tables,
+    })
 }
 
 /// What CREATE FUNCTION declares, without a number and an owner.
 /// `statement` is its text: errors in the body point into it.
-pub fn declared(
-    db: &Db,
-    pid: Pid,
-    statement: &str,
-    create: &ast::CreateFunction,
-) -> Result<Routine> {
+pub fn declared(statement: &str, create: &ast::CreateFunction) -> Result<Routine> {
     refuse_rare(create)?;
     let name = object_name(&create.name)?;
     let mut args = Vec::new();
     for arg in create.args.as_deref().unwrap_or_default() {
-        args.push(argument(arg)?);
+        let arg = argument(arg)?;
+        let twice = |other: &Variable| !arg.name.is_empty() && other.name == arg.name;
+        if args.iter().any(twice) {
+            let message = format!("parameter name \"{}\" used more than once", arg.name);
+            return Err(PgError::new("42P13", message));
+        }
+        args.push(arg);
     }
     let ret = match &create.return_type {
         Some(ast::FunctionReturnType::DataType(ty)) => returned(ty)?,
@@ -182,11 +178,25 @@ pub fn declared(
     };
     let (oid, owner) = (0, "".into());
     let name = name.into();
-    let routine = Routine { oid, name, args, ret, volatility, strict, body, owner };
-    if let Code::Sql(fragments) = &routine.body {
-        check_sql(db, pid, &routine, fragments)?;
-    }
-    Ok(routine)
+    Ok(Routine { oid, name, args, ret, volatility, strict, body, owner })
+}
+
+/// Fails if a body in SQL is wrong; the function is there already, for it may call itself.
+pub fn check(
+    db: &Db,
+    pid: Pid,
+    routine: &Routine,
+    statement: &str,
+    create: &ast::CreateFunction,
+) -> Result<()> {
+    let Code::Sql(fragments) = &routine.body else { return Ok(()) };
+    let (_, begins) = body_text(create, statement)?;
+    check_sql(db, pid, routine, fragments).map_err(|error| {
+        match (begins, error.fields().position) {
+            (Some(begins), Some(_)) => error.moved(|place| Some(begins + place)).without_query(),
+            _ => error.context(&format!("SQL function \"{}\"", routine.name)),
+        }
+    })
 }
 
 fn refuse_rare(create: &ast::CreateFunction) -> Result<()> {
@@ -259,14 +269,16 @@ fn body_text(create: &ast::CreateFunction, statement: &str) -> Result<(String, O
 
 fn sql_body(text: &str, args: usize) -> Result<Code> {
     let seen: std::sync::Arc<[usize]> = (0..args).collect();
-    let statements = super::parse::split(text)?;
-    let fragments = statements.into_iter().map(|text| fragment(text, false, seen.clone()));
+    let whole: std::sync::Arc<str> = text.into();
+    let fragments = super::parse::split(text)?.into_iter().map(|part| {
+        let own = fragment(&text[part.clone()], false, seen.clone())?;
+        Ok(Fragment { text: whole.clone(), part, ..own })
+    });
     Ok(Code::Sql(fragments.collect::<Result<_>>()?))
 }
 
 /// The statements must be right when the function is made, and the last give what it returns.
 fn check_sql(db: &Db, pid: Pid, routine: &Routine, fragments: &[Fragment]) -> Result<()> {
-    let context = format!("SQL function \"{}\"", routine.name);
     let mut last = None;
     for fragment in fragments {
         if !is_planned(&fragment.statement) {
@@ -274,7 +286,7 @@ fn check_sql(db: &Db, pid: Pid, routine: &Routine, fragments: &[Fragment]) -> Re
             continue;
         }
         let planned = plan_fragment(db, pid, routine, fragment);
-        let planned = planned.map_err(|unplanned| unplanned.error.context(&context))?;
+        let planned = planned.map_err(|unplanned| unplanned.error)?;
         last = Some(
             planned
                 .plan
@@ -288,7 +300,7 @@ fn check_sql(db: &Db, pid: Pid, routine: &Routine, fragments: &[Fragment]) -> Re
     let wrong = |detail: String| {
         let message =
             format!("return type mismatch in function declared to return {}", routine.ret.name());
-        PgError::new("42P13", message).detail(detail).context(&context)
+        PgError::new("42P13", message).detail(detail)
     };
     match last.flatten().as_deref() {
         None => {

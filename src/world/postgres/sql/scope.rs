@@ -115,6 +115,19 @@ impl<'p> Scope<'p> {
         })
     }
 
+    /// 42P01 for a table of another schema.
+    pub fn elsewhere(&self, qualifier: &str) -> PgError {
+        if self.relation(qualifier).is_none() {
+            let message = format!("missing FROM-clause entry for table \"{qualifier}\"");
+            return PgError::new("42P01", message);
+        }
+        let message = format!("invalid reference to FROM-clause entry for table \"{qualifier}\"");
+        PgError::new("42P01", message).hint(format!(
+            "There is an entry for table \"{qualifier}\", but it cannot be referenced from this \
+             part of the query."
+        ))
+    }
+
     fn find_here(&self, qualifier: Option<&str>, name: &str) -> Result<Option<ScopeColumn>> {
         let mut found: Option<ScopeColumn> = None;
         for relation in self.seen() {

@@ -82,6 +82,7 @@ pub fn plan_named<'a>(
 ) -> Result<Planned, Unplanned> {
     let mut analyzer = Analyzer::new(db, pid, text, params);
     analyzer.names = names;
+    analyzer.most = names.map_or(65_535, |names| names.routine.args.len());
     let planned = analyzer.statement(statement).and_then(|plan| finished(&analyzer, plan));
     planned.map_err(|error| Unplanned { error, tables: analyzer.tables.take() })
 }
@@ -437,8 +438,8 @@ impl Analyzer<'_> {
         selection: Option<&ast::Expr>,
         scope: &mut Scope<'_>,
     ) -> Result<(Arc<Table>, Select)> {
-        let text = object_name(name)?;
         let table = self.target(name)?;
+        let text = object_name(name)?;
         let alias = alias.map_or_else(|| text.clone(), |alias| ident(&alias.name));
         let mut relations: Vec<Relation> = Vec::new();
         let mut quals = Vec::new();

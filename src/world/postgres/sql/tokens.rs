@@ -226,6 +226,20 @@ impl<'t> Tokens<'t> {
         self.fragment(text, from, true)
     }
 
+    /// `variable := expression`, which errors show as a whole.
+    pub fn assignment(&mut self) -> Result<(usize, Fragment)> {
+        let from = self.place();
+        let variable = self.variable()?;
+        self.skip(1);
+        if self.is_token(0, &Token::SemiColon) {
+            return Err(PgError::unsupported("an assignment of nothing"));
+        }
+        let value = self.expression(&[], &[Token::SemiColon])?;
+        let text = &self.text[from..self.pieces[self.at - 1].place.end];
+        let part = text.len() - value.text.len()..text.len();
+        Ok((variable, Fragment { text: text.into(), part, ..value }))
+    }
+
     /// What PERFORM runs: a query without its SELECT.
     pub fn query(&mut self) -> Result<Fragment> {
         if *self.token(0) == Token::SemiColon {
@@ -268,7 +282,7 @@ impl<'t> Tokens<'t> {
             text.replace_range(cut.start - start..cut.end - start, &blank);
         }
         self.at = end;
-        Ok((self.fragment(&text, start, false)?, targets, strict))
+        Ok((self.fragment(text.trim_end(), start, false)?, targets, strict))
     }
 
     pub fn find(&self, name: &str) -> Option<usize> {
@@ -299,6 +313,11 @@ impl<'t> Tokens<'t> {
         })
     }
 
+    /// Whether `$1` comes.
+    pub fn names_number(&self) -> bool {
+        matches!(self.token(0), Token::Placeholder(_))
+    }
+
     /// Whether an assignment to a variable comes.
     pub fn assigns(&self) -> bool {
         matches!(self.token(0), Token::Word(_))
@@ -321,8 +340,8 @@ pub fn fragment(text: &str, expression: bool, seen: Arc<[usize]>) -> Result<Frag
         return Err(PgError::new("42601", "syntax error at end of input"));
     };
     let simple = is_simple(statement);
-    let (text, statement) = (text.into(), statement.clone());
-    Ok(Fragment { text, statement, expression, simple, is_perform: false, seen })
+    let (part, text, statement) = (0..text.len(), text.into(), statement.clone());
+    Ok(Fragment { text, part, statement, expression, simple, is_perform: false, seen })
 }
 
 /// Whether it is `SELECT` and one expression, which has no query of its own in it.
