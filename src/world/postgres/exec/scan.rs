@@ -227,9 +227,10 @@ impl ScanRun<'_> {
                 }
                 let wide = self.relation.width > 1 + usize::from(*ordinality);
                 // Of several arrays each may be NULL.
-                let set = match wide {
-                    true => function(cx, &values, types)?,
-                    false => call_set(*function, cx, &values, types)?,
+                let set = if wide {
+                    function(cx, &values, types)?
+                } else {
+                    call_set(*function, cx, &values, types)?
                 };
                 Rows::Made(Arc::new(unroll(set, *ordinality, wide)), 0)
             }

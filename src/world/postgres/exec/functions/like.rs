@@ -67,11 +67,12 @@ fn quantified(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 }
 
 fn fits(operator: &str, subject: &Datum, pattern: &Datum) -> Step<bool> {
-    let letters = |datum| match operator.ends_with('*') {
-        true => {
-            Ok::<_, Stop>(ascii_only(datum)?.to_ascii_lowercase().chars().collect::<Vec<char>>())
+    let letters = |datum| {
+        if operator.ends_with('*') {
+            let folded = ascii_only(datum)?.to_ascii_lowercase();
+            return Ok::<_, Stop>(folded.chars().collect::<Vec<char>>());
         }
-        false => Ok(text(datum).chars().collect()),
+        Ok(text(datum).chars().collect())
     };
     Ok(matches(&letters(subject)?, &letters(pattern)?)? != operator.starts_with('!'))
 }

@@ -1,4 +1,6 @@
-//! to_char of times. Must never pass over a pattern that it does not know.
+//! `to_char` of times. Must never pass over a pattern that it does not know.
+
+use std::fmt::Write as _;
 
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::exec::Cx;
@@ -34,8 +36,9 @@ fn to_char(_: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
         };
         if let Some(pattern) = PATTERNS.iter().find(begins) {
             let (value, width) = part(*at, pattern).ok_or_else(unknown)?;
-            let width = if bare && width < 3 || bare && *pattern == "YYYY" { 0 } else { width };
-            out.push_str(&format!("{value:0width$}"));
+            let free = bare && !matches!(*pattern, "MS" | "US");
+            let width = if free { 0 } else { width };
+            write!(out, "{value:0width$}").expect("a string takes all");
             rest = &rest[pattern.len()..];
         } else if let Some(quoted) = rest.strip_prefix('"') {
             rest = literal(quoted, &mut out);
