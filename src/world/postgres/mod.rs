@@ -61,7 +61,7 @@
 //! - A function in SQL is run when its row is read; PostgreSQL works out before what its arguments
 //!   make constant in it, which may fail although no row is read.
 //! - `OPERATOR(…)` binds as a comparison whatever the operator; a unit behind the second part of an
-//!   interval (`10:20+1 day`) is 22007, an escaped blank or quote at the end of an array's item 22P02;
+//!   interval (`10:20+1 day`) is 22007, an escaped blank or quote that ends an array's item 22P02;
 //!   blanks before a number in a path of `#>` count; a text that is too long for its column is no
 //!   error where LIMIT reads no row; a function in SQL may give another type than when it was made.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).
