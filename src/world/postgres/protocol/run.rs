@@ -390,6 +390,11 @@ impl<E: Env> Runner<E> {
         around: Option<&Vec<Oid>>,
     ) -> Result<Answer> {
         let mut calls = Calls::default();
+        self.with(|inner| {
+            // What a statement before it waited for in vain.
+            inner.db.proc_mut(self.pid).awaited = None;
+            Ok(())
+        })?;
         loop {
             let (step, caller) = self.with(|inner| {
                 inner.db.check_awaited(self.pid)?;

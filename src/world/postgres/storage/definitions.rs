@@ -179,23 +179,16 @@ impl Db {
             Taken::Other(by) => (by, false),
             Taken::No | Taken::Yes => return Ok(()),
         };
-        let error = if both {
-            duplicate(
-                "pg_type_typname_nsp_index",
-                "typname, typnamespace",
-                &format!("{name}, 2200"),
-            )
+        let (index, key) = if both {
+            ("pg_type_typname_nsp_index", "typname, typnamespace")
         } else {
-            duplicate(
-                "pg_class_relname_nsp_index",
-                "relname, relnamespace",
-                &format!("{name}, 2200"),
-            )
+            ("pg_class_relname_nsp_index", "relname, relnamespace")
         };
+        let error = duplicate(index, key, &format!("{name}, 2200"));
         self.await_definer(pid, Awaited { by, name: Some(name.to_owned()), error: Some(error) })
     }
 
-    /// The same for a function that takes these types, and for a role.
+    /// The same for a function: its name and the types it takes.
     pub fn claim_routine(&mut self, pid: Pid, routine: &Routine) -> Step<()> {
         let types = routine.types();
         let same = |other: &Routine| other.name == routine.name && other.types() == types;
@@ -210,6 +203,7 @@ impl Db {
         self.await_definer(pid, Awaited { by, name: None, error })
     }
 
+    /// The same for a role.
     pub fn claim_role(&mut self, pid: Pid, name: &str) -> Step<()> {
         let Some(other) =
             self.catalog.roles.known.open(name).filter(|o| !self.own(pid).contains(&o.by))
@@ -222,7 +216,7 @@ impl Db {
 }
 
 /// As an index of PostgreSQL's catalogue says it.
-pub fn duplicate(index: &str, key: &str, values: &str) -> PgError {
+fn duplicate(index: &str, key: &str, values: &str) -> PgError {
     let message = format!("duplicate key value violates unique constraint \"{index}\"");
     PgError::new("23505", message).detail(format!("Key ({key})=({values}) already exists."))
 }
