@@ -286,10 +286,10 @@ fn rename_column(cx: &Cx<'_>, table: &mut Table, old: &str, new: &str) -> Result
 
 fn rename_table(cx: &mut Cx<'_>, table: &mut Table, name: String) -> Step<()> {
     ddl::checked_name(&name)?;
+    roles::require_create(cx)?;
     if ddl::is_taken(cx, &name) {
         return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")).into());
     }
-    roles::require_create(cx)?;
     policies::refuse_rename(cx, &table.name)?;
     cx.db.claim(cx.pid, &name, false)?;
     policies::rename_table(table, &name);

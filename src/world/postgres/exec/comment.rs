@@ -6,7 +6,7 @@ use sqlparser::ast::{self, CommentObject};
 use super::alter::no_column;
 use super::ddl::is_taken;
 use super::{Cx, roles};
-use crate::world::postgres::error::{PgError, Result, Step, common};
+use crate::world::postgres::error::{PgError, Result, Step, Stop, common};
 use crate::world::postgres::sql::{ident, object_name};
 use crate::world::postgres::storage::locks::Mode;
 
@@ -19,7 +19,12 @@ pub fn comment(cx: &mut Cx<'_>, object: CommentObject, name: &ast::ObjectName) -
                 return Err(PgError::new("42601", "column name must be qualified").into());
             };
             let table = object_name(&ast::ObjectName(table.to_vec()))?;
-            on_table(cx, &table)?;
+            on_table(cx, &table).map_err(|stop| match stop {
+                Stop::Error(error) if error.code() == "42501" => {
+                    PgError::new("42501", format!("must be owner of relation {table}")).into()
+                }
+                other => other,
+            })?;
             let table = cx.db.table(&table, cx.pid)?;
             let column = column.as_ident().map(ident).unwrap_or_default();
             table.column(&column).map(|_| ()).ok_or_else(|| no_column(&table, &column).into())

@@ -67,10 +67,10 @@ pub fn undo(cx: &mut Cx<'_>, undo: Undo) {
 
 /// 25001 for what is a transaction of its own.
 pub fn refuse_within(cx: &Cx<'_>, command: &str) -> Result<()> {
-    let why = if cx.state.around.is_some() {
-        "be executed from a function"
-    } else if cx.db.in_block(cx.pid) {
+    let why = if cx.db.in_block(cx.pid) {
         "run inside a transaction block"
+    } else if cx.state.around.is_some() {
+        "be executed from a function"
     } else {
         return Ok(());
     };
@@ -86,6 +86,9 @@ pub fn fresh_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<Option<Ta
     }
     refuse_rare(create)?;
     checked_name(&name)?;
+    if create.query.is_none() {
+        roles::require_create(cx)?;
+    }
     if is_taken(cx, &name) {
         if create.if_not_exists {
             notice(cx, "42P07", format!("relation \"{name}\" already exists, skipping"));

@@ -23,6 +23,10 @@ pub fn truncate(cx: &mut Cx<'_>, truncate: &ast::Truncate) -> Step<()> {
         Analyzer::new(cx.db, cx.pid, "", &[]).guard(&table, Privileges::TRUNCATE)?;
         oids.push(table.oid);
     }
+    for oid in &oids {
+        cx.lock_table(*oid, Mode::AccessExclusive)?;
+        refuse_used(cx, &*cx.db.table_by_oid(*oid)?, "TRUNCATE")?;
+    }
     let named = oids.len();
     let cascade = truncate.cascade == Some(ast::CascadeOption::Cascade);
     loop {
@@ -39,16 +43,13 @@ pub fn truncate(cx: &mut Cx<'_>, truncate: &ast::Truncate) -> Step<()> {
         }
         oids.extend(more);
     }
-    for oid in &oids {
+    for oid in &oids[named..] {
         cx.lock_table(*oid, Mode::AccessExclusive)?;
     }
     for oid in &oids[named..] {
         let table = cx.db.table_by_oid(*oid)?;
         notice(cx, "00000", format!("truncate cascades to table \"{}\"", table.name));
         Analyzer::new(cx.db, cx.pid, "", &[]).guard(&table, Privileges::TRUNCATE)?;
-    }
-    for oid in &oids {
-        let table = cx.db.table_by_oid(*oid)?;
         refuse_used(cx, &table, "TRUNCATE")?;
     }
     for oid in oids {

@@ -4,7 +4,7 @@ use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation};
 
 use super::alter::no_column;
 use super::ddl::{analyzer, build_index, column_type, put_rows};
-use super::{Cx, Frame, eval, policies};
+use super::{Cx, Frame, constants, eval, policies};
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::{Context, Expr, Typed, ident};
 use crate::world::postgres::storage::catalog::{IndexPart, Table};
@@ -125,6 +125,9 @@ fn is_read(cx: &Cx<'_>, table: &Table, at: usize) -> bool {
 }
 
 fn rewrite(cx: &mut Cx<'_>, table: &Table, all: &[Retyped]) -> Step<()> {
+    for one in all {
+        constants::check_one(&one.value, cx)?;
+    }
     let mut heap = cx.db.heap(table.oid).clone();
     let tids: Vec<Tid> = heap.iter().map(|(tid, _)| tid).collect();
     for tid in tids {

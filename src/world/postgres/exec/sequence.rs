@@ -96,6 +96,7 @@ pub fn create_sequence(cx: &mut Cx<'_>, statement: &ast::Statement) -> Step<()> 
     }
     let name = object_name(name)?;
     checked_name(&name)?;
+    roles::require_create(cx)?;
     if is_taken(cx, &name) {
         if *if_not_exists {
             notice(cx, "42P07", format!("relation \"{name}\" already exists, skipping"));
@@ -103,7 +104,6 @@ pub fn create_sequence(cx: &mut Cx<'_>, statement: &ast::Statement) -> Step<()> 
         }
         return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")).into());
     }
-    roles::require_create(cx)?;
     let ty = ty.as_ref().map_or(Ok((Ty::INT8, -1)), data_type)?.0;
     if ![Ty::INT2, Ty::INT4, Ty::INT8].contains(&ty) {
         let message = "sequence type must be smallint, integer, or bigint";

@@ -53,3 +53,7 @@ select * from t;
 alter table t add column if not exists a int, add column e int default f(3), add check (f(b::int) > 0);
 select * from t;
 alter table t drop column if exists zz, add constraint ck check (f(c) > 0), add constraint ck2 check (f(d) > 0);
+create table none (a int, b text);
+alter table none alter a type text using 1/0;
+alter table none alter b type int using 'x'::int, alter a type int using a + 1;
+alter table none alter a type int using 1 + 2;

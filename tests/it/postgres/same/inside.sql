@@ -204,3 +204,8 @@ create function g10(text, x int) returns text language sql as 'select $1 || x';
 select g10('a', 3);
 create function g11(x int) returns int language sql as 'select 1; select $2; select 3';
 create function g12(a int) returns void language sql as 'update t set a = $2';
+create function vac() returns int language plpgsql as 'begin vacuum; return 1; end';
+select vac();
+begin;
+select vac();
+rollback;
