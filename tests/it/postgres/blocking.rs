@@ -275,3 +275,50 @@ fn a_query_within_an_expression_locks_its_tables() {
          1: COMMIT",
     );
 }
+
+#[test]
+fn what_is_planned_over_an_open_definition_is_nobody_elses() {
+    with_table(
+        "1: BEGIN
+         1: CREATE FUNCTION g(int) RETURNS int LANGUAGE sql AS 'SELECT 2'
+         1: SELECT g(1)
+         2: SELECT g(1)
+         1: ALTER TABLE t RENAME TO e
+         1: SELECT v FROM e
+         2: SELECT v FROM e
+         1: ROLLBACK
+         1: SELECT g(1)
+         1: SELECT v FROM t",
+    );
+}
+
+/// PostgreSQL lets the second one pass.
+#[test]
+fn two_who_index_one_table_wait_and_both_have_their_index() {
+    let told = runtime().block_on(async {
+        let (addr, _store) = ours(Settings::default(), Watch::none()).await;
+        let script = "1: CREATE TABLE t (a int, b int)
+                      1: BEGIN
+                      1: CREATE INDEX ia ON t (a)
+                      2: CREATE INDEX ib ON t (b)
+                      1: COMMIT
+                      1: DROP INDEX ia, ib";
+        play(&addr, script).await
+    });
+    assert!(told.contains(&"2 waits".to_owned()), "{told:?}");
+    assert!(!told.iter().any(|line| line.contains("XX000") || line.contains("42704")), "{told:?}");
+}
+
+/// What one cluster has planned is offered to the others of the process.
+#[test]
+fn a_plan_from_elsewhere_shows_nobody_an_open_table() {
+    let told = runtime().block_on(async {
+        let (settled, _store) = ours(Settings::default(), Watch::none()).await;
+        let definition = "1: CREATE TABLE elsewhere (v int)\n1: SELECT v FROM elsewhere";
+        play(&settled, definition).await;
+        let (open, _store) = ours(Settings::default(), Watch::none()).await;
+        play(&open, &format!("1: BEGIN\n{definition}\n2: SELECT v FROM elsewhere")).await
+    });
+    let last = told.last().map(String::as_str).unwrap_or_default();
+    assert!(last.starts_with("2 42P01"), "{told:?}");
+}

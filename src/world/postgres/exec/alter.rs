@@ -30,7 +30,7 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
     let oid = found.oid;
     let modes = parsed.operations.iter().map(mode);
     cx.lock_table(oid, modes.max().unwrap_or(Mode::AccessExclusive))?;
-    let table = cx.db.table_by_oid(oid)?;
+    let table = cx.db.table_by_oid(oid, cx.pid)?;
     for operation in &parsed.operations {
         lock_target(cx, &table, operation)?;
     }
@@ -42,7 +42,7 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
     let mut operations: Vec<&AlterTableOperation> = parsed.operations.iter().collect();
     operations.sort_by_key(|operation| turn(operation));
     for operation in operations {
-        let table = cx.db.table_by_oid(oid)?;
+        let table = cx.db.table_by_oid(oid, cx.pid)?;
         let mut changed = (*table).clone();
         if turn(operation) == RETYPES {
             retype(cx, &mut changed, &std::mem::take(&mut retyped))?;
@@ -51,7 +51,7 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
         }
         ddl::alter(cx, changed)?;
     }
-    let now = cx.db.table_by_oid(oid)?;
+    let now = cx.db.table_by_oid(oid, cx.pid)?;
     Ok(refuse_equal_keys(&now.indexes[table.indexes.len()..])?)
 }
 

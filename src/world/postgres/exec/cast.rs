@@ -50,7 +50,7 @@ pub fn relation_oid(cx: &Cx<'_>, text: &str) -> Result<i64> {
         return Ok(i64::from(table.oid));
     }
     if let Some((oid, at)) = cx.db.catalog.index(&name, cx.db.own(cx.pid)) {
-        let table = cx.db.table_by_oid(oid)?;
+        let table = cx.db.table_by_oid(oid, cx.pid)?;
         return Ok(system::index_oid(&table, at));
     }
     let sequence = cx.db.catalog.sequence(&name, cx.db.own(cx.pid));

@@ -383,7 +383,7 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
     roles::require_owner(cx, &table)?;
     roles::require_create(cx)?;
     cx.lock_table(table.oid, Mode::Share)?;
-    let table = cx.db.table_by_oid(table.oid)?;
+    let table = cx.db.table_by_oid(table.oid, cx.pid)?;
     refuse_used(cx, &table, "CREATE INDEX")?;
     check_method(create.using.as_ref())?;
     let mut parts = Vec::with_capacity(create.columns.len());

@@ -25,7 +25,7 @@ pub fn truncate(cx: &mut Cx<'_>, truncate: &ast::Truncate) -> Step<()> {
     }
     for oid in &oids {
         cx.lock_table(*oid, Mode::AccessExclusive)?;
-        refuse_used(cx, &*cx.db.table_by_oid(*oid)?, "TRUNCATE")?;
+        refuse_used(cx, &*cx.db.table_by_oid(*oid, cx.pid)?, "TRUNCATE")?;
     }
     let named = oids.len();
     let cascade = truncate.cascade == Some(ast::CascadeOption::Cascade);
@@ -47,7 +47,7 @@ pub fn truncate(cx: &mut Cx<'_>, truncate: &ast::Truncate) -> Step<()> {
         cx.lock_table(*oid, Mode::AccessExclusive)?;
     }
     for oid in &oids[named..] {
-        let table = cx.db.table_by_oid(*oid)?;
+        let table = cx.db.table_by_oid(*oid, cx.pid)?;
         notice(cx, "00000", format!("truncate cascades to table \"{}\"", table.name));
         Analyzer::new(cx.db, cx.pid, "", &[]).guard(&table, Privileges::TRUNCATE)?;
         refuse_used(cx, &table, "TRUNCATE")?;
@@ -232,7 +232,7 @@ fn drop_table(cx: &mut Cx<'_>, table: &Arc<Table>, dropped: &[Oid]) -> Step<()> 
     pointing.retain(|(child, _)| !dropped.contains(&child.oid));
     tell_cascade(cx, &pointing);
     for (child, _) in pointing {
-        let current = cx.db.table_by_oid(child.oid)?;
+        let current = cx.db.table_by_oid(child.oid, cx.pid)?;
         let mut changed = (*current).clone();
         changed.foreign_keys.retain(|foreign| foreign.target != table.oid);
         alter(cx, changed)?;
@@ -269,7 +269,7 @@ fn drop_index(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
     let Some((oid, at)) = cx.db.catalog.index(name, cx.db.own(cx.pid)) else {
         return absent(cx, "index", name, if_exists);
     };
-    let table = cx.db.table_by_oid(oid)?;
+    let table = cx.db.table_by_oid(oid, cx.pid)?;
     roles::require_owner(cx, &table)
         .map_err(|_| PgError::new("42501", format!("must be owner of index {name}")))?;
     if table.indexes[at].constraint {

@@ -204,7 +204,7 @@ fn visible_by(cx: &Cx<'_>, table: &Table, columns: &[usize], wanted: &[Datum]) -
 fn lock(cx: &mut Cx<'_>, oid: Oid, mode: Mode) -> Step<Arc<Table>> {
     cx.lock_table(oid, mode)?;
     cx.state.checks.seen.get_or_insert_with(|| cx.state.snapshot.clone());
-    Ok(cx.db.table_by_oid(oid)?)
+    Ok(cx.db.table_by_oid(oid, cx.pid)?)
 }
 
 fn check_child(cx: &mut Cx<'_>, table: &Arc<Table>, key: usize, tid: Tid) -> Step<()> {
@@ -264,7 +264,7 @@ pub fn validate(cx: &mut Cx<'_>, table: &Table, key: &ForeignKey) -> Step<()> {
     let parent = if key.target == table.oid {
         Arc::new(table.clone())
     } else {
-        cx.db.table_by_oid(key.target)?
+        cx.db.table_by_oid(key.target, cx.pid)?
     };
     let own = cx.db.own(cx.pid);
     let shown = cx.db.heap(table.oid).iter().filter(|(_, version)| {

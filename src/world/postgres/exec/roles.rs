@@ -448,7 +448,7 @@ fn change_policies(
 ) -> Step<()> {
     let oid = cx.db.table(&object_name(name)?, cx.pid)?.oid;
     cx.lock_table(oid, Mode::AccessExclusive)?;
-    let table = cx.db.table_by_oid(oid)?;
+    let table = cx.db.table_by_oid(oid, cx.pid)?;
     require_owner(cx, &table)?;
     let mut changed = (*table).clone();
     change(cx, &table, &mut changed.security)?;

@@ -40,13 +40,12 @@ impl Db {
         })
     }
 
-    /// A table as its last change has it: for who holds a lock on it.
-    pub fn table_by_oid(&self, oid: Oid) -> Result<Arc<Table>> {
-        self.catalog
-            .tables
-            .latest(&oid)
-            .cloned()
-            .ok_or_else(|| PgError::new("XX000", format!("could not open relation with OID {oid}")))
+    /// A table as the session finds it: what another one makes of it beside a lock that lets both
+    /// pass, an index or a grant, is not in it.
+    pub fn table_by_oid(&self, oid: Oid, pid: Pid) -> Result<Arc<Table>> {
+        let found = self.catalog.tables.get(&oid, self.own(pid)).cloned();
+        let missing = || format!("could not open relation with OID {oid}");
+        found.ok_or_else(|| PgError::new("XX000", missing()))
     }
 
     /// Every table that the session finds.

@@ -433,7 +433,7 @@ fn no(_: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
 /// There is one schema, and it is in the search path; NULL for what is not there.
 fn is_visible(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
     let Some(oid) = args[0].as_int() else { return Ok(Datum::Null) };
-    let table = u32::try_from(oid).is_ok_and(|oid| cx.db.table_by_oid(oid).is_ok());
+    let table = u32::try_from(oid).is_ok_and(|oid| cx.db.table_by_oid(oid, cx.pid).is_ok());
     let there = table || system::index_by_oid(cx.db, oid).is_some();
     Ok(if there { Datum::Bool(true) } else { Datum::Null })
 }
