@@ -64,6 +64,8 @@
 //!   interval (`10:20+1 day`) is 22007, an escaped blank or quote that ends an array's item 22P02;
 //!   blanks before a number in a path of `#>` count; a text that is too long for its column is no
 //!   error where LIMIT reads no row; a function in SQL may give another type than when it was made.
+//! - ALTER TABLE with several parts works out new values part by part, not row by row: functions
+//!   that tell are heard in that order, and before what it skips.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).
 //! - Of errors: hints that guess a name, CONTEXT lines of SQL functions that are given constants,
 //!   details of malformed JSON, and which of two faults is told.
