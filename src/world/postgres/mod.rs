@@ -45,7 +45,8 @@
 //! width in `format()`, `to_char` of anything but times in digits, LIKE ANY of a query; changing
 //! what a policy's query may read, DROP INDEX of a table that a query around uses, variables in
 //! CREATE TABLE AS, columns in ON DELETE SET, COMMENT ON anything but tables, columns, indexes,
-//! sequences and the schema.
+//! sequences and the schema; a new column with a default that counts, beside other values that
+//! ALTER TABLE works out; `OPERATOR(…)` of schemas of one's own or before one operand.
 //!
 //! Where it answers otherwise than PostgreSQL, and why:
 //!
@@ -56,16 +57,10 @@
 //! - The order of rows that a hash join, a semi-join or hashed groups give without ORDER BY is the
 //!   planner's: here it is that of nested loops and of first appearance; rows that UPDATE finds by
 //!   an index are written in the heap's order, and the room of dead rows is not used again.
-//! - CREATE INDEX waits for another transaction that makes an index of the same table or grants on
-//!   it, and the other way round; after such a wait names of sequences are chosen anew.
+//! - CREATE INDEX waits for another transaction that makes an index of the same table, a GRANT for
+//!   one that makes an index; after such a wait names of sequences are chosen anew.
 //! - A function in SQL is run when its row is read; PostgreSQL works out before what its arguments
 //!   make constant in it, which may fail although no row is read.
-//! - `OPERATOR(…)` binds as a comparison whatever the operator; a unit behind the second part of an
-//!   interval (`10:20+1 day`) is 22007, an escaped blank or quote that ends an array's item 22P02;
-//!   blanks before a number in a path of `#>` count; a text that is too long for its column is no
-//!   error where LIMIT reads no row; a function in SQL may give another type than when it was made.
-//! - ALTER TABLE with several parts works out new values part by part, not row by row: functions
-//!   that tell are heard in that order, and before what it skips.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).
 //! - Of errors: hints that guess a name, CONTEXT lines of SQL functions that are given constants,
 //!   details of malformed JSON, and which of two faults is told.

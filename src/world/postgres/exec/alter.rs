@@ -39,6 +39,7 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
     }
     refuse_twice(&parsed.operations)?;
     let mut retyped = retyped(cx, &table, &parsed.operations)?;
+    let several = parsed.operations.iter().filter(|operation| fills(operation)).count() > 1;
     let mut operations: Vec<&AlterTableOperation> = parsed.operations.iter().collect();
     operations.sort_by_key(|operation| turn(operation));
     for operation in operations {
@@ -48,6 +49,13 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
             retype(cx, &mut changed, &std::mem::take(&mut retyped))?;
         } else {
             apply(cx, &table, &mut changed, operation)?;
+        }
+        if let Some(column) = changed.columns.get(table.columns.len()) {
+            if several {
+                refuse_told(column)?;
+            }
+            fill_column(cx, &table, &changed)?;
+            build_new(cx, &table, &changed)?;
         }
         ddl::alter(cx, changed)?;
     }
@@ -61,6 +69,40 @@ fn renames(operation: &AlterTableOperation) -> bool {
         operation,
         AlterTableOperation::RenameColumn { .. } | AlterTableOperation::RenameTable { .. }
     )
+}
+
+/// Whether it gives every row a value that is worked out.
+fn fills(operation: &AlterTableOperation) -> bool {
+    let filler = |option: &ast::ColumnOptionDef| match &option.option {
+        ast::ColumnOption::Default(_) => true,
+        ast::ColumnOption::Generated { generation_expr, .. } => generation_expr.is_some(),
+        _ => false,
+    };
+    match operation {
+        AlterTableOperation::AddColumn { column_def, .. } => column_def.options.iter().any(filler),
+        AlterTableOperation::AlterColumn { op, .. } => {
+            matches!(op, AlterColumnOperation::SetDataType { using: Some(_), .. })
+        }
+        _ => false,
+    }
+}
+
+/// PostgreSQL works out all new values of a row before those of the next: what shows in which
+/// order its values are worked out stands alone.
+fn refuse_told(column: &Column) -> Result<()> {
+    let mut told = false;
+    for filler in column.generated.iter().chain(&column.default) {
+        filler.walk(&mut |part| {
+            told |= match part {
+                Expr::Counted(name, _) => !matches!(*name, "random" | "gen_random_uuid"),
+                other => matches!(other, Expr::Routine { .. }),
+            };
+        });
+    }
+    if told {
+        return Err(PgError::unsupported("a new column whose default counts, beside other values"));
+    }
+    Ok(())
 }
 
 /// PostgreSQL makes one of the equal keys of a statement.
@@ -240,9 +282,7 @@ fn add_column(
         Stop::Error(error) if error.code() != "42704" => error.unplaced().into(),
         other => other,
     })?;
-    keys::add_constraints(cx, changed, (std::slice::from_ref(definition), &[]))?;
-    fill_column(cx, table, changed)?;
-    build_new(cx, table, changed)
+    Ok(keys::add_constraints(cx, changed, (std::slice::from_ref(definition), &[]))?)
 }
 
 fn drop_columns(

@@ -55,9 +55,16 @@ pub fn column_type(cx: &Cx<'_>, parsed: &ast::DataType) -> Result<(Ty, i32)> {
 }
 
 pub fn notice(cx: &mut Cx<'_>, code: &'static str, message: String) {
-    if cx.db.proc(cx.pid).hears("NOTICE") {
-        let notice = PgError::new(code, message).severity("NOTICE");
-        cx.db.proc_mut(cx.pid).notices.push(notice);
+    tell(cx, "NOTICE", PgError::new(code, message));
+}
+
+pub fn warning(cx: &mut Cx<'_>, message: String) {
+    tell(cx, "WARNING", PgError::new("01000", message));
+}
+
+fn tell(cx: &mut Cx<'_>, severity: &'static str, notice: PgError) {
+    if cx.db.proc(cx.pid).hears(severity) {
+        cx.db.proc_mut(cx.pid).notices.push(notice.severity(severity));
     }
 }
 

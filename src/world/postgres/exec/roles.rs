@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast;
 
 use super::Cx;
-use super::ddl::{alter, notice};
+use super::ddl::{alter, notice, warning};
 use super::drops::dropped_name;
 use super::sequence::owned;
 use crate::world::postgres::error::{PgError, Result, Step};
@@ -305,7 +305,30 @@ fn membership(
             return Err(no_role(&group).into());
         }
         for name in names {
-            leave(cx, name, &group, (!revoke).then(|| group.as_str().into()))?;
+            if name == PUBLIC {
+                return Err(no_role(name).into());
+            }
+            let known = cx.db.roles(cx.pid);
+            let circular = known.memberships(&group, false).iter().any(|one| **one == **name);
+            let member = known
+                .get(name)
+                .is_some_and(|role| role.member_of.iter().any(|one| **one == *group));
+            if circular && !revoke {
+                let message = format!("role \"{group}\" is a member of role \"{name}\"");
+                return Err(PgError::new("0LP01", message).into());
+            }
+            match (revoke, member) {
+                (true, false) => {
+                    let message = format!("role \"{name}\" is not a member of role \"{group}\"");
+                    warning(cx, message);
+                }
+                (false, true) => {
+                    let message =
+                        format!("role \"{name}\" is already a member of role \"{group}\"");
+                    notice(cx, "00000", message);
+                }
+                _ => leave(cx, name, &group, (!revoke).then(|| group.as_str().into()))?,
+            }
         }
     }
     Ok(())

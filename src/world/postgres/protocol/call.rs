@@ -11,7 +11,7 @@ use super::run::Runner;
 use crate::env::{Env, Moment};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::{Cx, State, StatementRun, routine as values};
-use crate::world::postgres::sql::{Code, Fragment, Planned, Routine, Volatility};
+use crate::world::postgres::sql::{Code, Fragment, Planned, Routine, Volatility, check_returned};
 use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::storage::xact::{Cid, Snapshot};
 use crate::world::postgres::store::Inner;
@@ -183,6 +183,9 @@ impl<E: Env> Invocation<'_, E> {
                 Ok(planned)
             };
             let planned = runner.repeat(self.began, plan).await.map_err(early)?;
+            let columns = planned.columns.as_ref().map(|columns| columns.iter().map(|c| c.ty));
+            let columns = columns.map(Iterator::collect::<Vec<Ty>>);
+            self.check_result(fragment, columns.as_deref()).map_err(early)?;
             runner
                 .with(|inner| refuse(&planned, inner.db.txn(pid).read_only, fixed))
                 .map_err(|error| Failed { error, early: fixed })?;
@@ -199,9 +202,18 @@ impl<E: Env> Invocation<'_, E> {
                 Ok(false) => continue,
                 Err(error) => return Err(Failed { error, early: !run.is_folded() }),
             }
-            let columns = planned.columns.iter().flat_map(|columns| columns.iter());
-            let columns = columns.map(|column| column.ty).collect();
+            let columns = columns.unwrap_or_default();
             return Ok(Gave { columns, count: run.count(), rows: run.rows });
+        }
+    }
+
+    /// What a function of SQL ends with may have changed since the function was made.
+    fn check_result(&self, fragment: &Fragment, given: Option<&[Ty]>) -> Result<()> {
+        match &self.routine.body {
+            Code::Sql(all) if all.last().is_some_and(|last| std::ptr::eq(last, fragment)) => {
+                check_returned(self.routine, given)
+            }
+            _ => Ok(()),
         }
     }
 

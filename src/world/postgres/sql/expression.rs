@@ -4,9 +4,10 @@ use sqlparser::ast::{self, BinaryOperator, Spanned as _, UnaryOperator, Value};
 
 use super::aggregates::has_aggregate;
 use super::analyze::{Analyzer, Context, Typed};
+use super::lexical::NAMED;
 use super::literals::{number, said};
 use super::names::{data_type, ident, known_collation, literal_type};
-use super::places::{ends_open, signs_power};
+use super::places::{called, ends_open, signs_power};
 use super::plan::{CompareOp, Expr, SubKind};
 use super::resolve::{can_cast, compared};
 use super::rows::{whole_row, written};
@@ -16,6 +17,11 @@ use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::{Datum, Ty};
 
 pub fn compare_op(op: &BinaryOperator) -> Option<CompareOp> {
+    if let Some(named) = operator_named(op) {
+        let all = [CompareOp::Eq, CompareOp::NotEq, CompareOp::Lt, CompareOp::LtEq];
+        let mut all = all.into_iter().chain([CompareOp::Gt, CompareOp::GtEq]);
+        return all.find(|op| op.symbol() == symbol_of(named));
+    }
     Some(match op {
         BinaryOperator::Eq => CompareOp::Eq,
         BinaryOperator::NotEq => CompareOp::NotEq,
@@ -25,6 +31,16 @@ pub fn compare_op(op: &BinaryOperator) -> Option<CompareOp> {
         BinaryOperator::GtEq => CompareOp::GtEq,
         _ => return None,
     })
+}
+
+/// What `OPERATOR(…)` names: a symbol, perhaps after its schema.
+fn operator_named(op: &BinaryOperator) -> Option<&str> {
+    let BinaryOperator::Custom(text) = op else { return None };
+    text.strip_prefix(NAMED)?.strip_suffix(')')
+}
+
+fn symbol_of(named: &str) -> &str {
+    named.rsplit_once('.').map_or(named, |(_, symbol)| symbol)
 }
 
 fn boxed(expr: Expr) -> Box<Expr> {
@@ -347,7 +363,16 @@ impl Analyzer<'_> {
         right: &ast::Expr,
         scope: &Scope<'_>,
     ) -> Result<Typed> {
-        let place = |name: &str| self.operator(name, right.span());
+        let named = operator_named(op);
+        let place = |name: &str| match named {
+            Some(_) => self.operator("operator", right.span()),
+            None => self.operator(name, right.span()),
+        };
+        let unknown = |error: PgError, name: &str| match (named, error.code()) {
+            (Some(named), "42883") => called(error, name, named).at(place(name)),
+            (_, "42883" | "42725") => error.at(place(name)),
+            _ => error,
+        };
         // Long AND chains come nested to the left.
         if matches!(op, BinaryOperator::And | BinaryOperator::Or) {
             let name = if *op == BinaryOperator::And { "AND" } else { "OR" };
@@ -375,27 +400,19 @@ impl Analyzer<'_> {
         }
         if let Some(op) = compare_op(op) {
             let compared = self.compare_parsed(op, left, right, scope);
-            return match compared {
-                Ok(expr) => Ok(Typed::new(expr, Ty::BOOL)),
-                Err(error) if error.code() == "42883" => Err(error.at(place(op.symbol()))),
-                Err(error) => Err(error),
-            };
+            let expr = compared.map_err(|error| unknown(error, op.symbol()))?;
+            return Ok(Typed::new(expr, Ty::BOOL));
         }
         if written(left).is_some() && written(right).is_some() {
             return Err(PgError::unsupported(format_args!("{op} of rows")));
         }
         let (left, right) = (self.expr(left, scope)?, self.expr(right, scope)?);
-        let name = match op {
-            BinaryOperator::PGExp => "^".to_owned(),
-            BinaryOperator::PGCustomBinaryOperator(parts) => {
-                parts.last().cloned().unwrap_or_default()
-            }
-            other => other.to_string(),
+        let name = match (named, op) {
+            (Some(named), _) => symbol_of(named).to_owned(),
+            (None, BinaryOperator::PGExp) => "^".to_owned(),
+            (None, other) => other.to_string(),
         };
-        self.call(&name, vec![left, right]).map_err(|error| match error.code() {
-            "42883" | "42725" => error.at(place(&name)),
-            _ => error,
-        })
+        self.call(&name, vec![left, right]).map_err(|error| unknown(error, &name))
     }
 
     /// Rows are compared part by part: each part has types of its own.

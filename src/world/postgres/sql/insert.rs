@@ -18,7 +18,7 @@ use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::is_constant;
 use crate::world::postgres::storage::catalog::{Column, Identity, Table};
 use crate::world::postgres::storage::roles::Privileges;
-use crate::world::postgres::types::Ty;
+use crate::world::postgres::types::{Datum, Ty};
 
 /// OVERRIDING: whose values identity columns take.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ fn takes(column: &Column, over: Option<Over>) -> Result<bool> {
 }
 
 /// One row of VALUES is worked out column by column of the table, defaults among them.
-fn in_place(source: &mut Query, values: &mut [Expr]) {
+fn in_place(source: &mut Query, literals: &[bool], values: &mut [Expr]) {
     let plain = source.ctes.is_empty()
         && source.sort.is_empty()
         && source.limit.is_none()
@@ -66,7 +66,10 @@ fn in_place(source: &mut Query, values: &mut [Expr]) {
     let row = match &mut source.body {
         Body::Values(rows) if plain && rows.len() == 1 => &mut rows[0],
         Body::Select(select) if plain && source.locks.is_empty() => {
-            return constants_in_place(select, values);
+            return constants_in_place(select, values, |_| true);
+        }
+        Body::Select(select) if source.sort.is_empty() => {
+            return constants_in_place(select, values, |at| literals.get(at) == Some(&true));
         }
         _ => return,
     };
@@ -82,13 +85,15 @@ fn in_place(source: &mut Query, values: &mut [Expr]) {
     source.columns.clear();
 }
 
-/// What is constant in a plain query is worked out, and converted, before it is run.
-fn constants_in_place(select: &mut Select, values: &mut [Expr]) {
+/// What is constant in a plain query is worked out, and converted, before it is run; so are
+/// literals of any query.
+fn constants_in_place(select: &mut Select, values: &mut [Expr], moves: impl Fn(usize) -> bool) {
     if select.grouped || select.distinct || select.expand.is_some() {
         return;
     }
     for place in values.iter_mut().map(within_cast) {
         if let Expr::Column { depth: 0, index } = place
+            && moves(*index)
             && let Some(given) = select.project.get_mut(*index)
             && is_constant(given)
             && !is_volatile(given)
@@ -114,9 +119,9 @@ impl Analyzer<'_> {
         self.guard(&table, Privileges::INSERT)?;
         let (names, over) = overriding(&insert.columns);
         let columns = self.insert_columns(names, &table)?;
-        let source = match &insert.source {
+        let (mut source, literals) = match &insert.source {
             Some(query) => self.insert_source(query, &columns, &table, over)?,
-            None => plain_query(Body::Values(vec![Vec::new()]), Vec::new()),
+            None => (plain_query(Body::Values(vec![Vec::new()]), Vec::new()), Vec::new()),
         };
         let given = source.columns.len();
         if given > columns.len() {
@@ -134,8 +139,7 @@ impl Analyzer<'_> {
             over,
             insert.source.as_ref().map(|query| &*query.body),
         )?;
-        let mut source = source;
-        in_place(&mut source, &mut values);
+        in_place(&mut source, &literals, &mut values);
         let alias = insert.table_alias.as_ref().map(|alias| ident(&alias.alias));
         let alias = alias.unwrap_or_else(|| table.name.to_string());
         let conflict = match &insert.on {
@@ -227,22 +231,30 @@ impl Analyzer<'_> {
         Ok(source)
     }
 
-    /// The rows to insert; literals and parameters take the types of the columns.
+    /// The rows to insert, and which columns of a query are literals: they and parameters take the
+    /// types of the columns.
     fn insert_source(
         &self,
         query: &ast::Query,
         columns: &[usize],
         table: &Table,
         over: Option<Over>,
-    ) -> Result<Query> {
+    ) -> Result<(Query, Vec<bool>)> {
         let ast::SetExpr::Values(values) = &*query.body else {
             let mut source = self.source_query(query)?;
+            let literal = |expr: &Expr| matches!(expr, Expr::Const(Datum::Text(_)));
+            let literals = match &source.body {
+                Body::Select(select) if !source.sort_output => {
+                    select.project.iter().map(literal).collect()
+                }
+                _ => Vec::new(),
+            };
             let wanted: Vec<Ty> = columns.iter().map(|at| table.columns[*at].ty).collect();
             self.retype(&mut source, &wanted, &query.body)?;
-            return Ok(source);
+            return Ok((source, literals));
         };
         if query.with.is_some() || query.order_by.is_some() || query.limit_clause.is_some() {
-            return self.source_query(query);
+            return Ok((self.source_query(query)?, Vec::new()));
         }
         let scope = Scope::default();
         let mut rows = Vec::with_capacity(values.rows.len());
@@ -283,6 +295,6 @@ impl Analyzer<'_> {
             OutColumn { name, ty, typmod, origin: None }
         };
         let columns = columns.iter().take(width).map(out).collect();
-        Ok(plain_query(Body::Values(rows), columns))
+        Ok((plain_query(Body::Values(rows), columns), Vec::new()))
     }
 }

@@ -11,10 +11,78 @@ use crate::world::postgres::error::{PgError, Result};
 const OPERATORS_MAX: usize = 400;
 
 /// The tokens as PostgreSQL sees them.
-pub fn scanned(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
-    check_chains(&tokens)?;
-    check_intervals(&tokens)?;
-    Ok(respelled(without_only(tokens)))
+pub fn scanned(tokens: &[TokenWithSpan]) -> Result<Vec<TokenWithSpan>> {
+    check_chains(tokens)?;
+    check_intervals(tokens)?;
+    Ok(respelled(without_only(with_roles(&named_operators(tokens)?))))
+}
+
+/// `GRANT a, b TO c` of roles: the parser wants to hear that they are.
+fn with_roles(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
+    let word = |token: &TokenWithSpan| match &token.token {
+        Token::Word(word) if word.quote_style.is_none() => word.keyword,
+        _ => Keyword::NoKeyword,
+    };
+    let mut out = Vec::with_capacity(tokens.len());
+    for statement in tokens.split_inclusive(|token| token.token == Token::SemiColon) {
+        let grants = matches!(word(&statement[0]), Keyword::GRANT | Keyword::REVOKE);
+        let list = statement.iter().position(|t| matches!(word(t), Keyword::TO | Keyword::FROM));
+        let roles = list.filter(|end| {
+            grants && !statement[..*end].iter().any(|token| word(token) == Keyword::ON)
+        });
+        let admin = statement.get(1).is_some_and(|token| word(token) == Keyword::ADMIN);
+        for (at, token) in statement.iter().enumerate() {
+            let first = at == 1 || at > 0 && statement[at - 1].token == Token::Comma;
+            if first && !admin && roles.is_some_and(|end| at < end) {
+                let (token, span) = (Token::make_keyword("ROLE"), token.span);
+                out.push(TokenWithSpan { token, span });
+            }
+            out.push(token.clone());
+        }
+    }
+    out
+}
+
+/// Begins the one token of an operator that is named as `OPERATOR(schema.symbol)`: the parser has
+/// it bind as a comparison, PostgreSQL as operators without a place of their own (chapter 4.1.6).
+pub const NAMED: &str = "operator(";
+
+fn named_operators(tokens: &[TokenWithSpan]) -> Result<Vec<TokenWithSpan>> {
+    let said = |token: &Token, name: &str| match token {
+        Token::Word(word) => word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name),
+        _ => false,
+    };
+    let mut out = Vec::with_capacity(tokens.len());
+    let mut rest = tokens;
+    while let Some((first, after)) = rest.split_first() {
+        let name = after.iter().position(|token| token.token == Token::RParen);
+        let name = name.map(|end| &after[..end]).filter(|name| {
+            let named = said(&first.token, "operator") && name[0].token == Token::LParen;
+            named && name.last().is_some_and(|last| is_symbol(&last.token))
+        });
+        let Some(name) = name else {
+            out.push(first.clone());
+            rest = after;
+            continue;
+        };
+        let symbol = name[name.len() - 1].token.to_string();
+        let symbol = if symbol == "!=" { "<>".to_owned() } else { symbol };
+        let called = match &name[1..name.len() - 1] {
+            [] => symbol,
+            [schema, _] if said(&schema.token, "pg_catalog") => format!("pg_catalog.{symbol}"),
+            _ => return Err(PgError::unsupported("an operator of another schema")),
+        };
+        let token = Token::CustomBinaryOperator(format!("{NAMED}{called})"));
+        out.push(TokenWithSpan { token, span: first.span });
+        rest = &after[name.len() + 1..];
+    }
+    Ok(out)
+}
+
+/// Whether it is an operator, and neither a name nor a parenthesis.
+fn is_symbol(token: &Token) -> bool {
+    let text = token.to_string();
+    !text.is_empty() && text.chars().all(|c| "+-*/<>=~!@#%^&|`?".contains(c))
 }
 
 /// What the parser has no words for, in words that it has.

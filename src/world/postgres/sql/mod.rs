@@ -62,7 +62,7 @@ pub use plan::{
     SubKind, Update,
 };
 pub use resolve::can_cast;
-pub use routine::{check, declared, plan_fragment};
+pub use routine::{check, check_returned, declared, plan_fragment};
 pub use scope::Scope;
 pub use security::table_scope;
 pub use statement::{Planned, Unplanned, plan_statement};

@@ -5,6 +5,7 @@ use sqlparser::ast::{
     ObjectNamePart, TimezoneInfo,
 };
 
+use super::signatures::named_type;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::{Base, Ty};
 
@@ -161,40 +162,12 @@ pub fn literal_type(parsed: &DataType) -> Result<(Ty, i32)> {
     }
 }
 
-/// Types of PostgreSQL that are not here.
-const ABSENT: &[&str] = &[
-    "bit",
-    "box",
-    "char",
-    "cidr",
-    "circle",
-    "inet",
-    "int4range",
-    "int8range",
-    "jsonpath",
-    "line",
-    "lseg",
-    "macaddr",
-    "money",
-    "numrange",
-    "path",
-    "point",
-    "polygon",
-    "regproc",
-    "time with time zone",
-    "timetz",
-    "tsquery",
-    "tsrange",
-    "tstzrange",
-    "tsvector",
-    "varbit",
-    "xid",
-    "xml",
-];
+/// Other names of types of PostgreSQL.
+const SPELLED: &[&str] = &["bit varying", "nchar", "time with time zone"];
 
 fn no_type(name: &str) -> PgError {
     let bare = name.split('(').next().unwrap_or(name).trim();
-    if ABSENT.contains(&bare) {
+    if named_type(bare).is_some() || SPELLED.contains(&bare) {
         return PgError::unsupported(format_args!("the type {bare}"));
     }
     PgError::new("42704", format!("type \"{name}\" does not exist"))

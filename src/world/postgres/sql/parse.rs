@@ -70,7 +70,7 @@ pub fn parse(text: &str) -> Result<Parsed> {
             *word = label_of(word);
         }
     }
-    let tokens = scanned(tokens)?;
+    let tokens = scanned(&tokens)?;
     let mut parser = Parser::new(&dialect).with_tokens_with_locations(rewrite(tokens.clone()));
     let statements = statements(&mut parser).map_err(|error| unknown(text, &tokens, &error))?;
     Ok(Parsed { text: text.into(), statements })

@@ -7,12 +7,24 @@ use sqlparser::ast::{self, BinaryOperator, Expr, Spanned as _, UnaryOperator};
 use sqlparser::tokenizer::{Location, Span};
 
 use super::analyze::{Analyzer, Typed};
+use super::lexical::NAMED;
 use super::names::{ident, object_name};
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::types::{Base, Ty};
 
 const NO_OPERATOR: &str = "operator does not exist: ";
+
+/// The error of an operator that is not there, called as the statement calls it.
+pub fn called(error: PgError, symbol: &str, name: &str) -> PgError {
+    match error.fields().message.strip_prefix(NO_OPERATOR) {
+        Some(signature) if error.fields().position.is_none() => {
+            let signature = signature.replacen(&format!(" {symbol} "), &format!(" {name} "), 1);
+            common::no_operator(&signature)
+        }
+        _ => error,
+    }
+}
 
 /// A place in a text by its characters, from 1.
 fn location(text: &str, place: usize) -> Location {
@@ -121,7 +133,9 @@ impl Analyzer<'_> {
             Expr::BinaryOp { op, right, .. } => {
                 let symbol = match op {
                     BinaryOperator::PGExp => "^".to_owned(),
-                    BinaryOperator::PGCustomBinaryOperator(parts) => parts.last()?.clone(),
+                    BinaryOperator::Custom(text) if text.starts_with(NAMED) => {
+                        "operator".to_owned()
+                    }
                     other => other.to_string(),
                 };
                 self.operator(&symbol, right.span())

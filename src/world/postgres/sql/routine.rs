@@ -294,6 +294,11 @@ fn check_sql(db: &Db, pid: Pid, routine: &Routine, fragments: &[Fragment]) -> Re
                 .map(|columns| columns.iter().map(|column| column.ty).collect::<Vec<Ty>>()),
         );
     }
+    check_returned(routine, last.flatten().as_deref())
+}
+
+/// What the last statement gives must be what the function returns.
+pub fn check_returned(routine: &Routine, given: Option<&[Ty]>) -> Result<()> {
     if routine.ret == Ty::VOID {
         return Ok(());
     }
@@ -302,7 +307,7 @@ fn check_sql(db: &Db, pid: Pid, routine: &Routine, fragments: &[Fragment]) -> Re
             format!("return type mismatch in function declared to return {}", routine.ret.name());
         PgError::new("42P13", message).detail(detail)
     };
-    match last.flatten().as_deref() {
+    match given {
         None => {
             let detail = "Function's final statement must be SELECT or INSERT/UPDATE/DELETE \
                           RETURNING.";

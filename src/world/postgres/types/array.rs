@@ -3,6 +3,9 @@
 use super::{Datum, Ty, from_text, to_text};
 use crate::world::postgres::error::{PgError, Result};
 
+/// What counts for nothing around an item.
+const SPACE: [char; 6] = [' ', '\t', '\n', '\r', '\u{b}', '\u{c}'];
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Array {
     pub items: Vec<Datum>,
@@ -39,8 +42,7 @@ impl Array {
 
     pub fn from_text(text: &str, element: Ty) -> Result<Array> {
         let malformed = || PgError::new("22P02", format!("malformed array literal: \"{text}\""));
-        let space = [' ', '\t', '\n', '\r', '\u{b}', '\u{c}'];
-        let trimmed = text.trim_matches(space);
+        let trimmed = text.trim_matches(SPACE);
         if trimmed.starts_with('[') {
             return Err(PgError::unsupported("an array with bounds"));
         }
@@ -62,7 +64,7 @@ impl Array {
             return Err(PgError::unsupported("braces within an array"));
         }
         let mut items = Vec::new();
-        let mut rest = inner.trim_start();
+        let mut rest = inner.trim_start_matches(SPACE);
         while !rest.is_empty() {
             if rest.starts_with(',') {
                 return Err(because("Unexpected \",\" character."));
@@ -73,12 +75,12 @@ impl Array {
             } else {
                 from_text(&item, element, -1)?
             });
-            rest = match after.trim_start() {
+            rest = match after.trim_start_matches(SPACE) {
                 "" => "",
                 more => {
                     let next = more.strip_prefix(',');
                     let next = next.ok_or_else(|| because("Unexpected array element."))?;
-                    let next = next.trim_start();
+                    let next = next.trim_start_matches(SPACE);
                     if next.is_empty() {
                         return Err(because("Unexpected \"}\" character."));
                     }
@@ -123,22 +125,30 @@ fn split_item(text: &str) -> Result<(String, bool, &str), &'static str> {
         }
         return Err(ENDED);
     }
-    let mut escaped = false;
-    let end = text.find(|c: char| {
-        let found = c == ',' && !escaped;
-        escaped = c == '\\' && !escaped;
-        found
-    });
-    let end = end.unwrap_or(text.len());
-    let raw = text[..end].trim_end();
-    if raw.contains('"') {
-        return Err("Unexpected array element.");
+    // What is escaped is kept, also a blank that ends the item.
+    let (mut kept, mut marked, mut end) = (0, false, text.len());
+    let mut chars = text.char_indices();
+    while let Some((index, c)) = chars.next() {
+        match c {
+            ',' => {
+                end = index;
+                break;
+            }
+            '"' => return Err("Unexpected array element."),
+            '\\' => {
+                item.push(chars.next().ok_or(ENDED)?.1);
+                (kept, marked) = (item.len(), true);
+            }
+            _ => {
+                item.push(c);
+                if !SPACE.contains(&c) {
+                    kept = item.len();
+                }
+            }
+        }
     }
-    let mut chars = raw.chars();
-    while let Some(c) = chars.next() {
-        item.push(if c == '\\' { chars.next().ok_or(ENDED)? } else { c });
-    }
-    Ok((item, raw.contains('\\'), &text[end..]))
+    item.truncate(kept);
+    Ok((item, marked, &text[end..]))
 }
 
 fn needs_quotes(text: &str) -> bool {

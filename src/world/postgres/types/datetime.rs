@@ -70,8 +70,8 @@ impl Interval {
     pub fn parse(text: &str) -> Result<Interval> {
         let bad = || date_error("interval", text);
         let mut out = Interval::default();
-        let mut ago = false;
-        let mut words = text.split_whitespace().peekable();
+        let (mut ago, mut clock) = (false, false);
+        let mut words = text.split_whitespace().flat_map(after_clock).peekable();
         if words.peek().is_none() {
             return Err(bad());
         }
@@ -83,12 +83,10 @@ impl Interval {
                 }
                 ago = true;
             } else if word.contains(':') {
-                if word[1..].contains(['+', '-']) {
-                    return Err(date_syntax("interval", text));
-                }
                 let micros = parse_clock(word).ok_or_else(bad)?;
                 out = out.add(Interval { micros, ..Interval::default() })?;
-                seen.extend(["h", "m", "s"]);
+                seen.extend(["h", "m", "s", "ms", "us"]);
+                clock = true;
             } else {
                 let split = word.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(word.len());
                 let (number, attached) = word.split_at(split);
@@ -96,7 +94,17 @@ impl Interval {
                 let amount = micro_decimal(number).ok_or_else(bad)?;
                 let unit = interval_unit(&unit.to_ascii_lowercase()).ok_or_else(bad)?;
                 seen.push(unit);
-                out = out.add(unit_interval(amount, unit).ok_or_else(bad)?)?;
+                if unit == "s" && amount % 1_000_000 != 0 {
+                    seen.extend(["ms", "us"]);
+                }
+                let form = "this form of a value of type interval";
+                let mut part =
+                    unit_interval(amount, unit).ok_or_else(|| PgError::unsupported(form))?;
+                // PostgreSQL reads from the end, and a time of day replaces what it found.
+                if clock {
+                    part.micros = 0;
+                }
+                out = out.add(part)?;
             }
         }
         let count = seen.len();
@@ -107,6 +115,14 @@ impl Interval {
         }
         if ago { out.neg() } else { Ok(out) }
     }
+}
+
+/// A sign behind a time of day begins what comes next; a signed time of day takes `-` for its own.
+fn after_clock(word: &str) -> impl Iterator<Item = &str> {
+    let signs: &[char] = if word.starts_with(['+', '-']) { &['+'] } else { &['+', '-'] };
+    let clock = word.find(':').and_then(|colon| word[colon..].find(signs).map(|at| colon + at));
+    let (word, rest) = word.split_at(clock.unwrap_or(word.len()));
+    [word, rest].into_iter().filter(|part| !part.is_empty())
 }
 
 fn interval_range() -> PgError {

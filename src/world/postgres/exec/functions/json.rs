@@ -141,7 +141,7 @@ fn follow(args: &[Datum]) -> Option<Json> {
         let step = step.as_str()?;
         at = match &at {
             Json::Object(_) => at.get(step)?.clone(),
-            _ => at.item(step.parse().ok()?)?.clone(),
+            _ => at.item(step.trim_start().parse::<i32>().ok()?.into())?.clone(),
         };
     }
     Some(at)

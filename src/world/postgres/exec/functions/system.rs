@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::world::postgres::error::{PgError, Result, Step, Stop};
 use crate::world::postgres::exec::Cx;
 use crate::world::postgres::exec::cast::{relation_oid, written_name};
-use crate::world::postgres::exec::{setting, system};
+use crate::world::postgres::exec::{ddl, setting, system};
 use crate::world::postgres::sql::{Builtin, Function, modified_name, quoted};
 use crate::world::postgres::storage::Notification;
 use crate::world::postgres::storage::catalog::Counter;
@@ -141,8 +141,7 @@ fn release(cx: &mut Cx<'_>, args: &[Datum], mode: Mode) -> Datum {
     cx.db.wake(woken);
     if !held {
         let message = format!("you don't own a lock of type {}", mode.name());
-        let warning = PgError::new("01000", message).severity("WARNING");
-        cx.db.proc_mut(cx.pid).notices.push(warning);
+        ddl::warning(cx, message);
     }
     Datum::Bool(held)
 }
