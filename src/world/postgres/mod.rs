@@ -57,8 +57,7 @@
 //! - The order of rows that a hash join, a semi-join or hashed groups give without ORDER BY is the
 //!   planner's: here it is that of nested loops and of first appearance; rows that UPDATE finds by
 //!   an index are written in the heap's order, and the room of dead rows is not used again.
-//! - CREATE INDEX waits for another transaction that makes an index of the same table, a GRANT for
-//!   one that makes an index; after such a wait names of sequences are chosen anew.
+//! - What waits for another definition begins anew: names of its sequences may be others then.
 //! - A function in SQL is run when its row is read; PostgreSQL works out before what its arguments
 //!   make constant in it, which may fail although no row is read.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).

@@ -292,23 +292,6 @@ fn what_is_planned_over_an_open_definition_is_nobody_elses() {
     );
 }
 
-/// PostgreSQL lets the second one pass.
-#[test]
-fn two_who_index_one_table_wait_and_both_have_their_index() {
-    let told = runtime().block_on(async {
-        let (addr, _store) = ours(Settings::default(), Watch::none()).await;
-        let script = "1: CREATE TABLE t (a int, b int)
-                      1: BEGIN
-                      1: CREATE INDEX ia ON t (a)
-                      2: CREATE INDEX ib ON t (b)
-                      1: COMMIT
-                      1: DROP INDEX ia, ib";
-        play(&addr, script).await
-    });
-    assert!(told.contains(&"2 waits".to_owned()), "{told:?}");
-    assert!(!told.iter().any(|line| line.contains("XX000") || line.contains("42704")), "{told:?}");
-}
-
 /// What one cluster has planned is offered to the others of the process.
 #[test]
 fn a_plan_from_elsewhere_shows_nobody_an_open_table() {

@@ -423,6 +423,7 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
     }
     let predicate = index_predicate(cx, &table, create)?;
     let mut changed = (*table).clone();
+    changed.indexes.resize_with(cx.db.catalog.next_index(table.oid), Index::vacant);
     changed.indexes.push(Index {
         name: name.into(),
         parts,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::entries::{Entries, Open};
+use super::entries::{Beside, Entries, Open};
 use super::locks::Oid;
 use super::roles::{Acl, Role, Roles, Security};
 use super::xact::Xid;
@@ -57,6 +57,25 @@ pub struct Index {
 }
 
 impl Index {
+    /// Stands where another open transaction makes one.
+    pub fn vacant() -> Index {
+        Index {
+            name: "".into(),
+            parts: Vec::new(),
+            unique: false,
+            primary: false,
+            constraint: false,
+            nulls_distinct: true,
+            predicate: None,
+            includes: Vec::new(),
+            dropped: true,
+        }
+    }
+
+    fn is_vacant(&self) -> bool {
+        self.dropped && self.parts.is_empty()
+    }
+
     /// Its columns, if it is on columns only.
     pub fn columns(&self) -> Option<Vec<usize>> {
         let column = |part: &IndexPart| match part {
@@ -116,6 +135,38 @@ pub struct Table {
     pub foreign_keys: Vec<ForeignKey>,
     pub security: Security,
 }
+
+/// CREATE INDEX lets others make indexes and grant privileges beside it.
+impl Beside for Table {
+    fn is_beside(&self, over: &Table) -> bool {
+        let parts = |table: &Table| {
+            (table.columns.len(), table.checks.len(), table.foreign_keys.len(), table.name.clone())
+        };
+        self.indexes.len() > over.indexes.len()
+            && parts(self) == parts(over)
+            && self.security.acl == over.security.acl
+    }
+
+    fn rebased(&self, over: &Table, settled: &Table) -> Option<Table> {
+        let mut table = self.clone();
+        let added = settled.indexes.len().max(table.indexes.len());
+        table.indexes.resize_with(added, Index::vacant);
+        for (own, made) in table.indexes.iter_mut().zip(&settled.indexes) {
+            if own.is_vacant() {
+                *own = made.clone();
+            }
+        }
+        if table.security.acl == over.security.acl {
+            table.security.acl = settled.security.acl.clone();
+        }
+        Some(table)
+    }
+}
+
+impl Beside for Sequence {}
+impl Beside for Routine {}
+impl Beside for Role {}
+impl Beside for Acl {}
 
 impl Table {
     pub fn column(&self, name: &str) -> Option<usize> {
@@ -300,60 +351,61 @@ impl Catalog {
         found.map_or(Taken::No, |(by, _)| Taken::Other(by))
     }
 
-    /// The open transaction that changes what this would change.
-    pub fn changed_by(&self, change: &Change) -> Option<Changer> {
+    /// Another open transaction that changes what this would change.
+    pub fn in_the_way(&self, change: &Change, by: Xid) -> Option<Changer> {
+        let own = &[by];
         match change {
-            Change::Table(oid, _) => self.tables.open(oid).map(changer),
-            Change::Sequence(oid, _) => self.sequences.open(oid).map(changer),
-            Change::Routine(oid, _) => self.routines.open(oid).map(changer),
-            Change::Role(name, _) => self.roles.known.open(name).map(changer),
-            Change::Schema(_) => self.roles.schema.open(&()).map(changer),
+            Change::Table(oid, _) => self.tables.in_the_way(oid, own).map(changer),
+            Change::Sequence(oid, _) => self.sequences.in_the_way(oid, own).map(changer),
+            Change::Routine(oid, _) => self.routines.in_the_way(oid, own).map(changer),
+            Change::Role(name, _) => self.roles.known.in_the_way(name, own).map(changer),
+            Change::Schema(_) => self.roles.schema.in_the_way(&(), own).map(changer),
         }
     }
 
-    /// Whether the change, or the open one of the same table, is that of CREATE INDEX: the two do
-    /// not contradict each other.
+    /// Whether the change is that of CREATE INDEX, which contradicts no other.
     pub fn adds_index(&self, change: &Change) -> bool {
-        let Change::Table(oid, now) = change else { return false };
-        let indexes = |table: Option<&Arc<Table>>| table.map_or(0, |table| table.indexes.len());
-        let now = now.as_ref().and_then(|open| open.now.as_ref());
-        let before = indexes(self.tables.settled(oid));
-        indexes(now).max(indexes(self.tables.latest(oid))) > before
+        let Change::Table(oid, Some(Open { now: Some(now), .. })) = change else { return false };
+        now.indexes.len() > self.next_index(*oid)
     }
 
     /// Puts a change in force for its transaction; gives back what takes it back.
-    pub fn change(&mut self, change: Change) -> Change {
+    pub fn change(&mut self, by: Xid, change: Change) -> Change {
         self.version += 1;
         match change {
             Change::Table(oid, open) => {
                 self.forget_names(oid);
-                let before = self.tables.change(&oid, open);
+                let before = self.tables.change(&oid, by, open);
                 self.keep_names(oid);
                 Change::Table(oid, before)
             }
-            Change::Sequence(oid, open) => Change::Sequence(oid, self.sequences.change(&oid, open)),
-            Change::Routine(oid, open) => Change::Routine(oid, self.routines.change(&oid, open)),
+            Change::Sequence(oid, open) => {
+                Change::Sequence(oid, self.sequences.change(&oid, by, open))
+            }
+            Change::Routine(oid, open) => {
+                Change::Routine(oid, self.routines.change(&oid, by, open))
+            }
             Change::Role(name, open) => {
-                let before = self.roles.known.change(&name, open);
+                let before = self.roles.known.change(&name, by, open);
                 Change::Role(name, before)
             }
-            Change::Schema(open) => Change::Schema(self.roles.schema.change(&(), open)),
+            Change::Schema(open) => Change::Schema(self.roles.schema.change(&(), by, open)),
         }
     }
 
     /// What a transaction made of it is committed.
-    pub fn settle(&mut self, change: &Change) {
+    pub fn settle(&mut self, by: Xid, change: &Change) {
         self.version += 1;
         match change {
             Change::Table(oid, _) => {
                 self.forget_names(*oid);
-                self.tables.settle(oid);
+                self.tables.settle(oid, by);
                 self.keep_names(*oid);
             }
-            Change::Sequence(oid, _) => self.sequences.settle(oid),
-            Change::Routine(oid, _) => self.routines.settle(oid),
-            Change::Role(name, _) => self.roles.known.settle(name),
-            Change::Schema(_) => self.roles.schema.settle(&()),
+            Change::Sequence(oid, _) => self.sequences.settle(oid, by),
+            Change::Routine(oid, _) => self.routines.settle(oid, by),
+            Change::Role(name, _) => self.roles.known.settle(name, by),
+            Change::Schema(_) => self.roles.schema.settle(&(), by),
         }
     }
 
@@ -374,6 +426,15 @@ impl Catalog {
         for name in self.names_of(oid) {
             self.names.entry(name).or_default().push(oid);
         }
+    }
+
+    /// Where an index that is made now stands among those of its table: behind those that other
+    /// open transactions make.
+    pub fn next_index(&self, oid: Oid) -> usize {
+        let indexes = |table: &Arc<Table>| table.indexes.len();
+        let others = self.tables.others(&[]).filter(|(_, table)| table.oid == oid);
+        let settled = self.tables.settled(&oid).map_or(0, indexes);
+        others.map(|(_, table)| indexes(table)).max().unwrap_or(0).max(settled)
     }
 
     /// Foreign keys that point at a table: the pointing table and the constraint's position.

@@ -91,24 +91,24 @@ impl Db {
     }
 
     pub fn put_table(&mut self, pid: Pid, oid: Oid, table: Option<Table>) -> Step<()> {
-        self.define(pid, |by| Change::Table(oid, Some(Open { by, now: table.map(Arc::new) })))
+        self.define(pid, |by| Change::Table(oid, Some(Open::new(by, table))))
     }
 
     pub fn put_sequence(&mut self, pid: Pid, oid: Oid, sequence: Option<Sequence>) -> Step<()> {
-        self.define(pid, |by| Change::Sequence(oid, Some(Open { by, now: sequence.map(Arc::new) })))
+        self.define(pid, |by| Change::Sequence(oid, Some(Open::new(by, sequence))))
     }
 
     pub fn put_routine(&mut self, pid: Pid, oid: Oid, routine: Option<Routine>) -> Step<()> {
-        self.define(pid, |by| Change::Routine(oid, Some(Open { by, now: routine.map(Arc::new) })))
+        self.define(pid, |by| Change::Routine(oid, Some(Open::new(by, routine))))
     }
 
     pub fn put_role(&mut self, pid: Pid, name: &str, role: Option<Role>) -> Step<()> {
-        self.define(pid, |by| Change::Role(name.into(), Some(Open { by, now: role.map(Arc::new) })))
+        self.define(pid, |by| Change::Role(name.into(), Some(Open::new(by, role))))
     }
 
     /// Privileges on the schema.
     pub fn put_schema(&mut self, pid: Pid, acl: Acl) -> Step<()> {
-        self.define(pid, |by| Change::Schema(Some(Open { by, now: Some(Arc::new(acl)) })))
+        self.define(pid, |by| Change::Schema(Some(Open::new(by, Some(acl)))))
     }
 
     /// Changes a definition for the session's transaction. Waits for another one that is changing
@@ -117,8 +117,7 @@ impl Db {
         self.xid(pid);
         let by = self.txn(pid).top().unwrap_or_default();
         let change = change(by);
-        let other = self.catalog.changed_by(&change).filter(|other| other.by != by);
-        if let Some(other) = other {
+        if let Some(other) = self.catalog.in_the_way(&change, by) {
             let error = match (other.drops, change.made().is_some_and(|own| own.drops)) {
                 _ if self.catalog.adds_index(&change) => None,
                 // Whoever drops it looks for it again.
@@ -129,8 +128,8 @@ impl Db {
             let error = error.map(|message| PgError::new("XX000", message));
             return self.await_definer(pid, Awaited { by: other.by, name: None, error });
         }
-        let before = self.catalog.change(change);
-        self.txn_mut(pid).undo.push(Undo::Definition(Box::new(before)));
+        let before = self.catalog.change(by, change);
+        self.txn_mut(pid).undo.push(Undo::Definition(by, Box::new(before)));
         Ok(())
     }
 
@@ -204,9 +203,7 @@ impl Db {
 
     /// The same for a role.
     pub fn claim_role(&mut self, pid: Pid, name: &str) -> Step<()> {
-        let Some(other) =
-            self.catalog.roles.known.open(name).filter(|o| !self.own(pid).contains(&o.by))
-        else {
+        let Some(other) = self.catalog.roles.known.in_the_way(name, self.own(pid)) else {
             return Ok(());
         };
         let (by, error) = (other.by, duplicate("pg_authid_rolname_index", "rolname", name));

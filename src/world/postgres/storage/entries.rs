@@ -1,5 +1,5 @@
-//! Definitions as transactions see them: what is committed, and beside it what one open transaction
-//! makes of it, which nobody else sees. Must never know what is defined.
+//! Definitions as transactions see them: what is committed, and beside it what open transactions
+//! make of it, which nobody else sees. Must never know what is defined.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -14,24 +14,57 @@ pub struct Open<T> {
     pub by: Xid,
     /// `None`: it is dropped.
     pub now: Option<Arc<T>>,
+    /// What was committed when it was made.
+    over: Option<Arc<T>>,
+}
+
+impl<T> Open<T> {
+    pub fn new(by: Xid, now: Option<T>) -> Open<T> {
+        Open { by, now: now.map(Arc::new), over: None }
+    }
+}
+
+/// A definition that transactions may change side by side.
+pub trait Beside: Sized {
+    /// Whether others may change what this makes of `over`, and this what others make of it.
+    fn is_beside(&self, _over: &Self) -> bool {
+        false
+    }
+
+    /// What this made of `over`, made of what another transaction committed since.
+    #[must_use]
+    fn rebased(&self, _over: &Self, _settled: &Self) -> Option<Self> {
+        None
+    }
 }
 
 #[derive(Debug)]
 struct Entry<T> {
     settled: Option<Arc<T>>,
-    open: Option<Open<T>>,
+    /// In the order in which the transactions came.
+    open: Vec<Open<T>>,
 }
 
-impl<T> Entry<T> {
+impl<T: Beside> Entry<T> {
     fn seen(&self, own: &[Xid]) -> Option<&Arc<T>> {
-        match &self.open {
-            Some(open) if own.contains(&open.by) => open.now.as_ref(),
-            _ => self.settled.as_ref(),
-        }
+        let open = self.open.iter().find(|open| own.contains(&open.by));
+        open.map_or(&self.settled, |open| &open.now).as_ref()
     }
 
     fn latest(&self) -> Option<&Arc<T>> {
-        self.open.as_ref().map_or(&self.settled, |open| &open.now).as_ref()
+        self.open.last().map_or(&self.settled, |open| &open.now).as_ref()
+    }
+
+    /// An open one as it stands over what is committed by now.
+    fn rebased(&self, open: Open<T>) -> Open<T> {
+        let rebased = match (&open.now, &open.over, &self.settled) {
+            (Some(now), Some(over), Some(settled)) if !Arc::ptr_eq(over, settled) => {
+                now.rebased(over, settled)
+            }
+            _ => None,
+        };
+        let now = rebased.map(Arc::new).or(open.now);
+        Open { by: open.by, now, over: self.settled.clone() }
     }
 }
 
@@ -47,7 +80,7 @@ impl<K, T> Default for Entries<K, T> {
     }
 }
 
-impl<K: Ord + Clone, T> Entries<K, T> {
+impl<K: Ord + Clone, T: Beside> Entries<K, T> {
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
@@ -83,45 +116,61 @@ impl<K: Ord + Clone, T> Entries<K, T> {
 
     /// What other open transactions make.
     pub fn others(&self, own: &[Xid]) -> impl Iterator<Item = (Xid, &Arc<T>)> {
-        let open = self.all.values().filter_map(|entry| entry.open.as_ref());
+        let open = self.all.values().flat_map(|entry| &entry.open);
         let foreign = open.filter(|open| !own.contains(&open.by));
         foreign.filter_map(|open| Some((open.by, open.now.as_ref()?)))
     }
 
-    /// What an open transaction makes of it.
-    pub fn open<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&Open<T>>
+    /// Another open transaction beside which the thing cannot be changed.
+    pub fn in_the_way<Q: Ord + ?Sized>(&self, key: &Q, own: &[Xid]) -> Option<&Open<T>>
     where
         K: Borrow<Q>,
     {
-        self.all.get(key)?.open.as_ref()
+        let beside = |open: &Open<T>| match (&open.now, &open.over) {
+            (Some(now), Some(over)) => now.is_beside(over),
+            _ => false,
+        };
+        let mut all = self.all.get(key)?.open.iter();
+        all.find(|open| !own.contains(&open.by) && !beside(open))
     }
 
     /// Whether an open transaction changes any of them.
     pub fn is_open(&self) -> bool {
-        self.all.values().any(|entry| entry.open.is_some())
+        self.all.values().any(|entry| !entry.open.is_empty())
     }
 
     /// What an open transaction makes of it from now on; gives back what it made of it before.
-    pub fn change(&mut self, key: &K, open: Option<Open<T>>) -> Option<Open<T>> {
-        let empty = || Entry { settled: None, open: None };
+    pub fn change(&mut self, key: &K, by: Xid, open: Option<Open<T>>) -> Option<Open<T>> {
+        let empty = || Entry { settled: None, open: Vec::new() };
         let entry = self.all.entry(key.clone()).or_insert_with(empty);
-        let before = std::mem::replace(&mut entry.open, open);
+        let open = open.map(|open| entry.rebased(open));
+        let place = entry.open.iter().position(|open| open.by == by);
+        let before = match (place, open) {
+            (Some(at), Some(open)) => Some(std::mem::replace(&mut entry.open[at], open)),
+            (Some(at), None) => Some(entry.open.remove(at)),
+            (None, open) => {
+                entry.open.extend(open);
+                None
+            }
+        };
         self.forget_empty(key);
         before
     }
 
-    /// What was open is committed.
-    pub fn settle(&mut self, key: &K) {
+    /// What the transaction made of it is committed.
+    pub fn settle(&mut self, key: &K, by: Xid) {
         if let Some(entry) = self.all.get_mut(key)
-            && let Some(open) = entry.open.take()
+            && let Some(at) = entry.open.iter().position(|open| open.by == by)
         {
-            entry.settled = open.now;
+            entry.settled = entry.open.remove(at).now;
+            let others = std::mem::take(&mut entry.open);
+            entry.open = others.into_iter().map(|open| entry.rebased(open)).collect();
         }
         self.forget_empty(key);
     }
 
     fn forget_empty(&mut self, key: &K) {
-        if self.all.get(key).is_some_and(|entry| entry.settled.is_none() && entry.open.is_none()) {
+        if self.all.get(key).is_some_and(|entry| entry.settled.is_none() && entry.open.is_empty()) {
             self.all.remove(key);
         }
     }

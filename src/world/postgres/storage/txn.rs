@@ -38,8 +38,8 @@ pub enum Undo {
     Insert(Oid, Tid),
     /// An update or delete of a version that someone else may see.
     Write(Oid, Tid),
-    /// A definition as it was before.
-    Definition(Box<Definition>),
+    /// A definition as the transaction had it before.
+    Definition(Xid, Box<Definition>),
     /// A table's rows before; `None`: there was no table.
     Rows(Oid, Option<Heap>),
     /// Where a sequence stood before; `None`: there was none.
@@ -242,8 +242,8 @@ impl Db {
                     }
                 }
             }
-            Undo::Definition(before) => {
-                self.catalog.change(*before);
+            Undo::Definition(by, before) => {
+                self.catalog.change(by, *before);
             }
             Undo::Rows(oid, before) => match before {
                 Some(heap) => drop(self.heaps.insert(oid, heap)),
@@ -300,8 +300,8 @@ impl Db {
                     self.dead.push_back((mark.xid, oid, tid));
                 }
             }
-            Undo::Definition(changed) => {
-                self.catalog.settle(&changed);
+            Undo::Definition(by, changed) => {
+                self.catalog.settle(by, &changed);
                 match *changed {
                     Definition::Table(oid, _) if self.catalog.tables.latest(&oid).is_none() => {
                         self.heaps.remove(&oid);
