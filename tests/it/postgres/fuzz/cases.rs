@@ -233,18 +233,24 @@ fn lock() -> impl Strategy<Value = String> {
     ]
 }
 
-/// One session writes, the next one has to wait for it with a statement that reads more than the
-/// row it waits for. Left to chance it hardly happens that one knows the other's rows.
+/// One session writes, or two, and the next one has to wait for them with a statement that reads
+/// more than the row it waits for. Left to chance it hardly happens that they want the same rows.
 fn contest() -> BoxedStrategy<Vec<Said>> {
     let end = prop::sample::select(vec!["COMMIT", "COMMIT", "ROLLBACK"]);
     let level = prop::sample::select(vec!["READ COMMITTED", "REPEATABLE READ"]);
     let within = prop::option::weighted(0.3, level);
-    (vec(plain(), 1..3), within, joins::any(), end)
-        .prop_map(|(writes, within, waits, end)| {
-            let mut said = vec![(0, "BEGIN".to_owned())];
+    let other = prop::option::weighted(0.3, (plain(), end.clone()));
+    (vec(plain(), 1..3), other, within, joins::any(), end)
+        .prop_map(|(writes, other, within, waits, end)| {
+            let begin = || "BEGIN".to_owned();
+            let mut said = vec![(0, begin())];
             said.extend(writes.into_iter().map(|sql| (0, sql)));
+            if let Some((write, _)) = &other {
+                said.extend([(2, begin()), (2, write.clone())]);
+            }
             said.extend(within.map(|level| (1, format!("BEGIN ISOLATION LEVEL {level}"))));
             said.extend([(1, waits), (0, end.to_owned())]);
+            said.extend(other.map(|(_, end)| (2, end.to_owned())));
             said.extend(within.map(|_| (1, "COMMIT".to_owned())));
             said
         })
@@ -274,7 +280,7 @@ pub fn any() -> impl Strategy<Value = Case> {
     ];
     let alone = |said: Vec<String>| said.into_iter().map(|sql| (0, sql)).collect();
     let turn = prop_oneof![6 => turn.prop_map(alone), 1 => contest()];
-    let steps = vec((0..4_usize, turn), 4..24);
+    let steps = vec((0..4_usize, turn), 4..20);
     (2..5_usize, 0..4_usize, any_bool(), prop::sample::select(actions), steps).prop_map(
         |(sessions, detector, unique, child, steps)| Case {
             sessions,
