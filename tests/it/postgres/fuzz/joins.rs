@@ -101,7 +101,7 @@ fn deletes() -> BoxedStrategy<String> {
 
 /// A condition on `t` that asks other rows.
 fn asking() -> BoxedStrategy<String> {
-    let plain = select(vec![
+    let asks = select(vec![
         "EXISTS (SELECT FROM t o WHERE o.k = t.k + 1 AND o.v >= t.v)",
         "EXISTS (SELECT FROM t o WHERE o.v = t.v AND o.k <> t.k)",
         "EXISTS (SELECT FROM u WHERE u.k = t.k AND u.n <= t.v)",
@@ -117,7 +117,8 @@ fn asking() -> BoxedStrategy<String> {
         "v >= ALL (SELECT o.v FROM t o WHERE o.k > t.k)",
     ]);
     prop_oneof![
-        4 => plain.prop_map(str::to_owned),
+        4 => (asks, predicate("")).prop_map(|(asks, on)| format!("{asks} AND {on}")),
+        // By itself: whether it is run when another condition holds of no row is the planner's.
         1 => (predicate(""), locking()).prop_map(|(on, lock)| format!(
             "k = (SELECT k FROM t WHERE {on} ORDER BY v, k LIMIT 1 {lock})"
         )),
@@ -137,14 +138,11 @@ fn subqueries() -> BoxedStrategy<String> {
         "k = k + 10",
     ]);
     prop_oneof![
-        3 => (set, asking(), predicate("")).prop_map(|(set, asks, on)| format!(
-            "UPDATE t SET {set} WHERE {asks} AND {on} RETURNING *"
-        )),
-        1 => (asking(), predicate(""))
-            .prop_map(|(asks, on)| format!("DELETE FROM t WHERE {asks} AND {on} RETURNING *")),
-        1 => (asking(), predicate(""), locking()).prop_map(|(asks, on, lock)| format!(
-            "SELECT * FROM t WHERE {asks} AND {on} {lock}"
-        )),
+        3 => (set, asking())
+            .prop_map(|(set, asks)| format!("UPDATE t SET {set} WHERE {asks} RETURNING *")),
+        1 => asking().prop_map(|asks| format!("DELETE FROM t WHERE {asks} RETURNING *")),
+        1 => (asking(), locking())
+            .prop_map(|(asks, lock)| format!("SELECT * FROM t WHERE {asks} {lock}")),
     ]
     .boxed()
 }
