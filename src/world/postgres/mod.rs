@@ -56,6 +56,8 @@
 //! - The order of rows that a hash join, a semi-join or hashed groups give without ORDER BY is the
 //!   planner's: here it is that of nested loops and of first appearance; rows that UPDATE finds by
 //!   an index are written in the heap's order, and the room of dead rows is not used again.
+//! - Of `k = (SELECT …) AND k = 1` PostgreSQL compares the constants first, and so runs the query,
+//!   and waits for what it locks, although no row has that key; here a row has to ask for it.
 //! - CREATE INDEX waits for another transaction that makes an index of the same table or grants on
 //!   it, and the other way round; after such a wait names of sequences are chosen anew.
 //! - A function in SQL is run when its row is read; PostgreSQL works out before what its arguments
