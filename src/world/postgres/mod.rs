@@ -56,8 +56,11 @@
 //!   (refused where that shows otherwise than by an error of a row that nobody reads).
 //! - The order of rows that a hash join, a semi-join or hashed groups give without ORDER BY is the
 //!   planner's: here it is that of nested loops and of first appearance; rows that UPDATE finds by
-//!   an index are written in the heap's order, and the room of dead rows is not used again.
+//!   an index are written in the heap's order, and the room of dead rows is not used again. Every
+//!   row is tested before it is sorted: a planner that goes by an index stops at the LIMIT.
 //! - What waits for another definition begins anew: names of its sequences may be others then.
+//! - Of `k = (SELECT …) AND k = 1` PostgreSQL compares the constants first, and so runs the query,
+//!   and waits for what it locks, although no row has that key; here a row has to ask for it.
 //! - A function in SQL is run when its row is read; PostgreSQL works out before what its arguments
 //!   make constant in it, which may fail although no row is read.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).

@@ -8,7 +8,7 @@ use super::constraint::{
 use super::foreign;
 use super::modify::{Change, put_version, replace};
 use super::query::{CteRun, QueryRun, project, values};
-use super::tuple::{Settled, serialization, settle};
+use super::tuple::{Settled, lock_row, serialization, settle};
 use super::{Cx, Frame, eval, is_true};
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::sql::{Conflict, Insert, Policy};
@@ -182,6 +182,7 @@ impl<'p> InsertRun<'p> {
                     return Ok(None);
                 }
             }
+            lock_row(cx, table, tid, strength, Policy::Wait)?;
             check_seen(cx, table, tid)?;
             let current = current_row(cx, table, tid);
             if written_by_command(cx, table, tid) {
@@ -191,7 +192,6 @@ impl<'p> InsertRun<'p> {
             if let Some(condition) = condition
                 && !is_true(condition, cx, &Frame::of(&both))?
             {
-                super::tuple::lock_row(cx, table, tid, strength, Policy::Wait)?;
                 self.stage = Stage::Next;
                 return Ok(None);
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::aggregate::{Accumulator, accumulate};
-use super::scan::{Node, Tuple, call_set};
+use super::scan::{Node, Tuple, call_set, untie};
 use super::tuple::{Locked, lock_row};
 use super::{Cx, Frame, PlanRun, eval, is_true};
 use crate::world::postgres::error::{PgError, Step};
@@ -100,6 +100,8 @@ pub struct QueryRun<'p> {
     tuple: Tuple,
     /// A row that is being locked.
     pending: Option<Tuple>,
+    /// A part of it is a newer version than was read: conditions are to be tested again.
+    newer: bool,
     kept: Vec<(Vec<Datum>, Tuple)>,
     /// A row read for `kept` whose keys are being worked out.
     unsorted: bool,
@@ -131,6 +133,7 @@ impl<'p> QueryRun<'p> {
             node: None,
             tuple: Tuple::default(),
             pending: None,
+            newer: false,
             kept: Vec::new(),
             unsorted: false,
             groups: Groups::default(),
@@ -440,6 +443,7 @@ impl<'p> QueryRun<'p> {
     }
 
     fn fetch(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<bool> {
+        self.newer = false;
         if let Stage::Sorted(rows) = &mut self.stage {
             self.pending = rows.next();
             return Ok(self.pending.is_some());
@@ -464,7 +468,6 @@ impl<'p> QueryRun<'p> {
         cx: &mut Cx<'_>,
         outer: Option<&Frame<'_>>,
     ) -> Step<bool> {
-        let mut changed = false;
         for lock in &self.query.locks {
             let relation = &select.relations[lock.relation];
             let Source::Table(table) = &relation.source else { continue };
@@ -479,14 +482,15 @@ impl<'p> QueryRun<'p> {
                     let tuple = self.pending.as_mut().expect("the caller fetched it");
                     tuple.put(relation, &row);
                     tuple.tids[lock.relation] = Some(newer);
-                    changed = true;
+                    self.newer = true;
                 }
             }
         }
-        if !changed {
+        if !self.newer {
             return Ok(true);
         }
-        let tuple = self.pending.as_ref().expect("the caller fetched it");
+        let tuple = self.pending.as_mut().expect("the caller fetched it");
+        untie(&select.from, select, tuple, cx, outer)?;
         let frame = Frame { row: &tuple.values, outer };
         for qual in &select.quals {
             if !is_true(qual, cx, &frame)? {

@@ -179,6 +179,30 @@ fn all_true(
     Ok(true)
 }
 
+/// Looks again at a row of outer joins of which a part has changed: what they no longer tie to it
+/// is NULL.
+pub fn untie(
+    from: &From,
+    select: &Select,
+    tuple: &mut Tuple,
+    cx: &mut Cx<'_>,
+    outer: Option<&Frame<'_>>,
+) -> Step<()> {
+    let From::Join { kind, left, right, on, .. } = from else { return Ok(()) };
+    untie(left, select, tuple, cx, outer)?;
+    untie(right, select, tuple, cx, outer)?;
+    let optional = match kind {
+        JoinKind::Left => right,
+        JoinKind::Right => left,
+        // No row of a FULL JOIN can be locked.
+        JoinKind::Inner | JoinKind::Full => return Ok(()),
+    };
+    if !all_true(on, tuple, cx, outer)? {
+        Node::new(optional, select).clear(tuple);
+    }
+    Ok(())
+}
+
 impl ScanRun<'_> {
     fn next(
         &mut self,

@@ -113,10 +113,16 @@ fn settle_queued(
         |mark: &&Mark| running(mark) && !own.contains(&mark.xid) && mark.strength.conflicts(want);
     // PostgreSQL keeps the members of a multixact by their ids, and waits for them in that order.
     let blocker = version.marks.iter().filter(in_the_way).map(|mark| mark.xid).min();
-    if blocker.is_none() && over == Settled::Free {
+    let member = version.marks.iter().any(|mark| own.contains(&mark.xid));
+    // The bits of a multixact also tell of members that are over (`HEAP_XMAX_IS_EXCL_LOCKED`).
+    let exclusive = |mark: &Mark| mark.strength >= Strength::NoKeyUpdate;
+    let queues = want == Strength::Share
+        && !member
+        && version.marks.iter().any(running)
+        && version.marks.iter().any(exclusive);
+    if blocker.is_none() && over == Settled::Free && !queues {
         return Ok(Settled::Free);
     }
-    let member = version.marks.iter().any(|mark| own.contains(&mark.xid));
     let (tag, mode) = (Tag::Tuple(table.oid, tid), Mode::of_row(want));
     let owner = cx.db.level(cx.pid);
     if policy != Policy::Wait {
@@ -259,11 +265,16 @@ pub fn write(cx: &mut Cx<'_>, oid: Oid, tid: Tid, strength: Strength, next: Opti
     cx.db.txn_mut(cx.pid).undo.push(undo);
 }
 
-/// Locks that others hold on a version and keep on what an update makes of it.
+/// Locks on a version that are kept on what an update makes of it: with one that is held those of
+/// the same multixact that are over.
 pub fn inherited_marks(db: &Db, oid: Oid, tid: Tid) -> Vec<Mark> {
     let Some(version) = db.heap(oid).get(tid) else { return Vec::new() };
-    let kept = version.marks.iter().filter(|m| !m.write && db.xacts.is_running(m.xid));
-    kept.copied().collect()
+    let held = |mark: &Mark| !mark.write && db.xacts.is_running(mark.xid);
+    if !version.marks.iter().any(held) {
+        return Vec::new();
+    }
+    let kept = version.marks.iter().filter(|mark| held(mark) || !db.xacts.is_running(mark.xid));
+    kept.map(|mark| Mark { write: false, ..*mark }).collect()
 }
 
 /// The error for a writer under REPEATABLE READ that comes second.

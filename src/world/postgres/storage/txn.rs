@@ -236,7 +236,10 @@ impl Db {
             Undo::Write(oid, tid) => {
                 let xacts = &self.xacts;
                 if let Some(version) = self.heaps.get_mut(&oid).and_then(|h| h.get_mut(tid)) {
-                    version.prune_marks(xacts);
+                    // A multixact goes on telling of members that are over.
+                    if !version.marks.iter().any(|mark| xacts.is_running(mark.xid)) {
+                        version.prune_marks(xacts);
+                    }
                     if version.writer(xacts).is_none() {
                         version.next = None;
                     }

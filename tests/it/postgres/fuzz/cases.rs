@@ -6,7 +6,12 @@ use std::fmt;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::joins;
+
 pub const DEADLOCK_TIMEOUT: &str = "40ms";
+
+/// How far behind the session whose turn it is the speaker comes, and the statement.
+type Said = (usize, String);
 
 /// One schema and one interleaving.
 #[derive(Clone, Debug)]
@@ -18,8 +23,9 @@ pub struct Case {
     unique: bool,
     /// What `c.k` does when its row of `t` goes or changes; no table `c` without.
     child: Option<&'static str>,
-    /// A session, and what it says before another one has its turn.
-    steps: Vec<(usize, Vec<String>)>,
+    /// A session, and what it says before others have their turn; what another session says
+    /// in between is told by how far behind it comes.
+    steps: Vec<(usize, Vec<Said>)>,
 }
 
 impl fmt::Display for Case {
@@ -34,6 +40,8 @@ impl Case {
         let mut statements = vec![
             format!("CREATE TABLE t (k int PRIMARY KEY, v int NOT NULL, w int{unique})"),
             "INSERT INTO t SELECT g, 0, g * 10 FROM generate_series(1, 4) g".to_owned(),
+            "CREATE TABLE u (id int PRIMARY KEY, k int, n int)".to_owned(),
+            "INSERT INTO u VALUES (1, 1, 0), (2, 2, 0), (3, 2, 1), (4, 3, 1)".to_owned(),
         ];
         if let Some(action) = self.child {
             let key = format!("k int REFERENCES t {action}");
@@ -44,32 +52,42 @@ impl Case {
     }
 
     pub fn tear_down(&self) -> String {
-        if self.child.is_some() { "DROP TABLE c, t" } else { "DROP TABLE t" }.to_owned()
+        let child = if self.child.is_some() { "c, " } else { "" };
+        format!("DROP TABLE {child}t, u")
+    }
+
+    /// What is to be the same in the end.
+    pub fn contents(&self) -> Vec<&'static str> {
+        let child = self.child.map(|_| "SELECT * FROM c");
+        ["SELECT * FROM t", "SELECT * FROM u"].into_iter().chain(child).collect()
     }
 
     /// The interleaving: session and statement.
     pub fn steps(&self) -> impl Iterator<Item = (usize, String)> + '_ {
-        let known = |(_, sql): &(usize, String)| self.child.is_some() || !sql.contains(" c");
-        let turn = |(session, said): &(usize, Vec<String>)| {
-            let session = session % self.sessions;
-            said.iter().map(move |sql| (session, sql.clone())).collect::<Vec<_>>()
+        let names_child =
+            |sql: &str| sql.split(|letter| " .(".contains(letter)).any(|word| word == "c");
+        let known = move |(_, sql): &Said| self.child.is_some() || !names_child(sql);
+        let turn = |(session, said): &(usize, Vec<Said>)| {
+            let by = |(behind, sql): &Said| ((session + behind) % self.sessions, sql.clone());
+            said.iter().map(by).collect::<Vec<_>>()
         };
         self.steps.iter().flat_map(turn).filter(known)
     }
 }
 
-fn predicate() -> impl Strategy<Value = String> {
+/// A condition on a row of `t`, by which name its columns have `of`.
+pub fn predicate(of: &'static str) -> impl Strategy<Value = String> {
     prop_oneof![
-        4 => (1..6).prop_map(|k| format!("k = {k}")),
-        2 => (0..4).prop_map(|v| format!("v >= {v}")),
-        1 => (1..5, 1..5).prop_map(|(a, b)| format!("k IN ({a}, {b})")),
-        1 => (1..6).prop_map(|w| format!("w = {w}0")),
-        1 => Just("v % 2 = 0".to_owned()),
+        4 => (1..6).prop_map(move |k| format!("{of}k = {k}")),
+        2 => (0..4).prop_map(move |v| format!("{of}v >= {v}")),
+        1 => (1..5, 1..5).prop_map(move |(a, b)| format!("{of}k IN ({a}, {b})")),
+        1 => (1..6).prop_map(move |w| format!("{of}w = {w}0")),
+        1 => Just(format!("{of}v % 2 = 0")),
         1 => Just("true".to_owned()),
     ]
 }
 
-fn assignment() -> impl Strategy<Value = String> {
+pub fn assignment() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => Just("v = v + 1".to_owned()),
         1 => (0..4).prop_map(|v| format!("v = {v}")),
@@ -80,27 +98,36 @@ fn assignment() -> impl Strategy<Value = String> {
     ]
 }
 
-fn locking() -> impl Strategy<Value = String> {
-    let strength = prop::sample::select(vec!["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"]);
-    let policy = prop::sample::select(vec!["", "", "", " NOWAIT", " SKIP LOCKED"]);
-    (strength, policy).prop_map(|(strength, policy)| format!("FOR {strength}{policy}"))
+pub fn strength() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"])
 }
 
-fn read() -> impl Strategy<Value = String> {
+pub fn policy() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["", "", "", " NOWAIT", " SKIP LOCKED"])
+}
+
+pub fn locking() -> impl Strategy<Value = String> {
+    (strength(), policy()).prop_map(|(strength, policy)| format!("FOR {strength}{policy}"))
+}
+
+fn read() -> BoxedStrategy<String> {
     let join = "SELECT t.k, v, id FROM t JOIN c ON c.k = t.k";
     prop_oneof![
-        3 => predicate().prop_map(|on| format!("SELECT * FROM t WHERE {on}")),
-        4 => (predicate(), locking())
+        3 => predicate("").prop_map(|on| format!("SELECT * FROM t WHERE {on}")),
+        4 => (predicate(""), locking())
             .prop_map(|(on, lock)| format!("SELECT * FROM t WHERE {on} {lock}")),
-        1 => (predicate(), locking())
+        1 => (predicate(""), locking())
             .prop_map(|(on, lock)| format!("SELECT * FROM t WHERE {on} ORDER BY k LIMIT 1 {lock}")),
         1 => Just("SELECT count(*), sum(v) FROM t".to_owned()),
         1 => Just("SELECT * FROM c".to_owned()),
+        1 => Just("SELECT * FROM u".to_owned()),
         1 => locking().prop_map(move |lock| format!("{join} ORDER BY id {lock}")),
     ]
+    .boxed()
 }
 
-fn write() -> impl Strategy<Value = String> {
+/// Writes by a key or a condition, without a look at other rows.
+fn plain() -> BoxedStrategy<String> {
     let row = (1..7, 0..3, 1..7);
     let conflict = prop::sample::select(vec![
         "",
@@ -111,12 +138,23 @@ fn write() -> impl Strategy<Value = String> {
         " ON CONFLICT (k) DO UPDATE SET v = 99 WHERE t.v < 2",
     ]);
     prop_oneof![
-        5 => (assignment(), predicate())
+        5 => (assignment(), predicate(""))
             .prop_map(|(set, on)| format!("UPDATE t SET {set} WHERE {on} RETURNING *")),
-        2 => predicate().prop_map(|on| format!("DELETE FROM t WHERE {on} RETURNING *")),
+        2 => predicate("").prop_map(|on| format!("DELETE FROM t WHERE {on} RETURNING *")),
         4 => (row, conflict).prop_map(|((k, v, w), conflict)| {
             format!("INSERT INTO t VALUES ({k}, {v}, {w}0){conflict} RETURNING *")
         }),
+        1 => joins::predicate_u().prop_map(|on| format!("UPDATE u SET n = n + 1 WHERE {on}")),
+        1 => joins::predicate_u().prop_map(|on| format!("UPDATE u SET k = k + 1 WHERE {on}")),
+        1 => joins::predicate_u().prop_map(|on| format!("DELETE FROM u WHERE {on}")),
+        1 => (1..6, 1..5).prop_map(|(id, k)| format!("INSERT INTO u VALUES ({id}, {k}, 0)")),
+    ]
+    .boxed()
+}
+
+fn write() -> BoxedStrategy<String> {
+    prop_oneof![
+        10 => plain(),
         2 => (1..6, 1..6).prop_map(|(id, k)| format!("INSERT INTO c VALUES ({id}, {k}, 0)")),
         1 => (1..6).prop_map(|id| format!("DELETE FROM c WHERE id = {id}")),
         1 => (1..6, 1..6).prop_map(|(id, k)| format!("UPDATE c SET k = {k} WHERE id = {id}")),
@@ -126,21 +164,22 @@ fn write() -> impl Strategy<Value = String> {
             "UPDATE t SET v = t.v + 5 FROM c WHERE c.k = t.k AND c.n < 3 AND t.k = {k} \
              RETURNING t.*"
         )),
-        1 => predicate().prop_map(|on| format!(
+        1 => predicate("").prop_map(|on| format!(
             "WITH gone AS (DELETE FROM t WHERE {on} RETURNING *) SELECT count(*) FROM gone"
         )),
-        1 => predicate().prop_map(|on| format!(
+        1 => predicate("").prop_map(|on| format!(
             "UPDATE t SET v = v + (SELECT count(*) FROM c WHERE c.k = t.k) WHERE {on} RETURNING *"
         )),
-        1 => predicate().prop_map(|on| format!(
+        1 => predicate("").prop_map(|on| format!(
             "DELETE FROM t WHERE {on} AND (SELECT count(*) FROM c WHERE c.k = t.k) = 0 RETURNING *"
         )),
-        1 => (assignment(), predicate(), 1..6).prop_map(|(set, on, k)| format!(
+        1 => (assignment(), predicate(""), 1..6).prop_map(|(set, on, k)| format!(
             "WITH a AS (UPDATE t SET {set} WHERE {on} RETURNING *), \
              b AS (INSERT INTO t VALUES ({k}, 7, NULL) ON CONFLICT DO NOTHING) \
              SELECT count(*) FROM a"
         )),
     ]
+    .boxed()
 }
 
 /// What a session does with savepoints, in one go: of the statements by themselves hardly a case
@@ -194,8 +233,33 @@ fn lock() -> impl Strategy<Value = String> {
     ]
 }
 
+/// One session writes, or two, and the next one has to wait for them with a statement that reads
+/// more than the row it waits for. Left to chance it hardly happens that they want the same rows.
+fn contest() -> BoxedStrategy<Vec<Said>> {
+    let end = prop::sample::select(vec!["COMMIT", "COMMIT", "ROLLBACK"]);
+    let level = prop::sample::select(vec!["READ COMMITTED", "REPEATABLE READ"]);
+    let within = prop::option::weighted(0.3, level);
+    let other = prop::option::weighted(0.3, (plain(), end.clone()));
+    (vec(plain(), 1..3), other, within, joins::any(), end)
+        .prop_map(|(writes, other, within, waits, end)| {
+            let begin = || "BEGIN".to_owned();
+            let mut said = vec![(0, begin())];
+            said.extend(writes.into_iter().map(|sql| (0, sql)));
+            if let Some((write, _)) = &other {
+                said.extend([(2, begin()), (2, write.clone())]);
+            }
+            said.extend(within.map(|level| (1, format!("BEGIN ISOLATION LEVEL {level}"))));
+            said.extend([(1, waits), (0, end.to_owned())]);
+            said.extend(other.map(|(_, end)| (2, end.to_owned())));
+            said.extend(within.map(|_| (1, "COMMIT".to_owned())));
+            said
+        })
+        .boxed()
+}
+
 pub fn any() -> impl Strategy<Value = Case> {
-    let statement = prop_oneof![5 => control(), 5 => read(), 9 => write(), 1 => lock()];
+    let statement =
+        prop_oneof![5 => control(), 5 => read(), 7 => write(), 2 => joins::any(), 1 => lock()];
     let actions = vec![
         None,
         Some(""),
@@ -214,7 +278,9 @@ pub fn any() -> impl Strategy<Value = Case> {
             steps
         }),
     ];
-    let steps = vec((0..4_usize, turn), 4..24);
+    let alone = |said: Vec<String>| said.into_iter().map(|sql| (0, sql)).collect();
+    let turn = prop_oneof![6 => turn.prop_map(alone), 1 => contest()];
+    let steps = vec((0..4_usize, turn), 4..20);
     (2..5_usize, 0..4_usize, any_bool(), prop::sample::select(actions), steps).prop_map(
         |(sessions, detector, unique, child, steps)| Case {
             sessions,

@@ -13,6 +13,18 @@ use crate::postgres::{answer, client, connect};
 
 /// Longer than a session that was woken takes to go on, on a busy machine, between two looks.
 const CALM: Duration = Duration::from_millis(4);
+/// Rows come as they lie in the heap, joined by nested loops that begin with the target, whatever a
+/// planner would think of so few.
+const PLANNERS: [&str; 8] = [
+    "indexscan",
+    "bitmapscan",
+    "indexonlyscan",
+    "hashjoin",
+    "mergejoin",
+    "material",
+    "memoize",
+    "hashagg",
+];
 /// Nothing takes longer.
 const STUCK: Duration = Duration::from_secs(30);
 
@@ -68,9 +80,8 @@ impl Side {
             let timeout = if number == case.detector { DEADLOCK_TIMEOUT } else { "100s" };
             let setting = format!("SET deadlock_timeout = '{timeout}'");
             assert_eq!(answer(&client, &setting).await, "ok 0");
-            // Rows come as they lie in the heap, whatever a planner would think of so few.
-            for scan in ["indexscan", "bitmapscan", "indexonlyscan"] {
-                answer(&client, &format!("SET enable_{scan} = off")).await;
+            for way in PLANNERS {
+                assert_eq!(answer(&client, &format!("SET enable_{way} = off")).await, "ok 0");
             }
             let pid = answer(&client, "SELECT pg_backend_pid()").await;
             let pid = pid.lines().nth(1).and_then(|pid| pid.parse().ok()).expect("a process id");
@@ -148,8 +159,8 @@ impl Side {
         true
     }
 
-    /// Ends what still runs, and takes the case away.
-    pub async fn close(&mut self, case: &Case) {
+    /// Ends what still runs.
+    pub async fn end(&mut self) {
         for session in &mut self.sessions {
             let Some(mut running) = session.running.take() else { continue };
             // A cancel that comes between two waits is asked for again.
@@ -168,6 +179,10 @@ impl Side {
             }
             assert!(ended.starts_with("ok"), "{ended}");
         }
+    }
+
+    /// Takes the case away.
+    pub async fn close(&mut self, case: &Case) {
         let dropped = self.control(&case.tear_down()).await;
         assert!(dropped.starts_with("ok"), "{dropped}");
     }
