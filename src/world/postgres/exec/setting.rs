@@ -164,6 +164,9 @@ fn known(name: &str) -> Option<(&'static str, Kind)> {
     Some((KNOWN[at].1, KNOWN[at].2))
 }
 
+/// Only superusers set them.
+const GUARDED: &[&str] = &["deadlock_timeout", "log_min_duration_statement", "log_statement"];
+
 fn unrecognized(name: &str) -> PgError {
     let lower = name.to_lowercase();
     if ABSENT.contains(&lower.as_str()) || lower == "all" {
@@ -450,6 +453,12 @@ pub fn set(db: &mut Db, pid: Pid, name: &str, value: Option<&str>, local: bool) 
     let known = known(&lower).is_some() || lower.contains('.');
     let value = match value {
         _ if !known => return Err(unrecognized(name)),
+        _ if GUARDED.contains(&lower.as_str()) && db.restricted(pid).is_some() => {
+            return Err(PgError::new(
+                "42501",
+                format!("permission denied to set parameter \"{lower}\""),
+            ));
+        }
         None => {
             let at_start = db.proc(pid).at_start.get(&lower).cloned();
             at_start.or_else(|| default(db, &lower)).unwrap_or_default()
