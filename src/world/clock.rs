@@ -1,9 +1,9 @@
 //! Virtual time: timers in the order of their deadlines. Must never read a real clock.
 
 use std::collections::BTreeMap;
-use std::task::Waker;
 use std::time::Duration;
 
+use super::record::Sleeper;
 use crate::env::Moment;
 
 /// The wall clock of every host at the start of the world, but for its skew: 2026-01-01 UTC.
@@ -28,24 +28,22 @@ pub type TimerKey = (Moment, u64);
 
 #[derive(Default)]
 pub struct Timers {
-    due: BTreeMap<TimerKey, Waker>,
+    due: BTreeMap<TimerKey, Sleeper>,
     next: u64,
 }
 
 impl Timers {
-    pub fn set(&mut self, deadline: Moment, waker: &Waker) -> TimerKey {
+    pub fn set(&mut self, deadline: Moment, sleeper: Sleeper) -> TimerKey {
         self.next += 1;
         let key = (deadline, self.next);
-        self.due.insert(key, waker.clone());
+        self.due.insert(key, sleeper);
         key
     }
 
-    /// The timer's task has a new waker.
-    pub fn update(&mut self, key: TimerKey, waker: &Waker) {
-        if let Some(known) = self.due.get_mut(&key)
-            && !known.will_wake(waker)
-        {
-            known.clone_from(waker);
+    /// Somebody else waits for the timer.
+    pub fn update(&mut self, key: TimerKey, sleeper: Sleeper) {
+        if let Some(known) = self.due.get_mut(&key) {
+            *known = sleeper;
         }
     }
 
@@ -58,7 +56,7 @@ impl Timers {
     }
 
     /// Takes one timer that is due.
-    pub fn pop_due(&mut self, now: Moment) -> Option<Waker> {
+    pub fn pop_due(&mut self, now: Moment) -> Option<Sleeper> {
         let first = self.due.first_entry()?;
         (first.key().0 <= now).then(|| first.remove())
     }

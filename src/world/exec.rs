@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, Once};
+use std::sync::{Arc, Mutex, Once};
 use std::task::{Context, Poll, Wake, Waker};
 
+use super::kernel::{Inner, Kernel};
 use super::meter::{Part, charge};
-use super::record::{Glance, Recorder};
+use super::record::Recorder;
 use super::strategy::{self, Strategy, TaskId};
 use crate::env::{Task, TaskEnd};
 use crate::plan::Plan;
@@ -55,7 +56,7 @@ fn slot_of(id: TaskId) -> usize {
 const POINTS_MAX: u32 = 64;
 
 /// One run queue. The native engine has one, the turmoil engine one in each of its hosts.
-struct Node {
+pub struct Node {
     slots: Vec<Option<Slot>>,
     free: Vec<usize>,
     births: u64,
@@ -71,7 +72,7 @@ struct Node {
 }
 
 impl Node {
-    fn of(plan: &Plan, stream: &str) -> Node {
+    pub fn of(plan: &Plan, stream: &str) -> Node {
         let mut stream = Stream::new(plan.seed, stream);
         Node {
             slots: Vec::new(),
@@ -112,7 +113,7 @@ impl Node {
     }
 
     /// The task could run; the outer executor to wake, if any.
-    fn wake(&mut self, id: TaskId, cause: Option<EventIndex>) -> Option<Waker> {
+    pub fn wake(&mut self, id: TaskId, cause: Option<EventIndex>) -> Option<Waker> {
         let slot = self.slots[slot_of(id)].as_mut().filter(|slot| slot.id == id)?;
         slot.cause = slot.cause.max(cause);
         if slot.queued {
@@ -123,34 +124,36 @@ impl Node {
         parked.unwrap_or(&mut self.runnable).push(id);
         self.outer.clone()
     }
-}
 
-/// What the steps of a run share: the recorder and every run queue, under one lock.
-pub struct Kernel {
-    inner: Mutex<Inner>,
-    /// The recorder's clock and cause, to be read without its lock.
-    pub glance: Arc<Glance>,
-}
-
-struct Inner {
-    recorder: Recorder,
-    nodes: Vec<Node>,
-}
-
-impl Kernel {
-    /// One run queue for each of `streams`, which its strategy draws from.
-    pub fn new(plan: &Plan, recorder: Recorder, streams: &[String]) -> Arc<Kernel> {
-        let nodes = streams.iter().map(|stream| Node::of(plan, stream)).collect();
-        let glance = recorder.glance();
-        Arc::new(Kernel { inner: Mutex::new(Inner { recorder, nodes }), glance })
+    /// Takes the task that the strategy picks out of its slot.
+    fn begin(&mut self, recorder: &mut Recorder) -> Option<Begun> {
+        let Node { runnable, strategy, stream, slots, points, .. } = self;
+        *points = 0;
+        let among = runnable.len();
+        let index = match among {
+            0 => return None,
+            1 => 0,
+            _ => strategy.pick(runnable, stream),
+        };
+        let id = runnable.remove(index);
+        let slot = slots[slot_of(id)].as_mut().expect("a runnable task exists");
+        slot.queued = false;
+        let future = slot.future.take().expect("a task is polled by one step at a time");
+        let waker = slot.waker.take().expect("its waker is with its future");
+        if among > 1 {
+            recorder.choice("schedule", among as u64, index as u64);
+        }
+        recorder.enter(slot.host, slot.name, slot.cause);
+        recorder.polls(id, &waker);
+        Some(Begun { id, host: slot.host, future, waker, aborted: slot.aborted })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().expect("no task runs under this lock")
-    }
-
-    pub fn tell<R>(&self, what: impl FnOnce(&mut Recorder) -> R) -> R {
-        what(&mut self.lock().recorder)
+    fn put_back(&mut self, recorder: &mut Recorder, begun: Begun) {
+        let cause = recorder.leave();
+        let slot = self.task(begun.id).expect("a pending task exists");
+        slot.future = Some(begun.future);
+        slot.waker = Some(begun.waker);
+        slot.cause = slot.cause.max(cause);
     }
 }
 
@@ -273,70 +276,42 @@ impl Exec {
         outer.into_iter().for_each(Waker::wake);
     }
 
-    /// Polls the task that the strategy picks, once.
-    pub fn step(&self) -> Step {
-        let Some(Begun { id, host, mut future, waker, aborted }) = self.begin() else {
-            return Step::Idle;
-        };
-        let polled = if aborted {
-            None
-        } else {
-            let mut context = Context::from_waker(&waker);
-            let poll = || guarded(|| future.as_mut().poll(&mut context));
-            Some(charge(Part::Host(host), poll))
-        };
-        if let Some(Ok(Poll::Pending)) = polled {
-            return self.put_back(id, future, waker);
+    /// Polls the task that the strategy picks, once; then the next, while nobody has to look at
+    /// what happened and `more` says so of the steps so far.
+    pub fn step(&self, more: impl Fn(u64) -> bool) -> Step {
+        let mut inner = self.kernel.lock();
+        loop {
+            let Inner { recorder, nodes, .. } = &mut *inner;
+            let Some(mut begun) = nodes[self.node].begin(recorder) else { return Step::Idle };
+            drop(inner);
+            let polled = if begun.aborted {
+                None
+            } else {
+                let mut context = Context::from_waker(&begun.waker);
+                let poll = || guarded(|| begun.future.as_mut().poll(&mut context));
+                Some(charge(Part::Host(begun.host), poll))
+            };
+            if !matches!(polled, Some(Ok(Poll::Pending))) {
+                return self.finish(begun, polled);
+            }
+            inner = self.kernel.lock();
+            let Inner { recorder, nodes, .. } = &mut *inner;
+            nodes[self.node].put_back(recorder, begun);
+            match recorder.ran() {
+                Step::Ran { steps, fresh: false } if more(steps) => {}
+                ran => return ran,
+            }
         }
+    }
+
+    fn finish(&self, begun: Begun, polled: Option<Result<Poll<()>, Caught>>) -> Step {
+        let Begun { id, future, .. } = begun;
         let dropped = guarded(move || drop(future));
         let end = match (polled, dropped) {
             (Some(Err(panic)), _) | (_, Err(panic)) => Err(panic),
             (None, Ok(())) => Ok(TaskEnd::Aborted),
             _ => Ok(TaskEnd::Finished),
         };
-        self.finish(id, end)
-    }
-
-    fn begin(&self) -> Option<Begun> {
-        let mut inner = self.kernel.lock();
-        let Inner { recorder, nodes } = &mut *inner;
-        let Node { runnable, strategy, stream, slots, points, .. } = &mut nodes[self.node];
-        *points = 0;
-        let among = runnable.len();
-        let index = match among {
-            0 => return None,
-            1 => 0,
-            _ => strategy.pick(runnable, stream),
-        };
-        let id = runnable.remove(index);
-        let slot = slots[slot_of(id)].as_mut().expect("a runnable task exists");
-        slot.queued = false;
-        let future = slot.future.take().expect("a task is polled by one step at a time");
-        if among > 1 {
-            recorder.choice("schedule", among as u64, index as u64);
-        }
-        recorder.enter(slot.host, slot.name, slot.cause);
-        Some(Begun {
-            id,
-            host: slot.host,
-            future,
-            waker: slot.waker.take().expect("its waker is with its future"),
-            aborted: slot.aborted,
-        })
-    }
-
-    fn put_back(&self, id: TaskId, future: TaskFuture, waker: Waker) -> Step {
-        let mut inner = self.kernel.lock();
-        let Inner { recorder, nodes } = &mut *inner;
-        let cause = recorder.leave();
-        let slot = nodes[self.node].task(id).expect("a pending task exists");
-        slot.future = Some(future);
-        slot.waker = Some(waker);
-        slot.cause = slot.cause.max(cause);
-        recorder.ran()
-    }
-
-    fn finish(&self, id: TaskId, end: Result<TaskEnd, Caught>) -> Step {
         let slot = self.with(|node| {
             let slot = node.remove(id);
             if slot.queued {

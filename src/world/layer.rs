@@ -10,7 +10,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Dispatch, Metadata, Subscriber};
 
-use super::exec::Kernel;
+use super::kernel::Kernel;
 use crate::env::TARGET;
 use crate::trace::Value;
 

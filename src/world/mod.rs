@@ -6,6 +6,7 @@ mod clock;
 pub mod events;
 mod exec;
 mod hosts;
+mod kernel;
 mod layer;
 mod meter;
 mod native;

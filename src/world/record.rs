@@ -2,20 +2,33 @@
 //! Must never decide anything.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::Waker;
 use std::time::Duration;
 
 use super::exec::{HostId, Step};
+use super::strategy::TaskId;
 use crate::env::Moment;
 use crate::trace::{Choice, Event, EventIndex, Hasher, Trace, Value};
 
-/// What every poll wants to know: virtual time, and the cause of whoever runs. Only the recorder
-/// writes it, on the same thread: the atomics order nothing.
-#[derive(Debug)]
+/// Who waits to be woken.
+#[derive(Clone, Debug)]
+pub enum Sleeper {
+    /// A task that was polled with its own waker: its id says as much.
+    Task(TaskId),
+    Other(Waker),
+}
+
+/// What every poll wants to know: virtual time, the cause of whoever runs, and who that is. Only
+/// the recorder writes it, on the same thread: the atomics order nothing.
+#[derive(Debug, Default)]
 pub struct Glance {
     now_ns: AtomicU64,
     /// The event's index plus one; 0 is none.
     cause: AtomicU64,
+    task: AtomicU64,
+    /// Where the data of its waker lie, which nothing else does while it runs; 0: nobody runs.
+    waker: AtomicUsize,
 }
 
 impl Glance {
@@ -26,6 +39,16 @@ impl Glance {
     pub fn cause(&self) -> Option<EventIndex> {
         let cause = self.cause.load(Ordering::Relaxed).checked_sub(1)?;
         Some(EventIndex::try_from(cause).expect("it was an index plus one"))
+    }
+
+    /// Who waits with this waker.
+    pub fn sleeper(&self, waker: &Waker) -> Sleeper {
+        let data = waker.data().addr();
+        if data != 0 && data == self.waker.load(Ordering::Relaxed) {
+            Sleeper::Task(self.task.load(Ordering::Relaxed))
+        } else {
+            Sleeper::Other(waker.clone())
+        }
     }
 
     fn set_cause(&self, cause: Option<EventIndex>) {
@@ -64,7 +87,7 @@ pub struct Recorder {
 impl Recorder {
     pub fn new(record: bool, host_names: Vec<Arc<str>>) -> Recorder {
         Recorder {
-            glance: Arc::new(Glance { now_ns: AtomicU64::new(0), cause: AtomicU64::new(0) }),
+            glance: Arc::default(),
             step: 0,
             hasher: Hasher::default(),
             current: Current::default(),
@@ -110,9 +133,16 @@ impl Recorder {
         self.glance.set_cause(cause);
     }
 
+    /// It is polled with this waker.
+    pub fn polls(&self, task: TaskId, waker: &Waker) {
+        self.glance.task.store(task, Ordering::Relaxed);
+        self.glance.waker.store(waker.data().addr(), Ordering::Relaxed);
+    }
+
     /// It stopped running; what it knows by now.
     pub fn leave(&mut self) -> Option<EventIndex> {
         self.current = Current::default();
+        self.glance.waker.store(0, Ordering::Relaxed);
         let cause = self.cause();
         self.glance.set_cause(None);
         cause

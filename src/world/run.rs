@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::budget::Budget;
-use super::exec::{self, Exec, HostId, Kernel, Panic, Step};
+use super::exec::{self, Exec, HostId, Panic, Step};
+use super::kernel::Kernel;
 use super::meter::{Part, charge};
 use super::native::Native;
 use super::net::Fabric;
@@ -141,7 +142,7 @@ impl<'a> Life<'a> {
     fn run_instant(&mut self, observer: &mut dyn Observer, budget: &Budget) -> Result<(), Reason> {
         self.show(observer)?;
         loop {
-            match self.world.execs[0].step() {
+            match self.world.execs[0].step(|steps| budget.cut(steps).is_none()) {
                 Step::Idle => return Ok(()),
                 Step::Ran { steps, fresh } => {
                     if fresh {

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::exec::{Exec, HostId, Kernel};
+use super::exec::{Exec, HostId};
+use super::kernel::Kernel;
 use super::native::Native;
 use super::record::Recorder;
 use super::{HostSpec, SimEnv, events};

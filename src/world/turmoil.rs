@@ -9,7 +9,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::budget::Budget;
 use super::clock::{EPOCH_UNIX_MS, TICK};
-use super::exec::{Exec, Kernel, Panic, Step};
+use super::exec::{Exec, Panic, Step};
+use super::kernel::Kernel;
 use super::record::Recorder;
 use super::run::Life;
 use super::shared::{Command, Ground, HostState, World};
@@ -131,7 +132,7 @@ fn turn(
     let now = Moment(turmoil::sim_elapsed().expect("a node runs inside the simulation"));
     world.tell(|recorder| recorder.advance(now.max(recorder.now())));
     obey(world, node);
-    let stepped = exec.step();
+    let stepped = exec.step(|_| false);
     let exited: Vec<_> =
         world.exits().iter().copied().filter(|host| world.hosts[*host].exec == node).collect();
     for host in exited {

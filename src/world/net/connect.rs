@@ -41,7 +41,7 @@ impl Fabric {
         self.schedule(at, Arrival::SynAck(id, conn));
         let listening = self.listeners.get_mut(&(to, port)).expect("just seen");
         listening.backlog.push_back((conn, cause));
-        self.wakers.extend(listening.waker.take());
+        self.woken.extend(listening.sleeper.take());
     }
 
     fn syn_lost(&mut self, id: u64, tries: u32) {
@@ -65,7 +65,7 @@ impl Fabric {
     pub(super) fn attempt_ends(&mut self, id: u64, result: Result<ConnId, Failed>) {
         if let Some(attempt) = self.attempts.get_mut(&id) {
             attempt.result = Some(result);
-            self.wakers.extend(attempt.waker.take());
+            self.woken.extend(attempt.sleeper.take());
         }
     }
 
@@ -130,7 +130,7 @@ pub async fn connect(net: Arc<Native>, from: HostId, addr: String) -> io::Result
         fabric.next_attempt += 1;
         let id = fabric.next_attempt;
         let attempt =
-            Attempt { from, to, port, local_port, tries: 0, waker: None, result: None, cause };
+            Attempt { from, to, port, local_port, tries: 0, sleeper: None, result: None, cause };
         fabric.attempts.insert(id, attempt);
         fabric.syn(id);
         io::Result::Ok(id)
@@ -142,7 +142,7 @@ pub async fn connect(net: Arc<Native>, from: HostId, addr: String) -> io::Result
             if let Some(result) = attempt.result.take() {
                 Poll::Ready(result)
             } else {
-                attempt.waker = Some(cx.waker().clone());
+                attempt.sleeper = Some(pending.net.sleeper(cx.waker()));
                 Poll::Pending
             }
         })
@@ -193,7 +193,7 @@ impl Acceptor {
                     return Poll::Ready(Err(io::Error::from(io::ErrorKind::NotConnected)));
                 };
                 let Some((conn, cause)) = state.backlog.pop_front() else {
-                    state.waker = Some(cx.waker().clone());
+                    state.sleeper = Some(self.net.sleeper(cx.waker()));
                     return Poll::Pending;
                 };
                 let known = fabric.conn(conn).expect("nobody held it yet");

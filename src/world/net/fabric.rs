@@ -1,13 +1,13 @@
 //! The fabric: every connection, port and packet of the world, and the agenda of arrivals.
-//! Never wakes anybody under its lock: wakers are collected and handed to the caller.
+//! Never wakes anybody: who is to be woken is collected and handed to the caller.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::task::Waker;
 use std::time::Duration;
 
 use super::super::clock;
 use super::super::exec::HostId;
+use super::super::record::Sleeper;
 use super::agenda::Agenda;
 use super::pipe::{Dead, Pipe};
 use crate::env::Moment;
@@ -50,7 +50,7 @@ pub struct Attempt {
     pub port: Port,
     pub local_port: Port,
     pub tries: u32,
-    pub waker: Option<Waker>,
+    pub sleeper: Option<Sleeper>,
     pub result: Option<Result<ConnId, Failed>>,
     pub cause: Option<EventIndex>,
 }
@@ -66,7 +66,7 @@ pub enum Failed {
 #[derive(Default)]
 pub struct PortState {
     pub backlog: VecDeque<(ConnId, Option<EventIndex>)>,
-    pub waker: Option<Waker>,
+    pub sleeper: Option<Sleeper>,
 }
 
 /// What arrives.
@@ -102,7 +102,8 @@ pub struct Fabric {
     pub faults: Stream,
     /// Choices made since the recorder last asked: stream, among, chosen.
     pub choices: Vec<(&'static str, u64, u64)>,
-    pub wakers: Vec<Waker>,
+    /// To be woken, in this order.
+    pub woken: Vec<Sleeper>,
 }
 
 impl Fabric {
@@ -124,7 +125,7 @@ impl Fabric {
             segments: Stream::new(seed, "segment"),
             faults: Stream::new(seed, "fault/connection"),
             choices: Vec::new(),
-            wakers: Vec::new(),
+            woken: Vec::new(),
         }
     }
 
@@ -246,7 +247,7 @@ impl Fabric {
         let Some(conn) = &self.conns[id] else { return };
         let pipe = &conn.pipes[side];
         let nobody = conn.ends[1 - side].gone || conn.dead[1 - side].is_some();
-        if pipe.in_flight.is_empty() {
+        if pipe.head().is_none() {
             return self.nothing_arrives(id, side);
         }
         if nobody && !self.dark[pipe.to] {
@@ -261,11 +262,11 @@ impl Fabric {
             let at = pipe.stalled_until;
             return self.schedule(at, Arrival::Segment(id, side));
         }
-        while pipe.in_flight.front().is_some_and(|segment| segment.arrives <= now) {
+        while pipe.head().is_some_and(|segment| segment.arrives <= now) {
             pipe.deliver();
         }
-        self.wakers.extend(pipe.reader.take());
-        let next = pipe.in_flight.front().map(|segment| segment.arrives);
+        self.woken.extend(pipe.reader.take());
+        let next = pipe.head().map(|segment| segment.arrives);
         pipe.scheduled = next.is_some();
         if let Some(at) = next {
             self.schedule(at, Arrival::Segment(id, side));
@@ -326,8 +327,8 @@ impl Fabric {
         }
         conn.pipes[1 - end].clear();
         let [a, b] = &mut conn.pipes;
-        a.take_wakers(&mut self.wakers);
-        b.take_wakers(&mut self.wakers);
+        a.take_sleepers(&mut self.woken);
+        b.take_sleepers(&mut self.woken);
     }
 
     /// The socket of end `end` is dropped: FIN, or RST when it leaves bytes unread (RFC 1122,

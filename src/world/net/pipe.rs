@@ -3,12 +3,12 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::task::Waker;
 
 use crate::env::Moment;
 use crate::trace::EventIndex;
 
 use super::super::exec::HostId;
+use super::super::record::Sleeper;
 
 /// Bytes sent and not yet read: send and receive buffer together.
 pub const WINDOW: usize = 128 * 1024;
@@ -16,11 +16,12 @@ pub const WINDOW: usize = 128 * 1024;
 /// What travels in one piece.
 pub struct Segment {
     pub arrives: Moment,
-    pub length: usize,
+    /// What is not read of it.
+    length: usize,
     /// The sender's end of stream.
-    pub fin: bool,
+    fin: bool,
     /// What the sender knew when it sent this.
-    pub cause: Option<EventIndex>,
+    cause: Option<EventIndex>,
 }
 
 /// Why a direction is dead.
@@ -44,11 +45,11 @@ pub struct Pipe {
     pub to: HostId,
     /// What has arrived, and behind it what is in flight.
     bytes: VecDeque<u8>,
-    pub in_flight: VecDeque<Segment>,
-    /// A delivery of the head of `in_flight` is on the agenda.
+    /// Those that have arrived and are not read to their ends, and behind them those in flight.
+    segments: VecDeque<Segment>,
+    arrived: usize,
+    /// A delivery of the head of what is in flight is on the agenda.
     pub scheduled: bool,
-    /// Of each segment that arrived and is not read to its end: what is left, and its cause.
-    arrived: VecDeque<(usize, Option<EventIndex>)>,
     /// Bytes sent and not read.
     pub unread: usize,
     pub last_arrival: Moment,
@@ -59,8 +60,8 @@ pub struct Pipe {
     /// Retransmissions of the head so far, and when the first attempt failed.
     pub retries: u32,
     pub first_loss: Option<Moment>,
-    pub reader: Option<Waker>,
-    pub writer: Option<Waker>,
+    pub reader: Option<Sleeper>,
+    pub writer: Option<Sleeper>,
 }
 
 impl Pipe {
@@ -69,9 +70,9 @@ impl Pipe {
             from,
             to,
             bytes: VecDeque::new(),
-            in_flight: VecDeque::new(),
+            segments: VecDeque::new(),
+            arrived: 0,
             scheduled: false,
-            arrived: VecDeque::new(),
             unread: 0,
             last_arrival: now,
             fin_sent: false,
@@ -93,27 +94,38 @@ impl Pipe {
         let mut cause = None;
         let (mut total, mut room) = (0, buf.remaining());
         while room > 0
-            && let Some((left, known)) = self.arrived.front_mut()
+            && self.arrived > 0
+            && let Some(segment) = self.segments.front_mut()
         {
-            let taken = room.min(*left);
-            cause = cause.max(*known);
-            *left -= taken;
+            let taken = room.min(segment.length);
+            cause = cause.max(segment.cause);
+            segment.length -= taken;
             (total, room) = (total + taken, room - taken);
-            if *left == 0 {
-                self.arrived.pop_front();
+            if segment.length == 0 {
+                self.segments.pop_front();
+                self.arrived -= 1;
             }
         }
         let (first, second) = self.bytes.as_slices();
         let cut = total.min(first.len());
         buf.put_slice(&first[..cut]);
         buf.put_slice(&second[..total - cut]);
-        self.bytes.drain(..total);
+        if total == self.bytes.len() {
+            self.bytes.clear();
+        } else {
+            self.bytes.drain(..total);
+        }
         self.unread -= total;
         cause
     }
 
     pub fn has_arrived(&self) -> bool {
-        !self.arrived.is_empty()
+        self.arrived > 0
+    }
+
+    /// The first of what is in flight.
+    pub fn head(&self) -> Option<&Segment> {
+        self.segments.get(self.arrived)
     }
 
     /// Bytes leave; they arrive at `arrives`.
@@ -121,33 +133,36 @@ impl Pipe {
         self.last_arrival = arrives;
         self.unread += bytes.len();
         self.bytes.extend(bytes);
-        self.in_flight.push_back(Segment { arrives, length: bytes.len(), fin, cause });
+        self.segments.push_back(Segment { arrives, length: bytes.len(), fin, cause });
     }
 
     /// What is in flight is lost.
     pub fn lose_in_flight(&mut self) {
-        let lost: usize = self.in_flight.drain(..).map(|segment| segment.length).sum();
+        let lost: usize = self.segments.drain(self.arrived..).map(|segment| segment.length).sum();
         self.bytes.truncate(self.bytes.len() - lost);
     }
 
     /// The head arrives.
     pub fn deliver(&mut self) {
-        let segment = self.in_flight.pop_front().expect("a delivery has a segment");
+        let segment = self.head().expect("a delivery has a segment");
+        let (fin, empty) = (segment.fin, segment.length == 0);
         (self.retries, self.first_loss) = (0, None);
-        self.fin_arrived |= segment.fin;
-        if segment.length > 0 {
-            self.arrived.push_back((segment.length, segment.cause));
+        self.fin_arrived |= fin;
+        if empty {
+            self.segments.remove(self.arrived);
+        } else {
+            self.arrived += 1;
         }
     }
 
     pub fn clear(&mut self) {
-        self.in_flight.clear();
-        self.arrived.clear();
+        self.segments.clear();
+        self.arrived = 0;
         self.bytes.clear();
         self.unread = 0;
     }
 
-    pub fn take_wakers(&mut self, into: &mut Vec<Waker>) {
+    pub fn take_sleepers(&mut self, into: &mut Vec<Sleeper>) {
         into.extend(self.reader.take());
         into.extend(self.writer.take());
     }

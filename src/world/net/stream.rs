@@ -57,12 +57,12 @@ impl AsyncRead for Socket {
                 if pipe.fin_arrived {
                     return (Poll::Ready(Ok(())), None);
                 }
-                pipe.reader = Some(cx.waker().clone());
+                pipe.reader = Some(net.sleeper(cx.waker()));
                 return (Poll::Pending, None);
             }
             let cause = pipe.read(buf);
             let writer = pipe.writer.take();
-            fabric.wakers.extend(writer);
+            fabric.woken.extend(writer);
             (Poll::Ready(Ok(())), cause)
         });
         if cause.is_some() {
@@ -91,7 +91,7 @@ impl AsyncWrite for Socket {
             }
             let taken = bytes.len().min(pipe.room());
             if taken == 0 && !bytes.is_empty() {
-                pipe.writer = Some(cx.waker().clone());
+                pipe.writer = Some(net.sleeper(cx.waker()));
                 return Poll::Pending;
             }
             send_cut(fabric, *conn, *end, &bytes[..taken], cause);

@@ -12,6 +12,7 @@ mod frame;
 mod run;
 mod session;
 mod transaction;
+mod unasked;
 mod utility;
 mod wait;
 

@@ -133,8 +133,9 @@ impl<E: Env> Runner<E> {
         })
     }
 
-    /// Notes the time, which statements see, and opens a transaction if there is none.
-    fn arrive(&self) -> Result<()> {
+    /// Notes the time, which statements see, and opens a transaction if there is none; then takes
+    /// a step.
+    fn arrive<R>(&self, step: impl FnOnce(&mut Inner) -> Result<R>) -> Result<R> {
         let (now, unix_ms) = (self.env.now(), self.env.unix_ms());
         self.with(|inner| {
             let proc = inner.db.proc_mut(self.pid);
@@ -145,7 +146,7 @@ impl<E: Env> Runner<E> {
             if proc.txn.is_none() {
                 inner.db.begin(self.pid, false);
             }
-            Ok(())
+            step(inner)
         })
     }
 
@@ -172,7 +173,7 @@ impl<E: Env> Runner<E> {
             prepared.columns = utility::columns(&statement);
             return Ok(prepared);
         }
-        self.arrive()?;
+        self.arrive(|_| Ok(()))?;
         let plan = self
             .repeat(self.env.now(), |inner| {
                 self.refuse_failed(inner, &statement)?;
@@ -248,9 +249,8 @@ impl<E: Env> Runner<E> {
 
     async fn attempt(&self, prepared: &Prepared, params: &[Datum]) -> Result<Answer> {
         let Some(statement) = &prepared.statement else { return Ok(Answer::default()) };
-        self.arrive()?;
         let began = self.env.now();
-        let injected = self.with(|inner| {
+        let injected = self.arrive(|inner| {
             self.refuse_failed(inner, statement)?;
             self.tell(inner, prepared);
             Ok(injected(inner, self.pid, statement))
@@ -466,10 +466,10 @@ impl<E: Env> Runner<E> {
 
     /// Commits what was no block: at Sync, and at the end of a simple query.
     pub async fn finish_implicit(&self) -> Result<()> {
-        self.note_several(false);
         let open = self.store.with(|inner| {
-            let proc = inner.db.procs.get(&self.pid);
-            proc.and_then(|proc| proc.txn.as_ref()).is_some_and(|txn| !txn.block)
+            let Some(proc) = inner.db.procs.get_mut(&self.pid) else { return false };
+            proc.several = false;
+            proc.txn.as_ref().is_some_and(|txn| !txn.block)
         });
         if !open {
             return Ok(());
@@ -492,16 +492,5 @@ impl<E: Env> Runner<E> {
             });
         }
         finished
-    }
-
-    /// `I`, `T` or `E`.
-    pub fn status(&self) -> u8 {
-        self.store.with(|inner| {
-            match inner.db.procs.get(&self.pid).and_then(|proc| proc.txn.as_ref()) {
-                Some(txn) if txn.failed => b'E',
-                Some(txn) if txn.block => b'T',
-                _ => b'I',
-            }
-        })
     }
 }

@@ -16,7 +16,8 @@ use super::arguments::{argument_values, bound, no_format, unpreparable};
 use super::connection::Connection;
 use super::frame::{Front, Startup, decode, decode_startup};
 use super::run::{Prepared, Runner};
-use super::transaction::is_boundary;
+use super::transaction::{self, is_boundary};
+use super::unasked::{self, Reported};
 use super::utility::{Answer, is_utility};
 use crate::env::Env;
 use crate::world::postgres::error::{PgError, Result};
@@ -38,13 +39,12 @@ struct Portal {
 struct Session<E: Env> {
     runner: Runner<E>,
     connection: Connection<E::Stream>,
+    /// Those prepared with SQL's PREPARE are among them too.
     statements: BTreeMap<String, Arc<Prepared>>,
     portals: BTreeMap<String, Portal>,
     /// After an error in the extended protocol everything up to Sync is ignored.
     skipping: bool,
-    /// Statements prepared with SQL's PREPARE are among `statements` too.
-    reported: BTreeMap<&'static str, String>,
-    reported_version: Option<u64>,
+    reported: Reported,
 }
 
 /// Serves one connection to its end.
@@ -74,8 +74,7 @@ pub async fn session<E: Env>(env: E, stream: E::Stream, store: Store, watch: Wat
         statements: BTreeMap::new(),
         portals: BTreeMap::new(),
         skipping: false,
-        reported: BTreeMap::new(),
-        reported_version: None,
+        reported: Reported::default(),
     };
     session.greet(secret);
     // The peer left or broke the protocol: either way there is nobody to tell.
@@ -165,45 +164,16 @@ fn new_proc(
 impl<E: Env> Session<E> {
     fn greet(&mut self, secret: i32) {
         self.connection.out.authentication_ok();
-        self.report();
+        let (runner, reported, out) = (&self.runner, &mut self.reported, &mut self.connection.out);
+        runner.store.with(|inner| reported.report(inner, runner.pid, out));
         self.connection.out.backend_key(self.runner.pid, secret);
         self.connection.out.ready(b'I');
     }
 
-    /// Tells parameters that changed.
-    fn report(&mut self) {
-        let (runner, reported, out) = (&self.runner, &mut self.reported, &mut self.connection.out);
-        runner.store.with(|inner| {
-            let Some(proc) = inner.db.procs.get(&runner.pid) else { return };
-            if self.reported_version == Some(proc.parameters.version) {
-                return;
-            }
-            self.reported_version = Some(proc.parameters.version);
-            for (name, shown) in setting::REPORTED {
-                let value = setting::show(&inner.db, runner.pid, name).unwrap_or_default();
-                if reported.get(shown) != Some(&value) {
-                    out.parameter_status(shown, &value);
-                    reported.insert(shown, value);
-                }
-            }
-        });
-    }
-
-    /// Sends notices that have gathered; between messages, outside a transaction, notifications.
-    fn speak(&mut self, between: bool) {
+    /// Sends notices that have gathered.
+    fn speak(&mut self) {
         let (runner, out) = (&self.runner, &mut self.connection.out);
-        runner.store.with(|inner| {
-            let Some(proc) = inner.db.procs.get_mut(&runner.pid) else { return };
-            for notice in std::mem::take(&mut proc.notices) {
-                out.error(&notice);
-            }
-            if between && proc.txn.is_none() {
-                for notification in std::mem::take(&mut proc.inbox) {
-                    let (channel, payload) = (&notification.channel, &notification.payload);
-                    out.notification(notification.pid, channel, payload);
-                }
-            }
-        });
+        runner.store.with(|inner| unasked::notices(inner, runner.pid, out));
     }
 
     async fn serve(&mut self) -> io::Result<()> {
@@ -249,7 +219,7 @@ impl<E: Env> Session<E> {
     /// An error within the extended protocol: nothing more until Sync.
     fn fail(&mut self, error: &PgError) {
         self.runner.failed(error);
-        self.speak(false);
+        self.speak();
         self.connection.out.error(error);
         self.skipping = true;
     }
@@ -262,10 +232,10 @@ impl<E: Env> Session<E> {
                 let limit = proc.parameters.asked().idle_ms;
                 (proc.txn.is_some() && limit > 0).then(|| Duration::from_millis(limit))
             });
-            let env = self.runner.env.clone();
             let heard = match limit {
                 None => self.hear().await,
                 Some(limit) => {
+                    let env = self.runner.env.clone();
                     if let Ok(heard) = env.timeout(limit, self.hear()).await {
                         heard
                     } else {
@@ -279,7 +249,8 @@ impl<E: Env> Session<E> {
             };
             match heard? {
                 None => {
-                    self.speak(true);
+                    let (runner, out) = (&self.runner, &mut self.connection.out);
+                    runner.store.with(|inner| unasked::between(inner, runner.pid, out));
                     self.connection.flush().await?;
                 }
                 Some(bytes) => return Ok(bytes > 0),
@@ -345,13 +316,16 @@ impl<E: Env> Session<E> {
     }
 
     fn ready(&mut self) {
-        let status = self.runner.status();
+        let (runner, reported, out) = (&self.runner, &mut self.reported, &mut self.connection.out);
+        let status = runner.store.with(|inner| {
+            unasked::between(inner, runner.pid, out);
+            reported.report(inner, runner.pid, out);
+            transaction::status(&inner.db, runner.pid)
+        });
         if status == b'I' {
             self.portals.clear();
         }
-        self.speak(true);
-        self.report();
-        self.connection.out.ready(status);
+        out.ready(status);
     }
 
     fn parsed(&self, text: &str) -> Result<crate::world::postgres::sql::Parsed> {
@@ -365,7 +339,7 @@ impl<E: Env> Session<E> {
                 return Err(error);
             }
             self.runner.failed(&error);
-            self.speak(false);
+            self.speak();
             self.connection.out.error(&error);
         }
         self.portals.remove("");
@@ -387,8 +361,8 @@ impl<E: Env> Session<E> {
                 text: parsed.text.clone(),
                 at,
                 statement: Some(statement.clone()),
-                given: [].into(),
-                params: [].into(),
+                given: Arc::default(),
+                params: Arc::default(),
                 columns: None,
                 told,
                 plan: None,
@@ -398,7 +372,7 @@ impl<E: Env> Session<E> {
             if last {
                 self.runner.finish_implicit().await?;
             }
-            self.speak(false);
+            self.speak();
             if let Some(columns) = &answer.columns {
                 self.connection.out.row_description(columns, &[]);
                 for row in &answer.rows {
@@ -588,7 +562,7 @@ impl<E: Env> Session<E> {
             count = count.and(Some(sent as u64));
         }
         let tag = portal.answer.tag.clone();
-        self.speak(false);
+        self.speak();
         self.connection.out.command_complete(&tag, count);
         Ok(())
     }

@@ -38,6 +38,15 @@ pub fn ends_failure(statement: &Statement) -> bool {
     matches!(statement, Statement::Commit { .. } | Statement::Rollback { .. })
 }
 
+/// `I`, `T` or `E`.
+pub fn status(db: &Db, pid: Pid) -> u8 {
+    match db.procs.get(&pid).and_then(|proc| proc.txn.as_ref()) {
+        Some(txn) if txn.failed => b'E',
+        Some(txn) if txn.block => b'T',
+        _ => b'I',
+    }
+}
+
 pub fn warn(db: &mut Db, pid: Pid, code: &'static str, message: &str) {
     if db.proc(pid).hears("WARNING") {
         let warning = PgError::new(code, message).severity("WARNING");

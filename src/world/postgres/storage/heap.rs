@@ -1,10 +1,11 @@
 //! Row versions of one table in heap order, and its indexes.
 //! Must never decide who sees a version or waits for one.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::xact::{Cid, Fate, Snapshot, Xacts, Xid};
-use crate::world::postgres::types::Row;
+use crate::world::postgres::types::{Datum, Row};
 
 /// A version's place in its table; later versions stand later.
 pub type Tid = u64;
@@ -91,11 +92,35 @@ impl Version {
     }
 }
 
+/// What an index holds: a version under its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    key: Row,
+    tid: Tid,
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Entry) -> Ordering {
+        let keys = match (&*self.key, &*other.key) {
+            // Most keys are one number, and a search compares often.
+            ([Datum::Int(a)], [Datum::Int(b)]) => a.cmp(b),
+            (a, b) => a.cmp(b),
+        };
+        keys.then(self.tid.cmp(&other.tid))
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Entry) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Heap {
     versions: BTreeMap<Tid, Version>,
     next: Tid,
-    indexes: Vec<BTreeSet<(Row, Tid)>>,
+    indexes: Vec<BTreeSet<Entry>>,
 }
 
 impl Heap {
@@ -104,7 +129,7 @@ impl Heap {
         self.next += 1;
         for (index, key) in version.keys.iter().enumerate() {
             if let Some(key) = key {
-                self.index_entries(index).insert((key.clone(), tid));
+                self.index_entries(index).insert(Entry { key: key.clone(), tid });
             }
         }
         self.versions.insert(tid, version);
@@ -117,11 +142,11 @@ impl Heap {
         version.keys.resize(version.keys.len().max(index + 1), None);
         version.keys[index].clone_from(&key);
         if let Some(key) = key {
-            self.index_entries(index).insert((key, tid));
+            self.index_entries(index).insert(Entry { key, tid });
         }
     }
 
-    fn index_entries(&mut self, index: usize) -> &mut BTreeSet<(Row, Tid)> {
+    fn index_entries(&mut self, index: usize) -> &mut BTreeSet<Entry> {
         if self.indexes.len() <= index {
             self.indexes.resize_with(index + 1, BTreeSet::new);
         }
@@ -140,7 +165,7 @@ impl Heap {
         let Some(version) = self.versions.remove(&tid) else { return };
         for (index, key) in version.keys.into_iter().enumerate() {
             if let Some(key) = key {
-                self.indexes[index].remove(&(key, tid));
+                self.indexes[index].remove(&Entry { key, tid });
             }
         }
     }
@@ -162,9 +187,9 @@ impl Heap {
     pub fn lookup(&self, index: usize, prefix: &Row) -> Vec<Tid> {
         let Some(entries) = self.indexes.get(index) else { return Vec::new() };
         let mut tids: Vec<Tid> = entries
-            .range((prefix.clone(), 0)..)
-            .take_while(|(key, _)| key.len() >= prefix.len() && key[..prefix.len()] == prefix[..])
-            .map(|(_, tid)| *tid)
+            .range(Entry { key: prefix.clone(), tid: 0 }..)
+            .take_while(|entry| entry.key.starts_with(prefix))
+            .map(|entry| entry.tid)
             .collect();
         tids.sort_unstable();
         tids
@@ -177,7 +202,7 @@ impl Heap {
             version.keys.resize(version.keys.len().max(index + 1), None);
             version.keys[index] = keys.remove(tid).flatten();
             if let Some(key) = &version.keys[index] {
-                self.indexes[index].insert((key.clone(), *tid));
+                self.indexes[index].insert(Entry { key: key.clone(), tid: *tid });
             }
         }
     }
