@@ -44,9 +44,10 @@ impl Transcript {
     }
 }
 
-/// Whether a real server left to chance what came after: several waited, and some were released.
-fn by_chance(before: &[usize], turn: &Turn) -> bool {
-    before.len() > 1 && before.iter().any(|waiter| !turn.waiting.contains(waiter))
+/// Whether a real server left to chance what came after: several waited, and some were released,
+/// if only to wait for somebody else.
+fn by_chance(before: &[(usize, String)], now: &[(usize, String)]) -> bool {
+    before.len() > 1 && before.iter().any(|waiter| !now.contains(waiter))
 }
 
 /// Runs the case on both; the difference, if there is one.
@@ -58,13 +59,14 @@ async fn differs(case: &Case, here: &mut Side, there: &mut Side) -> Option<Strin
     here.open(case).await;
     there.open(case).await;
     let (mut transcript, mut waiting, mut found) = (Transcript::default(), Vec::new(), None);
-    let mut chance = false;
+    let (mut chance, mut blockers) = (false, Vec::new());
     for (session, sql) in case.steps() {
         if waiting.contains(&session) {
             continue;
         }
         let (theirs, ours) = tokio::join!(there.step(session, &sql), here.step(session, &sql));
-        chance = by_chance(&waiting, &theirs);
+        let before = std::mem::replace(&mut blockers, there.blockers().await);
+        chance = by_chance(&before, &blockers);
         if chance {
             break;
         }

@@ -126,7 +126,7 @@ fn compound(expr: &Expr, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
             }
             Ok(Datum::Record(Arc::new(Record { names: names.clone(), fields: values })))
         }
-        Expr::Sub { query, kind, left, cache } => {
+        Expr::Sub { query, kind, left, cache, .. } => {
             if let Some(known) = cache.and_then(|at| cx.state.caches[at].clone()) {
                 return Ok(known);
             }
@@ -242,7 +242,7 @@ fn quantified<'a>(
 }
 
 /// The rows that a value is compared with.
-fn set(
+pub fn set(
     query: &Query,
     cache: Option<usize>,
     cx: &mut Cx<'_>,
@@ -266,7 +266,7 @@ fn set(
 }
 
 /// `left op ANY (rows)` or ALL.
-fn among(op: CompareOp, all: bool, left: Option<&Datum>, rows: &[Row]) -> Datum {
+pub fn among(op: CompareOp, all: bool, left: Option<&Datum>, rows: &[Row]) -> Datum {
     match left {
         Some(Datum::Record(record)) if record.fields.len() == 1 => {
             let items = rows.iter().filter_map(|row| row.first());

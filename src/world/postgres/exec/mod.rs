@@ -1,6 +1,7 @@
 //! Running plans: step by step, each step atomic, stopping where it must wait.
 //! Must never await: a step that cannot go on says so and is taken again later.
 
+mod again;
 mod aggregate;
 pub mod alter;
 pub mod calls;

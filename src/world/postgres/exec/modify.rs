@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::again::still_true;
 use super::constraint::{check_policies, check_row, check_unique, generate, index_keys};
 use super::foreign;
 use super::late::{has_late, keeps_keys};
 use super::query::{CteRun, project};
 use super::scan::{Node, Tuple};
 use super::tuple::{self, Settled, check_repeatable, settle};
-use super::{Cx, Frame, eval, is_true};
+use super::{Cx, Frame, eval};
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::{Cte, Delete, Expr, OutColumn, Policy, Select, Update};
 use crate::world::postgres::storage::Undo;
@@ -111,12 +112,13 @@ pub struct ModifyRun<'p> {
     source: &'p Select,
     ctes: CteRun<'p>,
     node: Node<'p>,
-    /// Where a join stands: it goes on from the rows that it read.
+    /// What was read: a join goes on from there.
     read: Tuple,
     /// The row that is being worked on, as its newest version has it.
     tuple: Tuple,
-    /// A row is being worked on.
+    /// A row is being worked on; it is a newer version than was read.
     current: bool,
+    newer: bool,
     change: Option<Change>,
     /// Somebody was first: the version that came of it.
     chase: Option<Tid>,
@@ -144,6 +146,7 @@ impl<'p> ModifyRun<'p> {
             read: Tuple::new(source),
             tuple: Tuple::new(source),
             current: false,
+            newer: false,
             change: None,
             chase: None,
             written: false,
@@ -183,7 +186,8 @@ impl<'p> ModifyRun<'p> {
                 if joins {
                     self.tuple.clone_from(&self.read);
                 }
-                (self.current, self.change, self.chase) = (true, None, None);
+                (self.current, self.newer) = (true, false);
+                (self.change, self.chase) = (None, None);
             }
             let done = self.work(cx)?;
             self.current = false;
@@ -228,14 +232,14 @@ impl<'p> ModifyRun<'p> {
         else {
             return Ok(false);
         };
+        if !self.newer && self.source.relations.len() == 1 {
+            self.read.clone_from(&self.tuple);
+        }
+        self.newer = true;
         self.tuple.put(&self.source.relations[0], &row);
         self.tuple.tids[0] = Some(newest);
-        for qual in &self.source.quals {
-            if !is_true(qual, cx, &Frame::of(&self.tuple.values))? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let (old, new) = (Frame::of(&self.read.values), Frame::of(&self.tuple.values));
+        still_true(&self.source.quals, cx, &old, &new)
     }
 
     /// What this command changed is left alone; what a function that it calls changed is an error.

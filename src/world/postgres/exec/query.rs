@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::again::still_true;
 use super::aggregate::{Accumulator, accumulate};
 use super::scan::{Node, Tuple, call_set, untie};
 use super::tuple::{Locked, lock_row};
@@ -100,8 +101,8 @@ pub struct QueryRun<'p> {
     tuple: Tuple,
     /// A row that is being locked.
     pending: Option<Tuple>,
-    /// A part of it is a newer version than was read: conditions are to be tested again.
-    newer: bool,
+    /// It as it was read, if a part of it is a newer version: conditions are to be tested again.
+    read: Option<Tuple>,
     kept: Vec<(Vec<Datum>, Tuple)>,
     /// A row read for `kept` whose keys are being worked out.
     unsorted: bool,
@@ -133,7 +134,7 @@ impl<'p> QueryRun<'p> {
             node: None,
             tuple: Tuple::default(),
             pending: None,
-            newer: false,
+            read: None,
             kept: Vec::new(),
             unsorted: false,
             groups: Groups::default(),
@@ -443,7 +444,7 @@ impl<'p> QueryRun<'p> {
     }
 
     fn fetch(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<bool> {
-        self.newer = false;
+        self.read = None;
         if let Stage::Sorted(rows) = &mut self.stage {
             self.pending = rows.next();
             return Ok(self.pending.is_some());
@@ -480,24 +481,17 @@ impl<'p> QueryRun<'p> {
                     let row = cx.db.heap(table.oid).get(newer).map(|version| version.row.clone());
                     let Some(row) = row else { return Ok(false) };
                     let tuple = self.pending.as_mut().expect("the caller fetched it");
+                    self.read.get_or_insert_with(|| tuple.clone());
                     tuple.put(relation, &row);
                     tuple.tids[lock.relation] = Some(newer);
-                    self.newer = true;
                 }
             }
         }
-        if !self.newer {
-            return Ok(true);
-        }
+        let Some(read) = &self.read else { return Ok(true) };
         let tuple = self.pending.as_mut().expect("the caller fetched it");
         untie(&select.from, select, tuple, cx, outer)?;
-        let frame = Frame { row: &tuple.values, outer };
-        for qual in &select.quals {
-            if !is_true(qual, cx, &frame)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let over = |tuple| Frame { row: tuple, outer };
+        still_true(&select.quals, cx, &over(&read.values), &over(&tuple.values))
     }
 }
 

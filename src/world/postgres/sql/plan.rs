@@ -110,12 +110,14 @@ pub enum Expr {
         names: Option<Names>,
         fields: Vec<(Ty, Expr)>,
     },
-    /// `cache`: a place for the result of a query that does not depend on the row.
+    /// `cache`: a place for the result of a query that does not depend on the row. `joins`:
+    /// PostgreSQL joins with it instead of running it for each row.
     Sub {
         query: Arc<Query>,
         kind: SubKind,
         left: Option<Box<Expr>>,
         cache: Option<usize>,
+        joins: bool,
     },
 }
 

@@ -21,6 +21,7 @@ use super::plan::{Body, Expr, OutColumn, Query, Relation, Select, SetOp, SortKey
 use super::resolve::{can_cast, common_type};
 use super::scope::{Group, Scope};
 use super::security::filter_scan;
+use super::subquery::joined;
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::storage::roles::Privileges;
 use crate::world::postgres::types::{Datum, Ty};
@@ -520,7 +521,7 @@ pub fn split(condition: Expr, parts: &mut Vec<Arc<Expr>>) {
     match condition {
         Expr::And(all) => all.into_iter().for_each(|part| split(part, parts)),
         Expr::Const(Datum::Bool(true)) => {}
-        other => parts.push(Arc::new(other)),
+        other => parts.push(Arc::new(joined(other))),
     }
 }
 

@@ -8,12 +8,68 @@ use sqlparser::ast::{self, BinaryOperator, Spanned as _};
 
 use super::analyze::{Analyzer, Context, Typed};
 use super::expression::compare_op;
-use super::plan::{Body, CompareOp, Expr, OutColumn, Query, SubKind};
+use super::plan::{Body, CompareOp, Expr, From, OutColumn, Query, SubKind};
 use super::resolve::compared;
 use super::rows::written;
 use super::scope::Scope;
+use super::volatility::is_volatile;
+use super::walk::each_of_query;
 use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::exec::is_constant;
 use crate::world::postgres::types::Ty;
+
+/// A part of a condition, with the mark of those that PostgreSQL makes joins of: EXISTS and NOT
+/// EXISTS of a query that reads the row, IN and ANY of one that does not (`pull_up_sublinks` of its
+/// planner).
+pub fn joined(mut condition: Expr) -> Expr {
+    let sub = match &mut condition {
+        Expr::Not(inner) if matches!(**inner, Expr::Sub { kind: SubKind::Exists, .. }) => inner,
+        other => other,
+    };
+    if let Expr::Sub { query, kind, left, cache, joins } = sub {
+        *joins = match (kind, left) {
+            (SubKind::Exists, _) => cache.is_none() && can_join(query),
+            (SubKind::Quantified(_, false), Some(left)) => {
+                cache.is_some() && left.columns() != Some(Vec::new()) && !is_volatile(left)
+            }
+            _ => false,
+        };
+    }
+    condition
+}
+
+/// Adds how far around the query are the rows that an expression reads, which stands `level`
+/// queries deep in it.
+fn read_around(expr: &Expr, level: usize, found: &mut Vec<usize>) {
+    expr.walk(&mut |part| match part {
+        Expr::Column { depth, .. } if *depth > level => found.push(depth - level),
+        Expr::Sub { query, .. } => {
+            let _never_stops = each_of_query(query, true, &mut |expr| {
+                read_around(expr, level + 1, found);
+                Ok(())
+            });
+        }
+        _ => {}
+    });
+}
+
+fn can_join(query: &Query) -> bool {
+    let Body::Select(select) = &query.body else { return false };
+    let mut around = Vec::new();
+    select.quals.iter().for_each(|qual| read_around(qual, 0, &mut around));
+    around.dedup();
+    let plain = !select.grouped && select.having.is_none() && select.expand.is_none();
+    plain
+        && !matches!(select.from, From::Nothing)
+        && query.ctes.is_empty()
+        && query.after.is_empty()
+        && query.locks.is_empty()
+        && query.offset.is_none()
+        && query.limit.as_ref().is_none_or(is_constant)
+        // It is joined with one of the rows around it.
+        && around.len() == 1
+        && !select.quals.iter().any(|qual| is_volatile(qual))
+}
 
 impl Analyzer<'_> {
     pub fn subquery(&self, query: &ast::Query, kind: SubKind, scope: &Scope<'_>) -> Result<Typed> {
@@ -44,7 +100,10 @@ impl Analyzer<'_> {
         };
         let cache = (!correlated).then(|| self.new_cache());
         let query = Arc::new(query);
-        Ok(Typed { typmod, ..Typed::new(Expr::Sub { query, kind, left: None, cache }, ty) })
+        Ok(Typed {
+            typmod,
+            ..Typed::new(Expr::Sub { query, kind, left: None, cache, joins: false }, ty)
+        })
     }
 
     /// A subquery that gives several columns, one expression for each.
@@ -54,7 +113,7 @@ impl Analyzer<'_> {
             let cache = (!correlated).then(|| self.new_cache());
             let query = Arc::new(query.clone().casted(vec![Expr::Column { depth: 0, index }]));
             let kind = SubKind::Scalar;
-            Typed::new(Expr::Sub { query, kind, left: None, cache }, column.ty)
+            Typed::new(Expr::Sub { query, kind, left: None, cache, joins: false }, column.ty)
         };
         Ok(query.columns.iter().enumerate().map(field).collect())
     }
@@ -102,7 +161,8 @@ impl Analyzer<'_> {
         let kind = SubKind::Quantified(op, all);
         let left = Some(Box::new(Expr::Record { names: None, fields: lefts }));
         let cache = (!correlated).then(|| self.new_cache());
-        Ok(Typed::new(Expr::Sub { query: Arc::new(query), kind, left, cache }, Ty::BOOL))
+        let query = Arc::new(query);
+        Ok(Typed::new(Expr::Sub { query, kind, left, cache, joins: false }, Ty::BOOL))
     }
 
     /// `op ANY (array)` and ALL, or of a query.

@@ -159,6 +159,18 @@ impl Side {
         true
     }
 
+    /// Who waits, and for which processes.
+    pub async fn blockers(&self) -> Vec<(usize, String)> {
+        let mut all = Vec::new();
+        for (number, session) in self.sessions.iter().enumerate() {
+            if session.running.is_some() {
+                let sql = format!("SELECT pg_blocking_pids({})", session.pid);
+                all.push((number, answer(&self.control, &sql).await));
+            }
+        }
+        all
+    }
+
     /// Ends what still runs.
     pub async fn end(&mut self) {
         for session in &mut self.sessions {
