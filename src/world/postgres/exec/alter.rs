@@ -57,7 +57,9 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
             fill_column(cx, &table, &changed)?;
             build_new(cx, &table, &changed)?;
         }
-        ddl::alter(cx, changed)?;
+        if !changes_nothing(operation, &table) {
+            ddl::alter(cx, changed)?;
+        }
     }
     let now = cx.db.table_by_oid(oid, cx.pid)?;
     Ok(refuse_equal_keys(&now.indexes[table.indexes.len()..])?)
@@ -69,6 +71,27 @@ fn renames(operation: &AlterTableOperation) -> bool {
         operation,
         AlterTableOperation::RenameColumn { .. } | AlterTableOperation::RenameTable { .. }
     )
+}
+
+/// What is there already, or is not there any more: whoever changes the table otherwise is in
+/// nobody's way.
+fn changes_nothing(operation: &AlterTableOperation, table: &Table) -> bool {
+    match operation {
+        AlterTableOperation::AddColumn { column_def, if_not_exists: true, .. } => {
+            table.column(&ident(&column_def.name)).is_some()
+        }
+        AlterTableOperation::DropColumn { column_names, if_exists: true, .. } => {
+            column_names.iter().all(|name| table.column(&ident(name)).is_none())
+        }
+        AlterTableOperation::DropConstraint { name, if_exists: true, .. } => {
+            let name = ident(name);
+            let key = |index: &Index| index.constraint && !index.dropped && *index.name == *name;
+            !table.checks.iter().any(|check| *check.name == *name)
+                && !table.foreign_keys.iter().any(|key| *key.name == *name)
+                && !table.indexes.iter().any(key)
+        }
+        _ => false,
+    }
 }
 
 /// Whether it gives every row a value that is worked out.
