@@ -284,6 +284,7 @@ impl<'p> ModifyRun<'p> {
             let new: Row = new.into();
             check_policies(cx, self.table, &update.checks, false, &new)?;
             self.change = Some(Change::new(tid, new, Some(update.named.clone())));
+            cx.settled();
         }
         let change = self.change.as_mut().expect("just made");
         if change.written.is_none() {

@@ -101,6 +101,8 @@ pub struct QueryRun<'p> {
     tuple: Tuple,
     /// A row that is being locked.
     pending: Option<Tuple>,
+    /// What is given out of it, worked out before it is locked.
+    given: Option<Row>,
     /// It as it was read, if a part of it is a newer version: conditions are to be tested again.
     read: Option<Tuple>,
     kept: Vec<(Vec<Datum>, Tuple)>,
@@ -134,6 +136,7 @@ impl<'p> QueryRun<'p> {
             node: None,
             tuple: Tuple::default(),
             pending: None,
+            given: None,
             read: None,
             kept: Vec::new(),
             unsorted: false,
@@ -425,14 +428,23 @@ impl<'p> QueryRun<'p> {
                 self.recycle();
                 return Ok(Some(row));
             }
+            let worked_out = |tuple: Option<&Tuple>, cx: &mut Cx<'_>| {
+                let tuple = tuple.expect("fetched above");
+                project(&select.project, cx, &Frame { row: &tuple.values, outer })
+            };
+            if self.given.is_none() {
+                self.given = Some(worked_out(self.pending.as_ref(), cx)?);
+                cx.settled();
+            }
             if !self.lock_pending(select, cx, outer)? {
                 self.recycle();
                 continue;
             }
-            let tuple = self.pending.as_ref().expect("just locked");
-            let row = project(&select.project, cx, &Frame { row: &tuple.values, outer })?;
+            if self.read.is_some() {
+                self.given = Some(worked_out(self.pending.as_ref(), cx)?);
+            }
             self.pending = None;
-            return Ok(Some(row));
+            return Ok(self.given.take());
         }
     }
 
@@ -444,7 +456,7 @@ impl<'p> QueryRun<'p> {
     }
 
     fn fetch(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<bool> {
-        self.read = None;
+        (self.read, self.given) = (None, None);
         if let Stage::Sorted(rows) = &mut self.stage {
             self.pending = rows.next();
             return Ok(self.pending.is_some());

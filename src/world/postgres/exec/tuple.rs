@@ -114,12 +114,14 @@ fn settle_queued(
     // PostgreSQL keeps the members of a multixact by their ids, and waits for them in that order.
     let blocker = version.marks.iter().filter(in_the_way).map(|mark| mark.xid).min();
     let member = version.marks.iter().any(|mark| own.contains(&mark.xid));
-    // The bits of a multixact also tell of members that are over (`HEAP_XMAX_IS_EXCL_LOCKED`).
-    let exclusive = |mark: &Mark| mark.strength >= Strength::NoKeyUpdate;
-    let queues = want == Strength::Share
-        && !member
-        && version.marks.iter().any(running)
-        && version.marks.iter().any(exclusive);
+    // The bits of a multixact also tell of members that are over (`HEAP_XMAX_IS_EXCL_LOCKED`,
+    // `HEAP_KEYS_UPDATED`).
+    let told = |mark: &Mark| match want {
+        Strength::KeyShare => mark.strength == Strength::Update,
+        Strength::Share => mark.strength >= Strength::NoKeyUpdate,
+        Strength::NoKeyUpdate | Strength::Update => false,
+    };
+    let queues = !member && version.marks.iter().any(running) && version.marks.iter().any(told);
     if blocker.is_none() && over == Settled::Free && !queues {
         return Ok(Settled::Free);
     }
@@ -188,6 +190,12 @@ fn lock_chain(cx: &mut Cx<'_>, table: &Table, from: Tid, strength: Strength) -> 
     Ok(Settled::Free)
 }
 
+/// Whether somebody locks the version whatever becomes of it.
+fn is_locked(cx: &Cx<'_>, table: &Table, tid: Tid) -> bool {
+    let running = |mark: &Mark| cx.db.xacts.is_running(mark.xid);
+    cx.version(table.oid, tid).is_some_and(|version| version.marks.iter().any(running))
+}
+
 /// Locks a row for a query: READ COMMITTED follows updates to the newest version.
 pub fn lock_row(
     cx: &mut Cx<'_>,
@@ -200,6 +208,13 @@ pub fn lock_row(
     loop {
         let settled = match settle(cx, table, at, strength, false, policy)? {
             Settled::Free => lock_chain(cx, table, at, strength)?,
+            // What comes after a multixact that is not over is locked all the same.
+            Settled::Updated(newer) if is_locked(cx, table, at) => {
+                match lock_chain(cx, table, at, strength)? {
+                    Settled::Free => Settled::Updated(newer),
+                    other => other,
+                }
+            }
             other => other,
         };
         match settled {
