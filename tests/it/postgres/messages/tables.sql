@@ -101,3 +101,27 @@ create table e2(x int default (select 1));
 create table e3(x int check ((select true)));
 
 comment on table nosuch is 'x';
+
+create role m1; create role m2; create role m3
+
+grant m1 to m2
+
+grant m1 to m2, m3
+
+revoke m1 from m2, m3
+
+revoke m1 from m2
+
+grant m1 to m1
+
+grant m1 to public
+
+select pg_advisory_unlock(77)
+
+set client_min_messages = error
+
+select pg_advisory_unlock(77); grant m1 to m2; grant m1 to m2
+
+reset client_min_messages
+
+revoke m1 from m2; drop role m1, m2, m3
