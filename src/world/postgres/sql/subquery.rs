@@ -8,7 +8,7 @@ use sqlparser::ast::{self, BinaryOperator, Spanned as _};
 
 use super::analyze::{Analyzer, Context, Typed};
 use super::expression::compare_op;
-use super::plan::{Body, CompareOp, Expr, From, OutColumn, Query, SubKind};
+use super::plan::{Body, CompareOp, Expr, OutColumn, Query, SubKind};
 use super::resolve::compared;
 use super::rows::written;
 use super::scope::Scope;
@@ -58,9 +58,9 @@ fn can_join(query: &Query) -> bool {
     let mut around = Vec::new();
     select.quals.iter().for_each(|qual| read_around(qual, 0, &mut around));
     around.dedup();
-    let plain = !select.grouped && select.having.is_none() && select.expand.is_none();
-    plain
-        && !matches!(select.from, From::Nothing)
+    !select.grouped
+        && select.having.is_none()
+        && select.expand.is_none()
         && query.ctes.is_empty()
         && query.after.is_empty()
         && query.locks.is_empty()
