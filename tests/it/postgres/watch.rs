@@ -97,6 +97,18 @@ fn a_transaction_has_a_beginning_its_statements_and_one_end() {
 }
 
 #[test]
+fn a_commit_tells_of_rows_that_are_there_whatever_a_truncate_took_away_before() {
+    runtime().block_on(async {
+        let heard = Heard::default();
+        let (first, _second) = two(&heard).await;
+        answer(&first, "BEGIN; INSERT INTO t VALUES (3, 3)").await;
+        answer(&first, "TRUNCATE t; INSERT INTO t VALUES (4, 4), (5, 5), (6, 6)").await;
+        answer(&first, "COMMIT").await;
+        assert_eq!(heard.take().last().map(String::as_str), Some("101 commit 3 block=true"));
+    });
+}
+
+#[test]
 fn an_error_aborts_at_once_and_the_rollback_after_it_is_no_second_end() {
     runtime().block_on(async {
         let heard = Heard::default();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast::TableConstraint::ForeignKey;
 use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation};
 
+use super::anew::{is_filled, write_anew};
 use super::ddl::{self, build_index};
 use super::drops::refuse_targeted;
 use super::foreign::refuse_used;
@@ -42,11 +43,12 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
     let several = parsed.operations.iter().filter(|operation| fills(operation)).count() > 1;
     let mut operations: Vec<&AlterTableOperation> = parsed.operations.iter().collect();
     operations.sort_by_key(|operation| turn(operation));
+    let mut anew = false;
     for operation in operations {
         let table = cx.db.table_by_oid(oid, cx.pid)?;
         let mut changed = (*table).clone();
         if turn(operation) == RETYPES {
-            retype(cx, &mut changed, &std::mem::take(&mut retyped))?;
+            anew |= retype(cx, &mut changed, &std::mem::take(&mut retyped))?;
         } else {
             apply(cx, &table, &mut changed, operation)?;
         }
@@ -54,12 +56,16 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
             if several {
                 refuse_told(column)?;
             }
+            anew |= is_filled(column);
             fill_column(cx, &table, &changed)?;
             build_new(cx, &table, &changed)?;
         }
         if !changes_nothing(operation, &table) {
             ddl::alter(cx, changed)?;
         }
+    }
+    if anew {
+        write_anew(cx, oid);
     }
     let now = cx.db.table_by_oid(oid, cx.pid)?;
     Ok(refuse_equal_keys(&now.indexes[table.indexes.len()..])?)
@@ -274,11 +280,13 @@ fn apply(
         AlterTableOperation::EnableRowLevelSecurity
         | AlterTableOperation::DisableRowLevelSecurity => {
             changed.security.enabled = *operation == AlterTableOperation::EnableRowLevelSecurity;
+            changed.touch_class();
             Ok(())
         }
         AlterTableOperation::ForceRowLevelSecurity
         | AlterTableOperation::NoForceRowLevelSecurity => {
             changed.security.forced = *operation == AlterTableOperation::ForceRowLevelSecurity;
+            changed.touch_class();
             Ok(())
         }
         other => Err(PgError::unsupported(format_args!("ALTER TABLE {other}")).into()),
@@ -470,7 +478,7 @@ fn refuse_needed(cx: &Cx<'_>, table: &Table, at: usize, cascade: bool) -> Result
     }
     let policies = policies::of_column(cx, table, at)?;
     why.extend(policies.iter().map(|policy| format!("policy {policy} on table {relation}")));
-    for (child, key) in cx.db.catalog.referrers(table.oid) {
+    for (child, key) in foreign::referrers(cx, table.oid) {
         let key = &child.foreign_keys[key];
         let goes = child.oid == table.oid && key.columns.contains(&at);
         if key.target_columns.contains(&at) && !goes {

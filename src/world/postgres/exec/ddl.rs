@@ -15,7 +15,9 @@ use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::sql::{
     Analyzer, DEFAULT, Expr, data_type, ident, index_text, is_serial, known_collation, object_name,
 };
-use crate::world::postgres::storage::catalog::{Column, Identity, Index, IndexPart, Table, Taken};
+use crate::world::postgres::storage::catalog::{
+    Column, Identity, Index, IndexPart, Revision, Table, Taken,
+};
 use crate::world::postgres::storage::heap::{Heap, Tid};
 use crate::world::postgres::storage::locks::{Mode, Oid, Pid};
 use crate::world::postgres::storage::roles::Security;
@@ -112,6 +114,8 @@ pub fn fresh_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<Option<Ta
         checks: Vec::new(),
         foreign_keys: Vec::new(),
         security: Security::owned_by(cx.db.proc(cx.pid).role()),
+        has_triggers: false,
+        revision: Revision::default(),
     }))
 }
 
@@ -163,10 +167,9 @@ pub fn put_table(cx: &mut Cx<'_>, mut table: Table) -> Step<()> {
     let oid = table.oid;
     table.checks.sort_by(|a, b| a.name.cmp(&b.name));
     cx.db.claim(cx.pid, &table.name, true)?;
-    for index in &table.indexes {
-        cx.db.claim(cx.pid, &index.name, false)?;
-    }
+    claim_indexes(cx, &table)?;
     cx.lock_table(oid, Mode::AccessExclusive)?;
+    add_triggers(cx, &mut table, 0)?;
     cx.db.put_table(cx.pid, oid, Some(table))?;
     put_rows(cx, oid, Heap::default());
     Ok(())
@@ -436,7 +439,9 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
         dropped: false,
     });
     build_index(cx, &changed, changed.indexes.len() - 1)?;
-    alter(cx, changed)
+    claim_indexes(cx, &changed)?;
+    changed.touch_indexes();
+    cx.db.put_table(cx.pid, changed.oid, Some(changed))
 }
 
 fn index_predicate(
@@ -469,10 +474,51 @@ fn check_method(method: Option<&ast::IndexType>) -> Result<()> {
 pub fn alter(cx: &mut Cx<'_>, mut after: Table) -> Step<()> {
     // They are tested in the order of their names.
     after.checks.sort_by(|a, b| a.name.cmp(&b.name));
-    for index in &after.indexes {
-        cx.db.claim(cx.pid, &index.name, false)?;
+    claim_indexes(cx, &after)?;
+    let before = cx.db.table_by_oid(after.oid, cx.pid)?;
+    if class(&before) != class(&after) {
+        after.touch_class();
     }
+    if before.indexes.len() < after.indexes.len() {
+        after.touch_indexes();
+    }
+    after.touch_parts();
+    add_triggers(cx, &mut after, before.foreign_keys.len())?;
     cx.db.put_table(cx.pid, after.oid, Some(after))
+}
+
+fn claim_indexes(cx: &mut Cx<'_>, table: &Table) -> Step<()> {
+    table.indexes.iter().try_for_each(|index| cx.db.claim(cx.pid, &index.name, false))
+}
+
+/// What PostgreSQL keeps in `pg_class`, of what statements change in passing.
+fn class(table: &Table) -> (&str, &str, usize, usize) {
+    (&table.name, &table.security.owner, table.columns.len(), table.checks.len())
+}
+
+/// Foreign keys from the `first` on have triggers on both of their tables.
+fn add_triggers(cx: &mut Cx<'_>, table: &mut Table, first: usize) -> Step<()> {
+    let keys = table.foreign_keys.get(first..).unwrap_or_default();
+    let targets: Vec<Oid> = keys.iter().map(|key| key.target).collect();
+    for oid in targets {
+        if oid != table.oid {
+            let mut target = (*cx.db.table_by_oid(oid, cx.pid)?).clone();
+            if add_trigger(&mut target) {
+                cx.db.put_table(cx.pid, oid, Some(target))?;
+            }
+        }
+        add_trigger(table);
+    }
+    Ok(())
+}
+
+/// Whether it is the table's first.
+fn add_trigger(table: &mut Table) -> bool {
+    let first = !std::mem::replace(&mut table.has_triggers, true);
+    if first {
+        table.touch_class();
+    }
+    first
 }
 
 /// Fills a new index; 23505 if it is unique and the rows are not.

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use sqlparser::ast::{self};
 
 use super::ddl::{alter, notice, put_rows};
-use super::foreign::refuse_used;
+use super::foreign::{referrers, refuse_used};
 use super::policies::mentioned;
 use super::sequence::{drop_sequence, is_numbered, owned, restart_owned};
 use super::{Cx, roles};
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::{Analyzer, object_name};
 use crate::world::postgres::storage::catalog::{Index, Table};
-use crate::world::postgres::storage::heap::Heap;
 use crate::world::postgres::storage::locks::{Mode, Oid};
 use crate::world::postgres::storage::roles::Privileges;
 
@@ -30,7 +29,7 @@ pub fn truncate(cx: &mut Cx<'_>, truncate: &ast::Truncate) -> Step<()> {
     let named = oids.len();
     let cascade = truncate.cascade == Some(ast::CascadeOption::Cascade);
     loop {
-        let all = oids.iter().flat_map(|oid| cx.db.catalog.referrers(*oid));
+        let all = oids.iter().flat_map(|oid| referrers(cx, *oid));
         let mut more: Vec<Oid> = all.map(|(child, _)| child.oid).collect();
         more.retain(|oid| !oids.contains(oid));
         more.sort_unstable();
@@ -53,8 +52,11 @@ pub fn truncate(cx: &mut Cx<'_>, truncate: &ast::Truncate) -> Step<()> {
         refuse_used(cx, &table, "TRUNCATE")?;
     }
     for oid in oids {
-        cx.db.xid(cx.pid);
-        put_rows(cx, oid, Heap::default());
+        // It gets another file.
+        let mut table = (*cx.db.table_by_oid(oid, cx.pid)?).clone();
+        table.touch_class();
+        cx.db.put_table(cx.pid, oid, Some(table))?;
+        put_rows(cx, oid, cx.db.heap(oid).emptied());
         if truncate.identity == Some(ast::TruncateIdentityOption::Restart) {
             restart_owned(cx, oid)?;
         }
@@ -67,7 +69,7 @@ fn truncate_refused(cx: &Cx<'_>, oids: &[Oid]) -> PgError {
     let message = "cannot truncate a table referenced in a foreign key constraint";
     let error = PgError::new("0A000", message);
     let pointed = |oid: &Oid| {
-        let all = cx.db.catalog.referrers(*oid);
+        let all = referrers(cx, *oid);
         let (child, _) = all.into_iter().find(|(child, _)| !oids.contains(&child.oid))?;
         Some((child.name.clone(), cx.db.catalog.tables.latest(oid)?.name.clone()))
     };
@@ -182,7 +184,7 @@ fn refuse_pointed(cx: &Cx<'_>, tables: &[Arc<Table>], dropped: &[Oid]) -> Result
     let mut lines = Vec::new();
     for table in tables {
         let name = &table.name;
-        for (child, key) in cx.db.catalog.referrers(table.oid) {
+        for (child, key) in referrers(cx, table.oid) {
             if !dropped.contains(&child.oid) {
                 let constraint = &child.foreign_keys[key].name;
                 let own = &child.name;
@@ -228,7 +230,7 @@ fn drop_table(cx: &mut Cx<'_>, table: &Arc<Table>, dropped: &[Oid]) -> Step<()> 
     if mentioned(cx, &table.name, dropped) {
         return Err(PgError::unsupported("DROP TABLE of what a policy may name").into());
     }
-    let mut pointing = cx.db.catalog.referrers(table.oid);
+    let mut pointing = referrers(cx, table.oid);
     pointing.retain(|(child, _)| !dropped.contains(&child.oid));
     tell_cascade(cx, &pointing);
     for (child, _) in pointing {
@@ -239,6 +241,12 @@ fn drop_table(cx: &mut Cx<'_>, table: &Arc<Table>, dropped: &[Oid]) -> Step<()> 
     }
     for (oid, _) in owned(cx, table.oid) {
         drop_sequence(cx, oid)?;
+    }
+    if !table.checks.is_empty() {
+        let mut without = (**table).clone();
+        without.checks.clear();
+        without.touch_class();
+        cx.db.put_table(cx.pid, table.oid, Some(without))?;
     }
     cx.db.put_table(cx.pid, table.oid, None)
 }
@@ -296,7 +304,7 @@ pub fn refuse_targeted(cx: &Cx<'_>, table: &Table, at: usize, what: &str) -> Res
         columns
     };
     let Some(own) = table.indexes[at].columns().map(|own| sorted(&own)) else { return Ok(()) };
-    let mut keys = cx.db.catalog.referrers(table.oid);
+    let mut keys = referrers(cx, table.oid);
     keys.retain(|(child, key)| sorted(&child.foreign_keys[*key].target_columns) == own);
     if !table.indexes[at].unique || table.indexes[at].predicate.is_some() || keys.is_empty() {
         return Ok(());

@@ -80,8 +80,13 @@ pub fn deleted(cx: &mut Cx<'_>, table: &Arc<Table>, old: &Row) {
     referenced(cx, table, old, None);
 }
 
+/// Foreign keys that point at a table, as the session finds them.
+pub fn referrers(cx: &Cx<'_>, target: Oid) -> Vec<(Arc<Table>, usize)> {
+    cx.db.catalog.referrers(target, cx.db.own(cx.pid))
+}
+
 fn referenced(cx: &mut Cx<'_>, table: &Arc<Table>, old: &Row, new: Option<&Row>) {
-    for (child, key) in cx.db.catalog.referrers(table.oid) {
+    for (child, key) in referrers(cx, table.oid) {
         let columns = &child.foreign_keys[key].target_columns;
         let before = values(old, columns);
         let same = new.is_some_and(|new| values(new, columns) == before);

@@ -4,6 +4,7 @@
 mod again;
 mod aggregate;
 pub mod alter;
+mod anew;
 pub mod calls;
 mod cast;
 pub mod comment;

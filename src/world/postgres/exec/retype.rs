@@ -3,11 +3,12 @@
 use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation};
 
 use super::alter::no_column;
+use super::anew::{is_of_type, needs_toast};
 use super::ddl::{analyzer, build_index, column_type, put_rows};
-use super::{Cx, Frame, constants, eval, policies};
+use super::{Cx, Frame, constants, eval, foreign, policies};
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::{Context, Expr, Typed, ident};
-use crate::world::postgres::storage::catalog::{IndexPart, Table};
+use crate::world::postgres::storage::catalog::{Column, Index, IndexPart, Table};
 use crate::world::postgres::storage::heap::Tid;
 use crate::world::postgres::types::{Row, Ty};
 
@@ -66,7 +67,16 @@ fn refused(what: &str, ty: Ty) -> PgError {
 }
 
 /// Gives columns their other types, and every row values of them.
-pub fn retype(cx: &mut Cx<'_>, changed: &mut Table, all: &[Retyped]) -> Step<()> {
+/// Says whether that writes the table anew.
+pub fn retype(cx: &mut Cx<'_>, changed: &mut Table, all: &[Retyped]) -> Step<bool> {
+    let reads = |index: &Index, one: &Retyped| !index.dropped && index.reads(one.at);
+    if changed.indexes.iter().any(|index| all.iter().any(|one| reads(index, one))) {
+        changed.touch_indexes();
+    }
+    let toasted = needs_toast(changed);
+    let column = |one: &Retyped| &changed.columns[one.at];
+    let rewritten =
+        all.iter().any(|one| !is_of_type(&one.value, (one.at, column(one)), (one.ty, one.typmod)));
     for Retyped { at, ty, typmod, .. } in all {
         if is_read(cx, changed, *at) {
             let what = "ALTER COLUMN TYPE of a column that a constraint or expression reads";
@@ -82,7 +92,11 @@ pub fn retype(cx: &mut Cx<'_>, changed: &mut Table, all: &[Retyped]) -> Step<()>
         }
         (column.ty, column.typmod) = (*ty, *typmod);
     }
-    rewrite(cx, changed, all)
+    if rewritten || needs_toast(changed) != toasted {
+        changed.touch_class();
+    }
+    rewrite(cx, changed, all)?;
+    Ok(rewritten)
 }
 
 /// What policies read keeps its type.
@@ -108,18 +122,13 @@ fn is_read(cx: &Cx<'_>, table: &Table, at: usize) -> bool {
         };
         index.parts.iter().any(part) || index.predicate.as_deref().is_some_and(reads)
     });
-    let generated = |column: &crate::world::postgres::storage::catalog::Column| {
-        column.generated.as_deref().is_some_and(reads)
-    };
+    let generated = |column: &Column| column.generated.as_deref().is_some_and(reads);
     by_index
         || table.columns[at].generated.is_some()
         || table.columns.iter().any(generated)
         || table.checks.iter().any(|check| reads(&check.expr))
         || table.foreign_keys.iter().any(|key| key.columns.contains(&at))
-        || cx
-            .db
-            .catalog
-            .referrers(table.oid)
+        || foreign::referrers(cx, table.oid)
             .iter()
             .any(|(child, key)| child.foreign_keys[*key].target_columns.contains(&at))
 }

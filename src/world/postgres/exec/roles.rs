@@ -269,7 +269,8 @@ fn grant_table(cx: &mut Cx<'_>, name: &str, from: &[&str], change: &dyn Fn(&mut 
     }
     let mut changed = (*table).clone();
     change(&mut changed.security.acl);
-    alter(cx, changed)
+    changed.touch_class();
+    cx.db.put_table(cx.pid, changed.oid, Some(changed))
 }
 
 fn grant_sequence(cx: &mut Cx<'_>, oid: u32, change: &dyn Fn(&mut Acl)) -> Step<()> {

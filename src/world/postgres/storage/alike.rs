@@ -10,7 +10,7 @@ use crate::world::postgres::types::Datum;
 
 impl Table {
     pub fn is_alike(&self, other: &Table) -> bool {
-        let Table { oid, name, columns, indexes, checks, foreign_keys: keys, security } = self;
+        let Table { oid, name, columns, indexes, checks, foreign_keys: keys, security, .. } = self;
         *oid == other.oid
             && *name == other.name
             && all(columns, &other.columns, column)

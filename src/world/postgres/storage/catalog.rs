@@ -134,21 +134,35 @@ pub struct Table {
     pub checks: Vec<Check>,
     pub foreign_keys: Vec<ForeignKey>,
     pub security: Security,
+    /// Whether a foreign key was ever made on it or pointed at it.
+    pub has_triggers: bool,
+    pub revision: Revision,
 }
 
-/// CREATE INDEX lets others make indexes and grant privileges beside it.
+/// How often a definition was changed. PostgreSQL keeps it in rows of several catalogues, and who
+/// would write one that an open transaction has written waits for it, whatever locks both hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Revision {
+    /// Its row in `pg_class`: name, owner, privileges, the numbers of its columns and checks.
+    class: u32,
+    /// Anything else but indexes, which only the holder of a strong lock changes.
+    parts: u32,
+    /// Its indexes: how often one was made.
+    indexes: u32,
+}
+
+/// GRANT locks no table, and CREATE INDEX lets others make indexes: both are done beside what
+/// other transactions make of the table.
 impl Beside for Table {
     fn is_beside(&self, over: &Table) -> bool {
-        let parts = |table: &Table| {
-            (table.columns.len(), table.checks.len(), table.foreign_keys.len(), table.name.clone())
-        };
-        self.indexes.len() > over.indexes.len()
-            && parts(self) == parts(over)
-            && self.security.acl == over.security.acl
+        self.revision.class == over.revision.class
     }
 
     fn rebased(&self, over: &Table, settled: &Table) -> Option<Table> {
-        let mut table = self.clone();
+        let own = self.revision.parts != over.revision.parts;
+        let mut table = if own { self.clone() } else { settled.clone() };
+        table.indexes.clone_from(&self.indexes);
+        table.revision.indexes = self.revision.indexes;
         let added = settled.indexes.len().max(table.indexes.len());
         table.indexes.resize_with(added, Index::vacant);
         for (own, made) in table.indexes.iter_mut().zip(&settled.indexes) {
@@ -156,9 +170,10 @@ impl Beside for Table {
                 *own = made.clone();
             }
         }
-        if table.security.acl == over.security.acl {
-            table.security.acl = settled.security.acl.clone();
-        }
+        let class = if self.is_beside(over) { settled } else { self };
+        table.security.acl = class.security.acl.clone();
+        table.has_triggers = class.has_triggers;
+        table.revision.class = class.revision.class;
         Some(table)
     }
 }
@@ -169,6 +184,21 @@ impl Beside for Role {}
 impl Beside for Acl {}
 
 impl Table {
+    /// Its row in `pg_class` is written anew.
+    pub fn touch_class(&mut self) {
+        self.revision.class += 1;
+    }
+
+    /// Anything but its indexes and its row in `pg_class` is.
+    pub fn touch_parts(&mut self) {
+        self.revision.parts += 1;
+    }
+
+    /// One of its indexes is made.
+    pub fn touch_indexes(&mut self) {
+        self.revision.indexes += 1;
+    }
+
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| !column.dropped && &*column.name == name)
     }
@@ -265,15 +295,16 @@ impl Change {
     }
 }
 
-/// A transaction that changes something, and whether it drops it.
+/// A transaction that changes something, and whether it drops it, and changed it before.
 #[derive(Clone, Copy, Debug)]
 pub struct Changer {
     pub by: Xid,
     pub drops: bool,
+    pub again: bool,
 }
 
 fn changer<T>(open: &Open<T>) -> Changer {
-    Changer { by: open.by, drops: open.now.is_none() }
+    Changer { by: open.by, drops: open.now.is_none(), again: open.again }
 }
 
 /// Whether something has a name.
@@ -355,7 +386,13 @@ impl Catalog {
     pub fn in_the_way(&self, change: &Change, by: Xid) -> Option<Changer> {
         let own = &[by];
         match change {
-            Change::Table(oid, _) => self.tables.in_the_way(oid, own).map(changer),
+            Change::Table(oid, open) => {
+                let now = open.as_ref().and_then(|open| open.now.as_ref());
+                let beside = self.tables.get(oid, own).zip(now);
+                let beside = beside.is_some_and(|(over, now)| now.is_beside(over));
+                let other = self.tables.in_the_way(oid, own).map(changer);
+                other.filter(|_| !beside || self.makes_index(change))
+            }
             Change::Sequence(oid, _) => self.sequences.in_the_way(oid, own).map(changer),
             Change::Routine(oid, _) => self.routines.in_the_way(oid, own).map(changer),
             Change::Role(name, _) => self.roles.known.in_the_way(name, own).map(changer),
@@ -363,10 +400,13 @@ impl Catalog {
         }
     }
 
-    /// Whether the change is that of CREATE INDEX, which contradicts no other.
-    pub fn adds_index(&self, change: &Change) -> bool {
-        let Change::Table(oid, Some(Open { now: Some(now), .. })) = change else { return false };
-        now.indexes.len() > self.next_index(*oid)
+    /// Whether the change makes an index, which waits for others but contradicts none.
+    pub fn makes_index(&self, change: &Change) -> bool {
+        let Change::Table(oid, Some(Open { by, now: Some(now), .. })) = change else {
+            return false;
+        };
+        let made = |over: &Arc<Table>| now.revision.indexes != over.revision.indexes;
+        self.tables.get(oid, &[*by]).is_some_and(made)
     }
 
     /// Puts a change in force for its transaction; gives back what takes it back.
@@ -439,13 +479,13 @@ impl Catalog {
 
     /// Foreign keys that point at a table: the pointing table and the constraint's position.
     /// A table that is about to vanish points at nothing.
-    pub fn referrers(&self, target: Oid) -> Vec<(Arc<Table>, usize)> {
+    pub fn referrers(&self, target: Oid, own: &[Xid]) -> Vec<(Arc<Table>, usize)> {
         let pointing = |table: &Arc<Table>| -> Vec<(Arc<Table>, usize)> {
             let keys = table.foreign_keys.iter().enumerate();
             keys.filter(|(_, key)| key.target == target)
                 .map(|(at, _)| (table.clone(), at))
                 .collect()
         };
-        self.tables.last().flat_map(pointing).collect()
+        self.tables.seen(own).flat_map(|(_, table)| pointing(table)).collect()
     }
 }

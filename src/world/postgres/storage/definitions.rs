@@ -119,11 +119,11 @@ impl Db {
         let change = change(by);
         if let Some(other) = self.catalog.in_the_way(&change, by) {
             let error = match (other.drops, change.made().is_some_and(|own| own.drops)) {
-                _ if self.catalog.adds_index(&change) => None,
+                _ if self.catalog.makes_index(&change) => None,
                 // Whoever drops it looks for it again.
                 (true, true) => None,
-                (true, false) => Some("tuple concurrently deleted"),
-                (false, _) => Some("tuple concurrently updated"),
+                (true, false) if !other.again => Some("tuple concurrently deleted"),
+                _ => Some("tuple concurrently updated"),
             };
             let error = error.map(|message| PgError::new("XX000", message));
             return self.await_definer(pid, Awaited { by: other.by, name: None, error });

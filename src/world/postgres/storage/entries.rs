@@ -16,11 +16,22 @@ pub struct Open<T> {
     pub now: Option<Arc<T>>,
     /// What was committed when it was made.
     over: Option<Arc<T>>,
+    /// Whether the transaction changed it before, so that others could not beside it.
+    pub again: bool,
 }
 
 impl<T> Open<T> {
     pub fn new(by: Xid, now: Option<T>) -> Open<T> {
-        Open { by, now: now.map(Arc::new), over: None }
+        Open { by, now: now.map(Arc::new), over: None, again: false }
+    }
+}
+
+impl<T: Beside> Open<T> {
+    fn is_beside(&self) -> bool {
+        match (&self.now, &self.over) {
+            (Some(now), Some(over)) => now.is_beside(over),
+            _ => false,
+        }
     }
 }
 
@@ -64,7 +75,7 @@ impl<T: Beside> Entry<T> {
             _ => None,
         };
         let now = rebased.map(Arc::new).or(open.now);
-        Open { by: open.by, now, over: self.settled.clone() }
+        Open { now, over: self.settled.clone(), ..open }
     }
 }
 
@@ -126,12 +137,8 @@ impl<K: Ord + Clone, T: Beside> Entries<K, T> {
     where
         K: Borrow<Q>,
     {
-        let beside = |open: &Open<T>| match (&open.now, &open.over) {
-            (Some(now), Some(over)) => now.is_beside(over),
-            _ => false,
-        };
         let mut all = self.all.get(key)?.open.iter();
-        all.find(|open| !own.contains(&open.by) && !beside(open))
+        all.find(|open| !own.contains(&open.by) && !open.is_beside())
     }
 
     /// Whether an open transaction changes any of them.
@@ -146,7 +153,11 @@ impl<K: Ord + Clone, T: Beside> Entries<K, T> {
         let open = open.map(|open| entry.rebased(open));
         let place = entry.open.iter().position(|open| open.by == by);
         let before = match (place, open) {
-            (Some(at), Some(open)) => Some(std::mem::replace(&mut entry.open[at], open)),
+            (Some(at), Some(mut open)) => {
+                let before = &mut entry.open[at];
+                open.again |= before.again || !before.is_beside();
+                Some(std::mem::replace(before, open))
+            }
             (Some(at), None) => Some(entry.open.remove(at)),
             (None, open) => {
                 entry.open.extend(open);

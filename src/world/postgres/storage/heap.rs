@@ -124,6 +124,11 @@ pub struct Heap {
 }
 
 impl Heap {
+    /// An empty one in its place: no version will stand where one of these stood.
+    pub fn emptied(&self) -> Heap {
+        Heap { next: self.next, ..Heap::default() }
+    }
+
     pub fn insert(&mut self, version: Version) -> Tid {
         let tid = self.next;
         self.next += 1;
