@@ -58,8 +58,6 @@
 //!   planner's: here it is that of nested loops and of first appearance; rows that UPDATE finds by
 //!   an index are written in the heap's order, and the room of dead rows is not used again. Every
 //!   row is tested before it is sorted: a planner that goes by an index stops at the LIMIT.
-//! - What waits for another definition begins anew: what it has defined so far is in nobody's way
-//!   while it waits, and names of its sequences may be others then.
 //! - Of `k = (SELECT …) AND k = 1` PostgreSQL compares the constants first, and so runs the query,
 //!   and waits for what it locks, although no row has that key; here a row has to ask for it.
 //! - A function in SQL is run when its row is read; PostgreSQL works out before what its arguments

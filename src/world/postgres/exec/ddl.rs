@@ -169,9 +169,13 @@ pub fn put_table(cx: &mut Cx<'_>, mut table: Table) -> Step<()> {
     cx.db.claim(cx.pid, &table.name, true)?;
     claim_indexes(cx, &table)?;
     cx.lock_table(oid, Mode::AccessExclusive)?;
-    add_triggers(cx, &mut table, 0)?;
-    cx.db.put_table(cx.pid, oid, Some(table))?;
+    table.has_triggers = !table.foreign_keys.is_empty();
+    cx.db.put_table(cx.pid, oid, Some(table.clone()))?;
     put_rows(cx, oid, Heap::default());
+    for key in &table.foreign_keys {
+        cx.lock_table(key.target, Mode::ShareRowExclusive)?;
+        add_target(cx, &table, key.target)?;
+    }
     Ok(())
 }
 
@@ -181,9 +185,6 @@ pub fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<()> {
         add_column(cx, &mut table, definition)?;
     }
     add_constraints(cx, &mut table, (&create.columns, &create.constraints))?;
-    for key in &table.foreign_keys {
-        cx.lock_table(key.target, Mode::ShareRowExclusive)?;
-    }
     put_table(cx, table)
 }
 
@@ -483,7 +484,10 @@ pub fn alter(cx: &mut Cx<'_>, mut after: Table) -> Step<()> {
         after.touch_indexes();
     }
     after.touch_parts();
-    add_triggers(cx, &mut after, before.foreign_keys.len())?;
+    for key in after.foreign_keys.clone().get(before.foreign_keys.len()..).unwrap_or_default() {
+        add_target(cx, &after, key.target)?;
+        add_trigger(&mut after);
+    }
     cx.db.put_table(cx.pid, after.oid, Some(after))
 }
 
@@ -496,23 +500,19 @@ fn class(table: &Table) -> (&str, &str, usize, usize) {
     (&table.name, &table.security.owner, table.columns.len(), table.checks.len())
 }
 
-/// Foreign keys from the `first` on have triggers on both of their tables.
-fn add_triggers(cx: &mut Cx<'_>, table: &mut Table, first: usize) -> Step<()> {
-    let keys = table.foreign_keys.get(first..).unwrap_or_default();
-    let targets: Vec<Oid> = keys.iter().map(|key| key.target).collect();
-    for oid in targets {
-        if oid != table.oid {
-            let mut target = (*cx.db.table_by_oid(oid, cx.pid)?).clone();
-            if add_trigger(&mut target) {
-                cx.db.put_table(cx.pid, oid, Some(target))?;
-            }
-        }
-        add_trigger(table);
+/// What a foreign key of the `table` points at has triggers.
+fn add_target(cx: &mut Cx<'_>, table: &Table, target: Oid) -> Step<()> {
+    if target == table.oid {
+        return Ok(());
+    }
+    let mut target = (*cx.db.table_by_oid(target, cx.pid)?).clone();
+    if add_trigger(&mut target) {
+        cx.db.put_table(cx.pid, target.oid, Some(target))?;
     }
     Ok(())
 }
 
-/// Whether it is the table's first.
+/// Says whether it is the table's first.
 fn add_trigger(table: &mut Table) -> bool {
     let first = !std::mem::replace(&mut table.has_triggers, true);
     if first {

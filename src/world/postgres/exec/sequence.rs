@@ -218,6 +218,8 @@ pub fn owned(cx: &Cx<'_>, table: Oid) -> Vec<(Oid, Arc<Sequence>)> {
 pub fn restart_owned(cx: &mut Cx<'_>, table: Oid) -> Step<()> {
     for (oid, sequence) in owned(cx, table) {
         cx.lock_table(oid, Mode::AccessExclusive)?;
+        // It gets another file.
+        cx.db.put_sequence(cx.pid, oid, Some((*sequence).clone()))?;
         restart(cx, oid, sequence.first());
     }
     Ok(())

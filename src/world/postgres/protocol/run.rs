@@ -395,10 +395,12 @@ impl<E: Env> Runner<E> {
             inner.db.proc_mut(self.pid).awaited = None;
             Ok(())
         })?;
+        let mut from = self.with(|inner| Ok(inner.db.mark(self.pid)))?;
         loop {
             let (step, caller) = self.with(|inner| {
                 inner.db.check_awaited(self.pid)?;
-                let from = inner.db.mark(self.pid);
+                // What it has defined before a wait was in force while it waited.
+                inner.db.take_back(self.pid, from);
                 let mut state = utility::state(&mut inner.db, self.pid, statement);
                 state.calls = std::mem::take(&mut calls);
                 state.calls.restart();
@@ -407,7 +409,7 @@ impl<E: Env> Runner<E> {
                 let db = &mut inner.db;
                 let mut cx = Cx { db, pid: self.pid, params: &[], state: &mut state };
                 let step = utility::run(&mut cx, statement);
-                if matches!(step, Err(Stop::Wait | Stop::Call(_))) {
+                if matches!(step, Err(Stop::Call(_))) {
                     inner.db.take_back(self.pid, from);
                 }
                 calls = std::mem::take(&mut state.calls);
@@ -420,6 +422,8 @@ impl<E: Env> Runner<E> {
                 Err(Stop::Call(call)) => {
                     let result = self.call(&call.0, &call.1, began, &caller).await?;
                     calls.note(Call::Routine(call.0.oid, call.1.clone()), result);
+                    // What the function has done stays.
+                    from = self.with(|inner| Ok(inner.db.mark(self.pid)))?;
                 }
             }
         }
