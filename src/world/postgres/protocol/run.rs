@@ -396,6 +396,8 @@ impl<E: Env> Runner<E> {
             Ok(())
         })?;
         let mut from = self.with(|inner| Ok(inner.db.mark(self.pid)))?;
+        // How many notices it gave before it began anew: nobody hears them twice.
+        let mut told = 0;
         loop {
             let (step, caller) = self.with(|inner| {
                 inner.db.check_awaited(self.pid)?;
@@ -408,7 +410,12 @@ impl<E: Env> Runner<E> {
                 state.around = around.cloned();
                 let db = &mut inner.db;
                 let mut cx = Cx { db, pid: self.pid, params: &[], state: &mut state };
+                let heard = cx.db.proc(self.pid).notices.len();
                 let step = utility::run(&mut cx, statement);
+                let notices = &mut inner.db.proc_mut(self.pid).notices;
+                let given = notices.len() - heard;
+                notices.drain(heard..heard + given.min(told));
+                told = told.max(given);
                 if matches!(step, Err(Stop::Call(_))) {
                     inner.db.take_back(self.pid, from);
                 }

@@ -54,7 +54,6 @@ pub enum Undo {
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     undo: usize,
-    notices: usize,
 }
 
 /// The transaction itself (level 0) or a savepoint.
@@ -337,12 +336,11 @@ impl Db {
 
     /// How far the transaction has come.
     pub fn mark(&self, pid: Pid) -> Mark {
-        Mark { undo: self.txn(pid).undo.len(), notices: self.proc(pid).notices.len() }
+        Mark { undo: self.txn(pid).undo.len() }
     }
 
     /// A statement that began here begins anew: what it has done is taken back.
     pub fn take_back(&mut self, pid: Pid, from: Mark) {
-        self.proc_mut(pid).notices.truncate(from.notices);
         let done = self.txn_mut(pid).undo.split_off(from.undo);
         for undo in done.into_iter().rev() {
             self.undo(pid, undo);
