@@ -49,11 +49,10 @@ fn values(row: &Row, columns: &[usize]) -> Vec<Datum> {
     columns.iter().map(|at| row.get(*at).cloned().unwrap_or_default()).collect()
 }
 
-pub fn inserted(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid, row: &Row) {
-    for (key, foreign) in table.foreign_keys.iter().enumerate() {
-        if !values(row, &foreign.columns).iter().any(Datum::is_null) {
-            cx.state.checks.queue.push_back(Deferred::Child { table: table.clone(), key, tid });
-        }
+/// A row that points at nothing has its check too, which locks the other table.
+pub fn inserted(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid) {
+    for key in 0..table.foreign_keys.len() {
+        cx.state.checks.queue.push_back(Deferred::Child { table: table.clone(), key, tid });
     }
 }
 
@@ -222,6 +221,9 @@ fn check_child(cx: &mut Cx<'_>, table: &Arc<Table>, key: usize, tid: Tid) -> Ste
     let row = version.row.clone();
     let wanted = values(&row, &foreign.columns);
     let parent = lock(cx, foreign.target, Mode::RowShare)?;
+    if wanted.iter().any(Datum::is_null) {
+        return Ok(());
+    }
     for candidate in visible_by(cx, &parent, &foreign.target_columns, &wanted) {
         match lock_row(cx, &parent, candidate, Strength::KeyShare, Policy::Wait)? {
             Locked::Same => return Ok(()),
@@ -309,8 +311,10 @@ fn check_parent(
     cx.state.snapshot = shown;
     for tid in found {
         if restricts {
-            if lock_row(cx, &current, tid, Strength::KeyShare, Policy::Wait)? == Locked::Gone {
-                continue;
+            match lock_row(cx, &current, tid, Strength::KeyShare, Policy::Wait)? {
+                Locked::Gone => continue,
+                Locked::Newer(newer) if !same_key(cx, &current, foreign, tid, newer) => continue,
+                Locked::Same | Locked::Newer(_) => {}
             }
             return Err(still_referenced(cx, table, &current, foreign, &wanted).into());
         }
@@ -384,6 +388,13 @@ fn still_referenced(
     PgError::new("23503", message).detail(detail).table(&child.name).constraint(&foreign.name)
 }
 
+/// Whether two versions of a row point at the same one.
+fn same_key(cx: &Cx<'_>, child: &Table, foreign: &ForeignKey, one: Tid, other: Tid) -> bool {
+    let heap = cx.db.heap(child.oid);
+    let key = |tid: Tid| heap.get(tid).map(|version| values(&version.row, &foreign.columns));
+    key(one) == key(other)
+}
+
 /// CASCADE, SET NULL, SET DEFAULT on one row.
 fn carry_on(
     cx: &mut Cx<'_>,
@@ -394,48 +405,62 @@ fn carry_on(
     tid: Tid,
     new: Option<&Row>,
 ) -> Step<()> {
-    let pending = cx.state.checks.change.take_if(|change| change.tid == tid);
     let erases = action == Action::Cascade && new.is_none();
-    if pending.is_none() {
+    let mut change = cx.state.checks.change.take_if(|change| change.tid == tid);
+    if change.is_none() && !erases {
+        change = carried(cx, parent, child, foreign, action, tid, new)?;
+    }
+    if !change.as_ref().is_some_and(Change::is_written) {
         let strength = if erases { Strength::Update } else { Strength::NoKeyUpdate };
         let settled = settle(cx, child, tid, strength, true, Policy::Wait)?;
         check_repeatable(cx, child, settled)?;
         match settled {
             Settled::Free => {}
             Settled::Updated(newer) => {
+                if !same_key(cx, child, foreign, tid, newer) {
+                    return Ok(());
+                }
                 return carry_on(cx, parent, child, foreign, action, newer, new);
             }
             _ => return Ok(()),
         }
-        if erases {
-            erase(cx, child, tid);
-            return Ok(());
-        }
     }
-    let mut change = if let Some(change) = pending {
-        change
-    } else {
-        let version = cx.db.heap(child.oid).get(tid);
-        let Some(row) = version.map(|version| version.row.clone()) else { return Ok(()) };
-        let mut after = row.to_vec();
-        for (own, target) in foreign.columns.iter().zip(&foreign.target_columns) {
-            after[*own] = match (action, new) {
-                (Action::Cascade, Some(new)) => {
-                    let (from, to) = (parent.columns[*target].ty, &child.columns[*own]);
-                    cast(cx, new[*target].clone(), from, to.ty, to.typmod, false)?
-                }
-                (Action::SetDefault, _) => default_value(cx, child, *own)?,
-                _ => Datum::Null,
-            };
-        }
-        generate(cx, child, &mut after)?;
-        Change::new(tid, after.into(), None)
+    let Some(mut change) = change else {
+        erase(cx, child, tid);
+        return Ok(());
     };
     let done = replace(cx, child, &mut change);
     if done.is_err() {
         cx.state.checks.change = Some(change);
     }
     done
+}
+
+/// The row as it is to be; `None` if it is gone.
+fn carried(
+    cx: &mut Cx<'_>,
+    parent: &Table,
+    child: &Arc<Table>,
+    foreign: &ForeignKey,
+    action: Action,
+    tid: Tid,
+    new: Option<&Row>,
+) -> Step<Option<Change>> {
+    let version = cx.db.heap(child.oid).get(tid);
+    let Some(row) = version.map(|version| version.row.clone()) else { return Ok(None) };
+    let mut after = row.to_vec();
+    for (own, target) in foreign.columns.iter().zip(&foreign.target_columns) {
+        after[*own] = match (action, new) {
+            (Action::Cascade, Some(new)) => {
+                let (from, to) = (parent.columns[*target].ty, &child.columns[*own]);
+                cast(cx, new[*target].clone(), from, to.ty, to.typmod, false)?
+            }
+            (Action::SetDefault, _) => default_value(cx, child, *own)?,
+            _ => Datum::Null,
+        };
+    }
+    generate(cx, child, &mut after)?;
+    Change::new(cx, child, (tid, after.into()), None).map(Some)
 }
 
 fn default_value(cx: &mut Cx<'_>, table: &Table, column: usize) -> Step<Datum> {
