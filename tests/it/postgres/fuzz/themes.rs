@@ -32,8 +32,10 @@ fn one_of(statements: &[&'static str]) -> BoxedStrategy<String> {
 
 fn turns(statement: BoxedStrategy<String>) -> impl Strategy<Value = Vec<Turn>> {
     let turn = prop_oneof![
-        6 => statement.clone().prop_map(|sql| vec![sql]),
-        2 => control().prop_map(|sql| vec![sql]),
+        9 => statement.clone().prop_map(|sql| vec![sql]),
+        1 => (statement.clone(), statement.clone())
+            .prop_map(|(one, other)| vec![format!("{one}; {other}")]),
+        3 => control().prop_map(|sql| vec![sql]),
         1 => savepoints(statement.clone()),
     ];
     let turn = prop_oneof![3 => turn.prop_map(alone), 2 => contest(statement.clone(), statement)];

@@ -82,10 +82,16 @@ pub fn partial() -> Theme {
     let statement = prop_oneof![
         3 => row.clone().prop_map(|row| format!("INSERT INTO t VALUES {row} RETURNING *")),
         // Without a target there is nothing to update.
-        5 => (row, target, does).prop_map(|(row, target, does)| {
+        5 => (row.clone(), target.clone(), does).prop_map(|(row, target, does)| {
             let does = if target.is_empty() { "DO NOTHING" } else { &does };
             format!("INSERT INTO t VALUES {row} ON CONFLICT {target} {does} RETURNING *")
         }),
+        2 => (row.clone(), row.clone(), target.clone()).prop_map(|(one, other, target)| format!(
+            "INSERT INTO t VALUES {one}, {other} ON CONFLICT {target} DO NOTHING RETURNING *"
+        )),
+        1 => (some_rows(), 10..30).prop_map(|(on, more)| format!(
+            "INSERT INTO t SELECT k + {more}, v + {more}, w, s FROM t WHERE {on} RETURNING *"
+        )),
         5 => (set(), some_rows())
             .prop_map(|(set, on)| format!("UPDATE t SET {set} WHERE {on} RETURNING *")),
         2 => some_rows().prop_map(|on| format!("DELETE FROM t WHERE {on} RETURNING *")),
