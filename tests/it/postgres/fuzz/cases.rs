@@ -205,7 +205,7 @@ pub fn any() -> impl Strategy<Value = Script> {
             steps
         }),
     ];
-    let turn = prop_oneof![6 => turn.prop_map(alone), 1 => contest(plain(), joins::any())];
+    let turn = prop_oneof![6 => turn.prop_map(alone), 1 => contest(plain(), joins::any(), 1)];
     let turns = vec((0..4_usize, turn), 4..20);
     (2..5_usize, 0..4_usize, prop::bool::ANY, prop::sample::select(actions), turns).prop_map(
         |(sessions, detector, unique, child, turns)| {

@@ -77,17 +77,18 @@ pub fn savepoints(statement: BoxedStrategy<String>) -> impl Strategy<Value = Vec
     })
 }
 
-/// One session writes, or two, and the next one has to wait for them. Left to chance it hardly
-/// happens that they want the same.
+/// One session writes, or two, and the next one, which says up to so much, has to wait for them.
+/// Left to chance it hardly happens that they want the same.
 pub fn contest(
     writes: BoxedStrategy<String>,
     waits: BoxedStrategy<String>,
+    most: usize,
 ) -> BoxedStrategy<Vec<Said>> {
     let end = select(vec!["COMMIT", "COMMIT", "ROLLBACK"]);
     let level = select(vec!["READ COMMITTED", "REPEATABLE READ"]);
     let within = prop::option::weighted(0.3, level);
     let other = prop::option::weighted(0.3, (writes.clone(), end.clone()));
-    (vec(writes, 1..3), other, within, waits, end)
+    (vec(writes, 1..3), other, within, vec(waits, 1..=most), end)
         .prop_map(|(writes, other, within, waits, end)| {
             let begin = || "BEGIN".to_owned();
             let mut said = vec![(0, begin())];
@@ -96,7 +97,8 @@ pub fn contest(
                 said.extend([(2, begin()), (2, write.clone())]);
             }
             said.extend(within.map(|level| (1, format!("BEGIN ISOLATION LEVEL {level}"))));
-            said.extend([(1, waits), (0, end.to_owned())]);
+            said.extend(waits.into_iter().map(|sql| (1, sql)));
+            said.push((0, end.to_owned()));
             said.extend(other.map(|(_, end)| (2, end.to_owned())));
             said.extend(within.map(|_| (1, "COMMIT".to_owned())));
             said

@@ -38,8 +38,9 @@ fn turns(statement: BoxedStrategy<String>) -> impl Strategy<Value = Vec<Turn>> {
         3 => control().prop_map(|sql| vec![sql]),
         1 => savepoints(statement.clone()),
     ];
-    let turn = prop_oneof![3 => turn.prop_map(alone), 2 => contest(statement.clone(), statement)];
-    vec((0..3_usize, turn), 2..7)
+    let contest = contest(statement.clone(), statement, 4);
+    let turn = prop_oneof![1 => turn.prop_map(alone), 2 => contest];
+    vec((0..3_usize, turn), 1..6)
 }
 
 impl Theme {

@@ -42,24 +42,26 @@ fn some_rows() -> BoxedStrategy<String> {
     .boxed()
 }
 
+/// In and out of the conditions, and of the values of others.
+fn changes() -> BoxedStrategy<String> {
+    one_of(&[
+        "w = 0",
+        "w = 1",
+        "w = -w",
+        "w = NULL",
+        "v = v + 1",
+        "v = v + 10",
+        "v = 1",
+        "v = 2, w = 1",
+        "s = 'A'",
+        "s = upper(s)",
+        "s = NULL",
+        "s = s || 'x', w = w + 1",
+        "k = k + 1",
+    ])
+}
+
 pub fn partial() -> Theme {
-    let set = || {
-        one_of(&[
-            "w = 0",
-            "w = 1",
-            "w = -w",
-            "w = NULL",
-            "v = v + 1",
-            "v = v + 10",
-            "v = 1",
-            "v = 2, w = 1",
-            "s = 'A'",
-            "s = upper(s)",
-            "s = NULL",
-            "s = s || 'x', w = w + 1",
-            "k = k + 1",
-        ])
-    };
     let target = one_of(&[
         "",
         "",
@@ -92,9 +94,16 @@ pub fn partial() -> Theme {
         1 => (some_rows(), 10..30).prop_map(|(on, more)| format!(
             "INSERT INTO t SELECT k + {more}, v + {more}, w, s FROM t WHERE {on} RETURNING *"
         )),
-        5 => (set(), some_rows())
+        5 => (changes(), some_rows())
             .prop_map(|(set, on)| format!("UPDATE t SET {set} WHERE {on} RETURNING *")),
         2 => some_rows().prop_map(|on| format!("DELETE FROM t WHERE {on} RETURNING *")),
+        1 => one_of(&[
+            "CREATE UNIQUE INDEX px ON t (v) WHERE w > 0",
+            "CREATE UNIQUE INDEX IF NOT EXISTS px ON t ((v % 10))",
+            "CREATE INDEX px ON t (lower(s)) WHERE v > 1",
+            "DROP INDEX px",
+            "DROP INDEX IF EXISTS px",
+        ]),
         1 => (some_rows(), locking())
             .prop_map(|(on, lock)| format!("SELECT * FROM t WHERE {on} {lock}")),
         1 => some_rows().prop_map(|on| format!("SELECT * FROM t WHERE {on}")),
@@ -169,6 +178,24 @@ pub fn chains() -> Theme {
         )),
         1 => table().prop_map(|table| format!("SELECT * FROM {table}")),
         1 => one_of(&["TRUNCATE c", "TRUNCATE a CASCADE", "TRUNCATE b, c", "TRUNCATE a"]),
+        2 => one_of(&[
+            "UPDATE a SET id = id + 10",
+            "UPDATE b SET a = a + 1",
+            "INSERT INTO b SELECT id + 3, id FROM a WHERE id > 2 ON CONFLICT DO NOTHING",
+            "INSERT INTO b VALUES (1, 2) ON CONFLICT (id) DO UPDATE SET a = EXCLUDED.a",
+            "INSERT INTO c VALUES (7, DEFAULT, 7), (8, 2, 7)",
+            "UPDATE c SET up = id, b = 2 WHERE up IS NULL",
+            "WITH gone AS (DELETE FROM c RETURNING *) SELECT count(*) FROM gone",
+            "WITH gone AS (DELETE FROM a WHERE id = 2 RETURNING id) \
+             INSERT INTO b SELECT id + 5, 3 FROM gone",
+        ]),
+        1 => one_of(&[
+            "ALTER TABLE b DROP CONSTRAINT b_a_fkey",
+            "ALTER TABLE b ADD CONSTRAINT b_a_fkey FOREIGN KEY (a) REFERENCES a ON DELETE CASCADE",
+            "ALTER TABLE c ADD FOREIGN KEY (up) REFERENCES a DEFERRABLE INITIALLY DEFERRED",
+            "ALTER TABLE c DROP COLUMN up",
+            "LOCK TABLE b IN SHARE MODE",
+        ]),
     ]
     .boxed();
     Theme {

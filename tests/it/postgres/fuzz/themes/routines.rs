@@ -8,64 +8,68 @@ use super::{Theme, one_of, owned};
 use crate::postgres::fuzz::cases::{assignment, locking, plain, predicate, tables};
 use crate::postgres::fuzz::joins::predicate_u;
 
-/// The functions, and how `DROP FUNCTION` names them.
-const FUNCTIONS: [(&str, &str); 9] = [
+/// The functions: what they are called, take and give, and what they do.
+const FUNCTIONS: [(&str, &str); 14] = [
     (
-        "bump(int)",
-        "CREATE FUNCTION bump(x int) RETURNS int LANGUAGE plpgsql AS \
-     'DECLARE r int; BEGIN UPDATE t SET v = v + 1 WHERE k = x RETURNING v INTO r; RETURN r; END'",
+        "bump(x int) RETURNS int LANGUAGE plpgsql",
+        "DECLARE r int; BEGIN UPDATE t SET v = v + 1 WHERE k = x RETURNING v INTO r; RETURN r; END",
     ),
     (
-        "put(int)",
-        "CREATE FUNCTION put(x int) RETURNS int LANGUAGE plpgsql AS \
-     'BEGIN INSERT INTO t VALUES (x, 0, x * 10); RETURN 1; \
-      EXCEPTION WHEN unique_violation THEN UPDATE t SET v = v + 5 WHERE k = x; RETURN 2; END'",
+        "put(x int) RETURNS int LANGUAGE plpgsql",
+        "BEGIN INSERT INTO t VALUES (x, 0, x * 10); RETURN 1; \
+         EXCEPTION WHEN unique_violation THEN UPDATE t SET v = v + 5 WHERE k = x; RETURN 2; END",
     ),
     (
-        "grab(int)",
-        "CREATE FUNCTION grab(x int) RETURNS int LANGUAGE plpgsql AS \
-     'DECLARE r int; BEGIN \
-      BEGIN UPDATE u SET n = n + 1 WHERE id = x; \
-      SELECT v INTO r FROM t WHERE k = x FOR UPDATE NOWAIT; RETURN r; \
-      EXCEPTION WHEN lock_not_available THEN RETURN -1; END; END'",
+        "grab(x int) RETURNS int LANGUAGE plpgsql",
+        "DECLARE r int; BEGIN BEGIN UPDATE u SET n = n + 1 WHERE id = x; \
+         SELECT v INTO r FROM t WHERE k = x FOR UPDATE NOWAIT; RETURN r; \
+         EXCEPTION WHEN lock_not_available THEN RETURN -1; END; END",
     ),
     (
-        "loops(int)",
-        "CREATE FUNCTION loops(x int) RETURNS int LANGUAGE plpgsql AS \
-     'DECLARE i int := 0; BEGIN WHILE i < 2 LOOP i := i + 1; BEGIN \
-      UPDATE t SET w = w + 1 WHERE k = x + i; \
-      IF i = 1 THEN RAISE EXCEPTION ''lost''; END IF; \
-      EXCEPTION WHEN raise_exception THEN NULL; END; END LOOP; RETURN i; END'",
+        "loops(x int) RETURNS int LANGUAGE plpgsql",
+        "DECLARE i int := 0; BEGIN WHILE i < 2 LOOP i := i + 1; BEGIN \
+         UPDATE t SET w = w + 1 WHERE k = x + i; \
+         IF i = 1 THEN RAISE EXCEPTION ''lost''; END IF; \
+         EXCEPTION WHEN raise_exception THEN NULL; END; END LOOP; RETURN i; END",
     ),
     (
-        "held(int)",
-        "CREATE FUNCTION held(x int) RETURNS int LANGUAGE sql AS \
-     'SELECT v FROM t WHERE k = x FOR UPDATE'",
+        "any_way(x int) RETURNS int LANGUAGE plpgsql",
+        "BEGIN UPDATE t SET k = x + 1, v = v + 1 WHERE k = x; RETURN 1; \
+         EXCEPTION WHEN OTHERS THEN PERFORM 1 FROM t WHERE k = x FOR SHARE; RETURN 0; END",
     ),
     (
-        "total()",
-        "CREATE FUNCTION total() RETURNS bigint STABLE LANGUAGE sql AS \
-     'SELECT sum(v) FROM t'",
+        "deep(x int) RETURNS int LANGUAGE plpgsql",
+        "BEGIN IF x > 2 THEN RETURN bump(x); END IF; \
+         UPDATE t SET v = v + 1 WHERE k = x; RETURN deep(x + 1); \
+         EXCEPTION WHEN serialization_failure OR deadlock_detected THEN RETURN -x; END",
     ),
     (
-        "total_now()",
-        "CREATE FUNCTION total_now() RETURNS bigint LANGUAGE plpgsql AS \
-     'BEGIN RETURN (SELECT sum(v) FROM t); END'",
+        "alone(x int) RETURNS int LANGUAGE plpgsql",
+        "BEGIN LOCK TABLE u IN SHARE ROW EXCLUSIVE MODE; RETURN (SELECT sum(n) FROM u) + x; END",
     ),
     (
-        "few(int)",
-        "CREATE FUNCTION few(x int) RETURNS bool LANGUAGE plpgsql AS \
-     'BEGIN RETURN x IS NULL OR x <= (SELECT count(*) FROM t); END'",
+        "swap(x int) RETURNS int LANGUAGE sql",
+        "UPDATE t SET v = v + 1 WHERE k = x; DELETE FROM u WHERE k = x AND n > 2; \
+         SELECT v FROM t WHERE k = x + 1 FOR NO KEY UPDATE",
     ),
     (
-        "next_id()",
-        "CREATE FUNCTION next_id() RETURNS int LANGUAGE sql AS \
-     'SELECT max(id) + 1 FROM u'",
+        "keyed(x int) RETURNS int LANGUAGE plpgsql",
+        "BEGIN PERFORM pg_advisory_xact_lock(x); RETURN (SELECT max(v) FROM t); END",
     ),
+    ("held(x int) RETURNS int LANGUAGE sql", "SELECT v FROM t WHERE k = x FOR UPDATE"),
+    ("total() RETURNS bigint STABLE LANGUAGE sql", "SELECT sum(v) FROM t"),
+    ("total_now() RETURNS bigint LANGUAGE plpgsql", "BEGIN RETURN (SELECT sum(v) FROM t); END"),
+    (
+        "few(x int) RETURNS bool LANGUAGE plpgsql",
+        "BEGIN RETURN x IS NULL OR x <= (SELECT count(*) FROM t); END",
+    ),
+    ("next_id() RETURNS int LANGUAGE sql", "SELECT max(id) + 1 FROM u"),
 ];
 
 fn called() -> BoxedStrategy<String> {
-    let of_row = select(vec!["bump", "put", "grab", "loops", "held"]);
+    let of_row = select(vec![
+        "bump", "put", "grab", "loops", "any_way", "deep", "alone", "swap", "keyed", "held",
+    ]);
     prop_oneof![
         4 => (of_row.clone(), 1..6).prop_map(|(call, k)| format!("SELECT {call}({k})")),
         2 => (of_row.clone(), predicate("")).prop_map(|(call, on)| format!(
@@ -113,11 +117,12 @@ pub fn functions() -> Theme {
     ]);
     let statement = prop_oneof![5 => called(), 2 => reads, 3 => plain()].boxed();
     let mut set_up = tables("");
-    set_up.extend(FUNCTIONS.iter().map(|(_, create)| create.to_string()));
+    set_up.extend(FUNCTIONS.map(|(name, does)| format!("CREATE FUNCTION {name} AS '{does}'")));
     set_up.push("ALTER TABLE u ALTER id SET DEFAULT next_id()".to_owned());
     set_up.push("ALTER TABLE u ADD CHECK (few(n))".to_owned());
     let mut tear_down = owned(&["DROP TABLE t, u"]);
-    tear_down.extend(FUNCTIONS.iter().map(|(name, _)| format!("DROP FUNCTION {name}")));
+    let signature = |name: &'static str| name.split(" RETURNS").next().unwrap_or_default();
+    tear_down.extend(FUNCTIONS.map(|(name, _)| format!("DROP FUNCTION {}", signature(name))));
     Theme {
         set_up: Just(set_up).boxed(),
         first: Vec::new(),
@@ -180,6 +185,20 @@ pub fn policies() -> Theme {
             "UPDATE t SET v = t.v + u.n + 1 FROM u WHERE u.k = t.k AND t.k = {k} RETURNING t.*"
         )),
         1 => one_of(&["SET ROLE guarded", "RESET ROLE", "SELECT count(*) FROM t"]),
+        2 => one_of(&[
+            "CREATE POLICY n ON t AS RESTRICTIVE USING (v < 2)",
+            "CREATE POLICY n ON t FOR UPDATE USING (k IN (SELECT k FROM u)) WITH CHECK (v < 9)",
+            "ALTER POLICY p ON t USING (v >= 0)",
+            "ALTER POLICY p ON t TO guarded WITH CHECK (v <= (SELECT count(*) FROM u))",
+            "DROP POLICY p ON t",
+            "DROP POLICY IF EXISTS n ON t",
+            "ALTER TABLE t DISABLE ROW LEVEL SECURITY",
+            "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
+            "ALTER TABLE t FORCE ROW LEVEL SECURITY",
+            "REVOKE SELECT ON u FROM guarded",
+            "REVOKE INSERT ON u FROM guarded",
+            "GRANT ALL ON u TO guarded",
+        ]),
     ]
     .boxed();
     Theme {
