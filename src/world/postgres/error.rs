@@ -126,6 +126,14 @@ impl PgError {
         self
     }
 
+    /// A table of the catalogue.
+    #[must_use]
+    pub fn catalogue(mut self, table: &str) -> PgError {
+        self.0.table = Some(table.to_owned());
+        self.0.schema = Some("pg_catalog");
+        self
+    }
+
     /// A table's name that somebody made up.
     #[must_use]
     pub fn said_table(mut self, table: &str) -> PgError {

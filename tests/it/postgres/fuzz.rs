@@ -3,28 +3,29 @@
 //! server leaves to chance: who of several that wake at once goes first.
 
 mod cases;
+mod interleaving;
 mod joins;
 mod side;
+mod themes;
 
 use std::cell::RefCell;
 
-use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, TestRng, TestRunner};
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm};
+use proptest::test_runner::{TestCaseError, TestRng, TestRunner};
 use seedbed::world::postgres::{Settings, Watch};
 
 use super::{ours, runtime};
 use crate::pg_server::PgServer;
-use cases::Case;
+use interleaving::Script;
 use side::{Side, Turn};
 
-/// Interleavings in the tests; `PROPTEST_CASES` asks for others, and for other ones.
-const CASES: u32 = 300;
-
-fn runner() -> TestRunner {
-    let kept = FileFailurePersistence::Direct("tests/proptest-regressions/postgres_fuzz.txt");
+/// `PROPTEST_CASES` asks for as many as it says, and for other ones.
+fn runner(cases: u32, kept: &'static str) -> TestRunner {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     let config = Config {
-        cases: asked.unwrap_or(CASES),
-        failure_persistence: Some(Box::new(kept)),
+        cases: asked.unwrap_or(cases),
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(kept))),
         max_shrink_iters: 400,
         ..Config::default()
     };
@@ -44,72 +45,148 @@ impl Transcript {
     }
 }
 
+/// How much was compared of what was meant to be.
+#[derive(Debug, Default)]
+struct Tally {
+    steps: usize,
+    compared: usize,
+    /// Compared statements that brought no error.
+    well: usize,
+    /// How scripts ended that came to a statement which is refused here.
+    refused: Vec<String>,
+    scripts: usize,
+}
+
+impl Tally {
+    fn add(&mut self, turn: &Turn) {
+        self.compared += 1;
+        let went_well =
+            |answer: &str| answer.lines().last().is_some_and(|end| end.starts_with("ok"));
+        self.well += turn.ended.iter().filter(|(_, answer)| went_well(answer)).count();
+    }
+
+    fn assert_healthy(&self) {
+        let healthy = self.compared * 3 > self.steps * 2 && self.well * 2 > self.compared;
+        assert!(
+            healthy && self.refused.len() * 20 <= self.scripts,
+            "hardly anything compared: {self:?}"
+        );
+    }
+}
+
 /// Whether a real server left to chance what came after: several waited, and some were released,
 /// if only to wait for somebody else.
 fn by_chance(before: &[(usize, String)], now: &[(usize, String)]) -> bool {
     before.len() > 1 && before.iter().any(|waiter| !now.contains(waiter))
 }
 
-/// Runs the case on both; the difference, if there is one.
-async fn differs(case: &Case, here: &mut Side, there: &mut Side) -> Option<String> {
-    for statement in case.set_up() {
-        let (ours, theirs) = (here.control(&statement).await, there.control(&statement).await);
-        assert_eq!(ours, theirs, "{statement}");
-    }
-    here.open(case).await;
-    there.open(case).await;
-    let (mut transcript, mut waiting, mut found) = (Transcript::default(), Vec::new(), None);
-    let (mut chance, mut blockers) = (false, Vec::new());
-    for (session, sql) in case.steps() {
-        if waiting.contains(&session) {
-            continue;
-        }
-        let (theirs, ours) = tokio::join!(there.step(session, &sql), here.step(session, &sql));
-        let before = std::mem::replace(&mut blockers, there.blockers().await);
-        chance = by_chance(&before, &blockers);
-        if chance {
-            break;
-        }
-        transcript.add(session, &sql, &theirs);
-        if ours != theirs {
-            found = Some(format!("--- but here:\n{ours}"));
-            break;
-        }
-        waiting = theirs.waiting;
-    }
-    here.end().await;
-    there.end().await;
-    // Which of several that still wait is cancelled before another one's end lets it go on, is
-    // left to chance.
-    if found.is_none() && !chance && waiting.len() < 2 {
-        for look in case.contents() {
-            let (ours, theirs) = (here.control(look).await, there.control(look).await);
-            if ours != theirs {
-                found = Some(format!("{look}\n{theirs}\n--- but here:\n{ours}"));
-            }
-        }
-    }
-    here.close(case).await;
-    there.close(case).await;
-    found.map(|found| format!("{case}\n{}\n{found}", transcript.0.join("\n")))
+/// How a statement ended here that there is not.
+fn refused(ours: &Turn, theirs: &Turn) -> Option<String> {
+    let refused =
+        |end: &&(usize, String)| end.1.starts_with("0A000") && !theirs.ended.contains(end);
+    ours.ended.iter().find(refused).map(|(_, answer)| answer.clone())
 }
 
-#[test]
-fn random_interleavings_go_as_on_a_real_postgresql() {
+/// The two servers.
+struct Sides {
+    here: Side,
+    there: Side,
+    tally: Tally,
+}
+
+impl Sides {
+    /// Says it to both, outside of all sessions; the difference, if there is one.
+    async fn control(&self, sql: &str) -> Option<String> {
+        let (ours, theirs) = (self.here.control(sql).await, self.there.control(sql).await);
+        (ours != theirs).then(|| format!("{sql}\n{theirs}\n--- but here:\n{ours}"))
+    }
+
+    /// Runs the script on both; the difference, if there is one.
+    async fn differs(&mut self, script: &Script) -> Option<String> {
+        for statement in &script.set_up {
+            assert_eq!(self.control(statement).await, None);
+        }
+        self.here.open(script).await;
+        self.there.open(script).await;
+        self.tally.scripts += 1;
+        self.tally.steps += script.steps.len();
+        let mut transcript = Transcript::default();
+        let (settled, mut found) = self.interleaved(script, &mut transcript).await;
+        self.here.end().await;
+        self.there.end().await;
+        if settled {
+            for look in &script.contents {
+                found = self.control(look).await.or(found);
+            }
+        }
+        self.here.close(script).await;
+        self.there.close(script).await;
+        found.map(|found| format!("{script}\n{}\n{found}", transcript.0.join("\n")))
+    }
+
+    /// Whether what there is in the end can be compared, and the difference before it.
+    async fn interleaved(
+        &mut self,
+        script: &Script,
+        transcript: &mut Transcript,
+    ) -> (bool, Option<String>) {
+        let (mut waiting, mut blockers) = (Vec::new(), Vec::new());
+        for (session, sql) in &script.steps {
+            if waiting.contains(session) {
+                continue;
+            }
+            let (here, there) = (&mut self.here, &mut self.there);
+            let (theirs, ours) = tokio::join!(there.step(*session, sql), here.step(*session, sql));
+            let before = std::mem::replace(&mut blockers, there.blockers().await);
+            if by_chance(&before, &blockers) {
+                return (false, None);
+            }
+            if let Some(refused) = refused(&ours, &theirs) {
+                self.tally.refused.push(format!("{sql}: {refused}"));
+                return (false, None);
+            }
+            transcript.add(*session, sql, &theirs);
+            if ours != theirs {
+                return (false, Some(format!("--- but here:\n{ours}")));
+            }
+            self.tally.add(&theirs);
+            waiting = theirs.waiting;
+        }
+        // Which of several that still wait is cancelled before another one's end lets it go on, is
+        // left to chance.
+        (waiting.len() < 2, None)
+    }
+}
+
+/// Runs so many scripts on both servers, and has differences kept in a file.
+fn compare(scripts: impl Strategy<Value = Script>, cases: u32, kept: &'static str) {
     let server = PgServer::start();
     let runtime = runtime();
     let sides = runtime.block_on(async {
         let (addr, _store) = ours(Settings::default(), Watch::none()).await;
-        RefCell::new((Side::new(&addr).await, Side::new(&server.addr()).await))
+        let (here, there) = (Side::new(&addr).await, Side::new(&server.addr()).await);
+        RefCell::new(Sides { here, there, tally: Tally::default() })
     });
-    let ran = runner().run(&cases::any(), |case| {
-        let (here, there) = &mut *sides.borrow_mut();
-        match runtime.block_on(differs(&case, here, there)) {
+    let ran = runner(cases, kept).run(&scripts, |script| {
+        match runtime.block_on(sides.borrow_mut().differs(&script)) {
             None => Ok(()),
-            Some(difference) => Err(proptest::test_runner::TestCaseError::fail(difference)),
+            Some(difference) => Err(TestCaseError::fail(difference)),
         }
     });
     if let Err(error) = ran {
         panic!("{error}");
     }
+    sides.into_inner().tally.assert_healthy();
+}
+
+#[test]
+fn random_interleavings_go_as_on_a_real_postgresql() {
+    compare(cases::any(), 300, "tests/proptest-regressions/postgres_fuzz.txt");
+}
+
+/// Definitions, functions, policies, keys of expressions, chains of foreign keys, advisory locks,
+/// beside the statements that use them.
+#[test]
+fn random_themes_go_as_on_a_real_postgresql() {
+    compare(themes::any(), 150, "tests/proptest-regressions/postgres_themes.txt");
 }

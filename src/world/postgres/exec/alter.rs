@@ -32,8 +32,9 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
     let modes = parsed.operations.iter().map(mode);
     cx.lock_table(oid, modes.max().unwrap_or(Mode::AccessExclusive))?;
     let table = cx.db.table_by_oid(oid, cx.pid)?;
-    for operation in &parsed.operations {
-        lock_target(cx, &table, operation)?;
+    match parsed.operations.as_slice() {
+        [only] if is_taken(&table, only) => {}
+        all => all.iter().try_for_each(|operation| lock_target(cx, &table, operation))?,
     }
     if !parsed.operations.iter().all(renames) {
         refuse_used(cx, &table, "ALTER TABLE")?;
@@ -90,11 +91,7 @@ fn changes_nothing(operation: &AlterTableOperation, table: &Table) -> bool {
             column_names.iter().all(|name| table.column(&ident(name)).is_none())
         }
         AlterTableOperation::DropConstraint { name, if_exists: true, .. } => {
-            let name = ident(name);
-            let key = |index: &Index| index.constraint && !index.dropped && *index.name == *name;
-            !table.checks.iter().any(|check| *check.name == *name)
-                && !table.foreign_keys.iter().any(|key| *key.name == *name)
-                && !table.indexes.iter().any(key)
+            !keys::has_constraint(table, &ident(name))
         }
         _ => false,
     }
@@ -196,6 +193,19 @@ fn mode(operation: &AlterTableOperation) -> Mode {
         }
         AlterTableOperation::ValidateConstraint { .. } => Mode::ShareUpdateExclusive,
         _ => Mode::AccessExclusive,
+    }
+}
+
+/// Whether what it would add is there: then it is refused, or skipped, without a look further.
+fn is_taken(table: &Table, operation: &AlterTableOperation) -> bool {
+    match operation {
+        AlterTableOperation::AddColumn { column_def, .. } => {
+            table.column(&ident(&column_def.name)).is_some()
+        }
+        AlterTableOperation::AddConstraint { constraint: ForeignKey(key), .. } => {
+            key.name.as_ref().is_some_and(|name| keys::has_constraint(table, &ident(name)))
+        }
+        _ => false,
     }
 }
 

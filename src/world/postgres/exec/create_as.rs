@@ -18,7 +18,6 @@ pub fn create_as(
     create: &ast::CreateTable,
     query: &ast::Query,
 ) -> Step<Option<usize>> {
-    let Some(mut table) = ddl::fresh_table(cx, create)? else { return Ok(None) };
     let statement = Statement::Query(Box::new(query.clone()));
     let planned = plan_statement(cx.db, cx.pid, &cx.state.text.clone(), &statement, &[]);
     let planned = cx.db.analysed(cx.pid, planned.map(Arc::new))?;
@@ -28,6 +27,8 @@ pub fn create_as(
     if planned.plan.writes() {
         return Err(PgError::unsupported("CREATE TABLE AS of a query that writes").into());
     }
+    let Some(mut table) = ddl::fresh_table(cx, create)? else { return Ok(None) };
+    planned.allowed()?;
     cx.state.tables.extend(planned.tables.iter().map(|(oid, _)| *oid));
     cx.state.ctes = vec![None; planned.slots];
     cx.state.caches = vec![None; planned.caches];

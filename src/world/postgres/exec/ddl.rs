@@ -64,7 +64,7 @@ pub fn warning(cx: &mut Cx<'_>, message: String) {
     tell(cx, "WARNING", PgError::new("01000", message));
 }
 
-fn tell(cx: &mut Cx<'_>, severity: &'static str, notice: PgError) {
+pub fn tell(cx: &mut Cx<'_>, severity: &'static str, notice: PgError) {
     if cx.db.proc(cx.pid).hears(severity) {
         cx.db.proc_mut(cx.pid).notices.push(notice.severity(severity));
     }

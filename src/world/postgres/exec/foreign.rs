@@ -36,12 +36,14 @@ pub struct Checks {
     /// its transaction's snapshot does not show.
     seen: Option<Snapshot>,
     latest: Option<Snapshot>,
+    /// What its action does is done.
+    carried: bool,
 }
 
 impl Checks {
     /// Makes the way free for the next one.
     fn next(&mut self) {
-        (self.change, self.seen, self.latest) = (None, None, None);
+        (self.change, self.seen, self.latest, self.carried) = (None, None, None, false);
     }
 }
 
@@ -49,11 +51,10 @@ fn values(row: &Row, columns: &[usize]) -> Vec<Datum> {
     columns.iter().map(|at| row.get(*at).cloned().unwrap_or_default()).collect()
 }
 
-pub fn inserted(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid, row: &Row) {
-    for (key, foreign) in table.foreign_keys.iter().enumerate() {
-        if !values(row, &foreign.columns).iter().any(Datum::is_null) {
-            cx.state.checks.queue.push_back(Deferred::Child { table: table.clone(), key, tid });
-        }
+/// A row that points at nothing has its check too, which locks the other table.
+pub fn inserted(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid) {
+    for key in 0..table.foreign_keys.len() {
+        cx.state.checks.queue.push_back(Deferred::Child { table: table.clone(), key, tid });
     }
 }
 
@@ -170,15 +171,20 @@ pub fn run_deferred(cx: &mut Cx<'_>) -> Step<()> {
 fn one(cx: &mut Cx<'_>, check: &Deferred) -> Step<()> {
     // Each check sees what its statement did, and under READ COMMITTED what committed since.
     cx.state.cid += 1;
-    let seen = cx.state.checks.seen.clone();
-    cx.state.snapshot = seen.unwrap_or_else(|| cx.db.take_snapshot(cx.pid));
-    cx.db.proc_mut(cx.pid).snapshot = Some(cx.state.snapshot.xmin);
+    look(cx);
     match check {
         Deferred::Child { table, key, tid } => check_child(cx, table, *key, *tid),
         Deferred::Parent { table, child, key, old, new } => {
             check_parent(cx, table, child, *key, old, new.as_ref())
         }
     }
+}
+
+/// Takes the snapshot of a check, if it has none.
+fn look(cx: &mut Cx<'_>) {
+    let seen = cx.state.checks.seen.clone();
+    cx.state.snapshot = seen.unwrap_or_else(|| cx.db.take_snapshot(cx.pid));
+    cx.db.proc_mut(cx.pid).snapshot = Some(cx.state.snapshot.xmin);
 }
 
 /// Versions that the check's snapshot shows, by values of columns.
@@ -222,6 +228,9 @@ fn check_child(cx: &mut Cx<'_>, table: &Arc<Table>, key: usize, tid: Tid) -> Ste
     let row = version.row.clone();
     let wanted = values(&row, &foreign.columns);
     let parent = lock(cx, foreign.target, Mode::RowShare)?;
+    if wanted.iter().any(Datum::is_null) {
+        return Ok(());
+    }
     for candidate in visible_by(cx, &parent, &foreign.target_columns, &wanted) {
         match lock_row(cx, &parent, candidate, Strength::KeyShare, Policy::Wait)? {
             Locked::Same => return Ok(()),
@@ -297,48 +306,49 @@ fn check_parent(
     let foreign = &child.foreign_keys[key];
     let wanted = values(old, &foreign.target_columns);
     let action = if new.is_some() { foreign.on_update } else { foreign.on_delete };
-    let restricts = matches!(action, Action::Nothing | Action::Restrict);
-    let mode = if restricts { Mode::RowShare } else { Mode::RowExclusive };
-    let current = lock(cx, child.oid, mode)?;
-    if action == Action::Nothing && is_replaced(cx, table, &foreign.target_columns, &wanted)? {
+    let carries = !matches!(action, Action::Nothing | Action::Restrict);
+    if carries && !cx.state.checks.carried {
+        let current = lock(cx, child.oid, Mode::RowExclusive)?;
+        if let Some(change) = cx.state.checks.change.take_if(|change| change.is_written()) {
+            put(cx, &current, change)?;
+        }
+        for tid in pointing(cx, &current, foreign, &wanted) {
+            if cx.is_repeatable() {
+                check_shown(cx, &current, tid)?;
+            }
+            carry_on(cx, table, &current, foreign, action, tid, new)?;
+        }
+        if action != Action::SetDefault {
+            return Ok(());
+        }
+        // The default may be the very key that is gone: that takes a look of its own.
+        cx.state.checks.next();
+        cx.state.checks.carried = true;
+        cx.state.cid += 1;
+        look(cx);
+    }
+    let current = lock(cx, child.oid, Mode::RowShare)?;
+    if action != Action::Restrict && is_replaced(cx, table, &foreign.target_columns, &wanted)? {
         return Ok(());
     }
-    let latest = cx.state.checks.latest.get_or_insert_with(|| cx.db.xacts.snapshot()).clone();
-    let shown = std::mem::replace(&mut cx.state.snapshot, latest);
-    let found = visible_by(cx, &current, &foreign.columns, &wanted);
-    cx.state.snapshot = shown;
-    for tid in found {
-        if restricts {
-            if lock_row(cx, &current, tid, Strength::KeyShare, Policy::Wait)? == Locked::Gone {
-                continue;
-            }
-            return Err(still_referenced(cx, table, &current, foreign, &wanted).into());
+    for tid in pointing(cx, &current, foreign, &wanted) {
+        match lock_row(cx, &current, tid, Strength::KeyShare, Policy::Wait)? {
+            Locked::Gone => continue,
+            Locked::Newer(newer) if !same_key(cx, &current, foreign, tid, newer) => continue,
+            Locked::Same | Locked::Newer(_) => {}
         }
-        if cx.is_repeatable() {
-            check_shown(cx, &current, tid)?;
-        }
-        carry_on(cx, table, &current, foreign, action, tid, new)?;
-    }
-    if action == Action::SetDefault {
-        return check_default(cx, table, &current, foreign, &wanted);
+        return Err(still_referenced(cx, table, &current, foreign, &wanted).into());
     }
     Ok(())
 }
 
-/// The default may be the very key that is gone.
-fn check_default(
-    cx: &mut Cx<'_>,
-    table: &Arc<Table>,
-    child: &Arc<Table>,
-    foreign: &ForeignKey,
-    wanted: &[Datum],
-) -> Step<()> {
-    cx.state.cid += 1;
-    let left = visible_by(cx, child, &foreign.columns, wanted);
-    if left.is_empty() || is_replaced(cx, table, &foreign.target_columns, wanted)? {
-        return Ok(());
-    }
-    Err(still_referenced(cx, table, child, foreign, wanted).into())
+/// The rows that point at these values, also those that a transaction's snapshot does not show.
+fn pointing(cx: &mut Cx<'_>, child: &Table, foreign: &ForeignKey, wanted: &[Datum]) -> Vec<Tid> {
+    let latest = cx.state.checks.latest.get_or_insert_with(|| cx.db.xacts.snapshot()).clone();
+    let shown = std::mem::replace(&mut cx.state.snapshot, latest);
+    let found = visible_by(cx, child, &foreign.columns, wanted);
+    cx.state.snapshot = shown;
+    found
 }
 
 /// REPEATABLE READ does not write rows that its snapshot does not show; to find them is enough to
@@ -384,6 +394,13 @@ fn still_referenced(
     PgError::new("23503", message).detail(detail).table(&child.name).constraint(&foreign.name)
 }
 
+/// Whether two versions of a row point at the same one.
+fn same_key(cx: &Cx<'_>, child: &Table, foreign: &ForeignKey, one: Tid, other: Tid) -> bool {
+    let heap = cx.db.heap(child.oid);
+    let key = |tid: Tid| heap.get(tid).map(|version| values(&version.row, &foreign.columns));
+    key(one) == key(other)
+}
+
 /// CASCADE, SET NULL, SET DEFAULT on one row.
 fn carry_on(
     cx: &mut Cx<'_>,
@@ -394,48 +411,62 @@ fn carry_on(
     tid: Tid,
     new: Option<&Row>,
 ) -> Step<()> {
-    let pending = cx.state.checks.change.take_if(|change| change.tid == tid);
     let erases = action == Action::Cascade && new.is_none();
-    if pending.is_none() {
-        let strength = if erases { Strength::Update } else { Strength::NoKeyUpdate };
-        let settled = settle(cx, child, tid, strength, true, Policy::Wait)?;
-        check_repeatable(cx, child, settled)?;
-        match settled {
-            Settled::Free => {}
-            Settled::Updated(newer) => {
-                return carry_on(cx, parent, child, foreign, action, newer, new);
-            }
-            _ => return Ok(()),
-        }
-        if erases {
-            erase(cx, child, tid);
-            return Ok(());
-        }
+    let mut change = cx.state.checks.change.take_if(|change| change.tid == tid);
+    if change.is_none() && !erases {
+        change = carried(cx, parent, child, foreign, action, tid, new)?;
     }
-    let mut change = if let Some(change) = pending {
-        change
-    } else {
-        let version = cx.db.heap(child.oid).get(tid);
-        let Some(row) = version.map(|version| version.row.clone()) else { return Ok(()) };
-        let mut after = row.to_vec();
-        for (own, target) in foreign.columns.iter().zip(&foreign.target_columns) {
-            after[*own] = match (action, new) {
-                (Action::Cascade, Some(new)) => {
-                    let (from, to) = (parent.columns[*target].ty, &child.columns[*own]);
-                    cast(cx, new[*target].clone(), from, to.ty, to.typmod, false)?
-                }
-                (Action::SetDefault, _) => default_value(cx, child, *own)?,
-                _ => Datum::Null,
-            };
+    let strength = if erases { Strength::Update } else { Strength::NoKeyUpdate };
+    let settled = settle(cx, child, tid, strength, true, Policy::Wait)?;
+    check_repeatable(cx, child, settled)?;
+    match settled {
+        Settled::Free => {}
+        Settled::Updated(newer) if same_key(cx, child, foreign, tid, newer) => {
+            return carry_on(cx, parent, child, foreign, action, newer, new);
         }
-        generate(cx, child, &mut after)?;
-        Change::new(tid, after.into(), None)
-    };
+        _ => return Ok(()),
+    }
+    if let Some(change) = change {
+        return put(cx, child, change);
+    }
+    erase(cx, child, tid);
+    Ok(())
+}
+
+/// Writes a changed row; what has to wait is kept.
+fn put(cx: &mut Cx<'_>, child: &Arc<Table>, mut change: Change) -> Step<()> {
     let done = replace(cx, child, &mut change);
     if done.is_err() {
         cx.state.checks.change = Some(change);
     }
     done
+}
+
+/// The row as it is to be; `None` if it is gone.
+fn carried(
+    cx: &mut Cx<'_>,
+    parent: &Table,
+    child: &Arc<Table>,
+    foreign: &ForeignKey,
+    action: Action,
+    tid: Tid,
+    new: Option<&Row>,
+) -> Step<Option<Change>> {
+    let version = cx.db.heap(child.oid).get(tid);
+    let Some(row) = version.map(|version| version.row.clone()) else { return Ok(None) };
+    let mut after = row.to_vec();
+    for (own, target) in foreign.columns.iter().zip(&foreign.target_columns) {
+        after[*own] = match (action, new) {
+            (Action::Cascade, Some(new)) => {
+                let (from, to) = (parent.columns[*target].ty, &child.columns[*own]);
+                cast(cx, new[*target].clone(), from, to.ty, to.typmod, false)?
+            }
+            (Action::SetDefault, _) => default_value(cx, child, *own)?,
+            _ => Datum::Null,
+        };
+    }
+    generate(cx, child, &mut after)?;
+    Change::new(cx, child, (tid, after.into()), None).map(Some)
 }
 
 fn default_value(cx: &mut Cx<'_>, table: &Table, column: usize) -> Step<Datum> {

@@ -143,7 +143,7 @@ impl<'p> InsertRun<'p> {
             self.stage = Stage::Proposed(row);
             return Ok(None);
         }
-        foreign::inserted(cx, table, tid, &row);
+        foreign::inserted(cx, table, tid);
         Ok(Some(row))
     }
 
@@ -203,7 +203,7 @@ impl<'p> InsertRun<'p> {
             generate(cx, table, &mut new)?;
             let new: Row = new.into();
             check_policies(cx, table, &conflict.checks, false, &new)?;
-            Box::new(Change::new(tid, new, Some(self.insert.named.clone())))
+            Box::new(Change::new(cx, table, (tid, new), Some(&self.insert.named))?)
         };
         let done = replace(cx, table, &mut change);
         if done.is_err() {

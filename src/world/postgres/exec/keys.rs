@@ -285,22 +285,27 @@ pub fn made_name(cx: &Cx<'_>, table: &Table, second: Option<&str>, label: &str) 
     numbered.into_iter().find(|name| !taken(name)).unwrap_or(wanted)
 }
 
+pub fn has_constraint(table: &Table, name: &str) -> bool {
+    let key = |index: &Index| index.constraint && !index.dropped && *index.name == *name;
+    table.checks.iter().any(|check| *check.name == *name)
+        || table.foreign_keys.iter().any(|key| *key.name == *name)
+        || table.indexes.iter().any(key)
+}
+
 /// 42710 or 42P07 if a constraint's name is taken.
 fn require_free(cx: &Cx<'_>, table: &Table, name: &str, kind: Kind) -> Result<()> {
     checked_name(name)?;
     let relation = &table.name;
     let is_check = table.checks.iter().any(|check| *check.name == *name);
-    let indexes = table.indexes.iter().filter(|index| !index.dropped && *index.name == *name);
-    let is_key = indexes.clone().any(|index| index.constraint);
-    let exists =
-        kind == Kind::Index && (indexes.count() > 0 || **relation == *name || is_taken(cx, name));
+    let is_index = table.indexes.iter().any(|index| !index.dropped && *index.name == *name);
+    let exists = kind == Kind::Index && (is_index || **relation == *name || is_taken(cx, name));
     if exists {
         return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")));
     }
     if kind == Kind::Check && is_check && cx.db.catalog.tables.latest(&table.oid).is_none() {
         return Err(PgError::new("42710", format!("check constraint \"{name}\" already exists")));
     }
-    if is_check || is_key || table.foreign_keys.iter().any(|key| *key.name == *name) {
+    if has_constraint(table, name) {
         let message = format!("constraint \"{name}\" for relation \"{relation}\" already exists");
         return Err(PgError::new("42710", message));
     }
@@ -405,6 +410,9 @@ fn add_foreign_key(
     key: &ast::ForeignKeyConstraint,
     columns: &[ast::Ident],
 ) -> Result<()> {
+    if let Some(name) = &name {
+        require_free(cx, table, name, Kind::ForeignKey)?;
+    }
     let target_name = object_name(&key.foreign_table)?;
     let target = if target_name == *table.name {
         Arc::new(table.clone())
@@ -433,9 +441,6 @@ fn add_foreign_key(
     if columns.len() != target_columns.len() {
         let message = "number of referencing and referenced columns for foreign key disagree";
         return Err(PgError::new("42830", message));
-    }
-    if let Some(name) = &name {
-        require_free(cx, table, name, Kind::ForeignKey)?;
     }
     let name =
         name.unwrap_or_else(|| made_name(cx, table, Some(&names_of(table, &columns)), "fkey"));

@@ -21,7 +21,7 @@ mod insert;
 mod keys;
 mod late;
 mod modify;
-mod policies;
+pub mod policies;
 mod query;
 mod retype;
 pub mod roles;
@@ -254,6 +254,7 @@ impl<'p> StatementRun<'p> {
             cx.settled();
             self.folded = true;
         }
+        self.planned.allowed()?;
         while !self.done {
             match self.run.next(&mut cx, None)? {
                 Some(row) => self.rows.push(row),

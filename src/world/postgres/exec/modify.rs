@@ -53,14 +53,24 @@ pub fn put_version(
 pub struct Change {
     pub tid: Tid,
     pub row: Row,
-    /// The columns that a statement names, if it is one that wants it.
-    named: Option<Arc<[usize]>>,
     written: Option<(Tid, usize)>,
 }
 
 impl Change {
-    pub fn new(tid: Tid, row: Row, named: Option<Arc<[usize]>>) -> Change {
-        Change { tid, row, named, written: None }
+    /// Of a row that its table takes; `named`: the columns that a statement names, if it is one
+    /// that wants them told.
+    pub fn new(
+        cx: &mut Cx<'_>,
+        table: &Table,
+        (tid, row): (Tid, Row),
+        named: Option<&[usize]>,
+    ) -> Step<Change> {
+        check_row(cx, table, &row, named)?;
+        Ok(Change { tid, row, written: None })
+    }
+
+    pub fn is_written(&self) -> bool {
+        self.written.is_some()
     }
 }
 
@@ -77,7 +87,6 @@ pub fn replace(cx: &mut Cx<'_>, table: &Arc<Table>, change: &mut Change) -> Step
         return Ok(());
     };
     if change.written.is_none() {
-        check_row(cx, table, &change.row, change.named.as_deref())?;
         let strength = strength_of(table, &old, &change.row);
         let marks = tuple::inherited_marks(cx.db, table.oid, change.tid);
         let new = put_version(cx, table, change.row.clone(), true, marks)?;
@@ -283,7 +292,7 @@ impl<'p> ModifyRun<'p> {
             generate(cx, self.table, &mut new)?;
             let new: Row = new.into();
             check_policies(cx, self.table, &update.checks, false, &new)?;
-            self.change = Some(Change::new(tid, new, Some(update.named.clone())));
+            self.change = Some(Change::new(cx, self.table, (tid, new), Some(&update.named))?);
             cx.settled();
         }
         let change = self.change.as_mut().expect("just made");

@@ -1,4 +1,5 @@
-//! What policies are made of, which keeps it from being changed or dropped under them.
+//! CREATE, ALTER and DROP POLICY; what policies are made of, which keeps it from being changed or
+//! dropped under them.
 //! Must never look at a row.
 
 use std::ops::ControlFlow;
@@ -6,12 +7,16 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self, Ident};
 
-use super::Cx;
-use crate::world::postgres::error::{PgError, Result};
-use crate::world::postgres::sql::{Analyzer, Expr, Routine, has_query, ident, table_scope};
+use super::ddl::{alter, notice};
+use super::drops::dropped_name;
+use super::{Cx, roles};
+use crate::world::postgres::error::{PgError, Result, Step};
+use crate::world::postgres::sql::{
+    Analyzer, Expr, Routine, has_query, ident, object_name, table_scope,
+};
 use crate::world::postgres::storage::catalog::Table;
-use crate::world::postgres::storage::locks::Oid;
-use crate::world::postgres::storage::roles::RowPolicy;
+use crate::world::postgres::storage::locks::{Mode, Oid, Tag};
+use crate::world::postgres::storage::roles::{PUBLIC, RowPolicy, Security};
 
 /// The expressions of a policy.
 fn halves(policy: &RowPolicy) -> impl Iterator<Item = &Arc<ast::Expr>> {
@@ -124,4 +129,158 @@ pub fn rename_table(table: &mut Table, new: &str) {
         }
         _ => {}
     });
+}
+
+fn policy_roles(cx: &Cx<'_>, owners: &[ast::Owner]) -> Result<Vec<Arc<str>>> {
+    let mut roles: Vec<Arc<str>> = Vec::new();
+    for owner in owners {
+        match roles::owner_name(cx, owner)?.as_str() {
+            PUBLIC => return Ok(Vec::new()),
+            name => roles.push(name.into()),
+        }
+    }
+    Ok(roles)
+}
+
+/// The expression must fit the table before it is kept.
+fn kept(cx: &Cx<'_>, table: &Table, parsed: Option<&ast::Expr>) -> Result<Option<Arc<ast::Expr>>> {
+    let Some(parsed) = parsed else { return Ok(None) };
+    let analyzer = Analyzer::new(cx.db, cx.pid, "", &[]);
+    let typed = analyzer.expr(parsed, &table_scope(table, &table.name, 0));
+    let typed = typed.map_err(PgError::unplaced)?;
+    analyzer.condition(typed, "POLICY").map_err(PgError::unplaced)?;
+    Ok(Some(Arc::new(parsed.clone())))
+}
+
+fn change_policies(
+    cx: &mut Cx<'_>,
+    name: &ast::ObjectName,
+    change: impl FnOnce(&mut Cx<'_>, &Table, &mut Security) -> Result<()>,
+) -> Step<()> {
+    let table = cx.db.table(&object_name(name)?, cx.pid)?;
+    roles::require_owner(cx, &table)?;
+    let oid = table.oid;
+    cx.lock_table(oid, Mode::AccessExclusive)?;
+    let table = cx.db.table_by_oid(oid, cx.pid)?;
+    let mut changed = (*table).clone();
+    change(cx, &table, &mut changed.security)?;
+    alter(cx, changed)
+}
+
+fn no_policy(name: &str, table: &Table) -> PgError {
+    let message = format!("policy \"{name}\" for table \"{}\" does not exist", table.name);
+    PgError::new("42704", message)
+}
+
+/// Which half a policy for a command has; `otherwise`: what is wrong with WITH CHECK.
+fn refuse_half(
+    command: ast::CreatePolicyCommand,
+    (using, check): (bool, bool),
+    otherwise: &str,
+) -> Result<()> {
+    use ast::CreatePolicyCommand::{Delete, Insert, Select};
+    let message = match command {
+        Insert if using => "only WITH CHECK expression allowed for INSERT",
+        Select | Delete if check => otherwise,
+        _ => return Ok(()),
+    };
+    Err(PgError::new("42601", message))
+}
+
+pub fn create_policy(cx: &mut Cx<'_>, create: &ast::CreatePolicy) -> Step<()> {
+    let name = ident(&create.name);
+    let command = create.command.unwrap_or(ast::CreatePolicyCommand::All);
+    let halves = (create.using.is_some(), create.with_check.is_some());
+    refuse_half(command, halves, "WITH CHECK cannot be applied to SELECT or DELETE")?;
+    change_policies(cx, &create.table_name, |cx, table, security| {
+        if security.policies.iter().any(|policy| *policy.name == *name) {
+            let message = format!("policy \"{name}\" for table \"{}\" already exists", table.name);
+            return Err(PgError::new("42710", message));
+        }
+        let policy = RowPolicy {
+            name: name.into(),
+            permissive: create.policy_type != Some(ast::CreatePolicyType::Restrictive),
+            command,
+            roles: policy_roles(cx, create.to.as_deref().unwrap_or_default())?,
+            using: kept(cx, table, create.using.as_ref())?,
+            with_check: kept(cx, table, create.with_check.as_ref())?,
+        };
+        security.policies.push(Arc::new(policy));
+        security.policies.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(())
+    })
+}
+
+pub fn alter_policy(cx: &mut Cx<'_>, parsed: &ast::AlterPolicy) -> Step<()> {
+    let name = ident(&parsed.name);
+    change_policies(cx, &parsed.table_name, |cx, table, security| {
+        let found = security.policies.iter().position(|policy| *policy.name == *name);
+        let at = found.ok_or_else(|| no_policy(&name, table))?;
+        let mut policy = (*security.policies[at]).clone();
+        match &parsed.operation {
+            ast::AlterPolicyOperation::Rename { new_name } => policy.name = ident(new_name).into(),
+            ast::AlterPolicyOperation::Apply { to, using, with_check } => {
+                let halves = (using.is_some(), with_check.is_some());
+                let otherwise = "only USING expression allowed for SELECT, DELETE";
+                refuse_half(policy.command, halves, otherwise)?;
+                if let Some(to) = to {
+                    policy.roles = policy_roles(cx, to)?;
+                }
+                if let Some(using) = kept(cx, table, using.as_ref())? {
+                    policy.using = Some(using);
+                }
+                if let Some(check) = kept(cx, table, with_check.as_ref())? {
+                    policy.with_check = Some(check);
+                }
+            }
+        }
+        security.policies[at] = Arc::new(policy);
+        security.policies.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(())
+    })
+}
+
+pub fn drop_policy(cx: &mut Cx<'_>, parsed: &ast::DropPolicy) -> Step<()> {
+    let name = ident(&parsed.name);
+    let Some(relation) = dropped_name(cx, &parsed.table_name, parsed.if_exists)? else {
+        return Ok(());
+    };
+    let oid = match cx.db.table(&relation, cx.pid) {
+        Ok(table) => table.oid,
+        Err(_) if parsed.if_exists => {
+            let message = format!("relation \"{relation}\" does not exist, skipping");
+            notice(cx, "00000", message);
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let Some(table) = with_policy(cx, oid, &name)? else {
+        let table = cx.db.table_by_oid(oid, cx.pid)?;
+        if !parsed.if_exists {
+            return Err(no_policy(&name, &table).into());
+        }
+        let relation = &table.name;
+        let message =
+            format!("policy \"{name}\" for relation \"{relation}\" does not exist, skipping");
+        notice(cx, "00000", message);
+        return Ok(());
+    };
+    roles::require_owner(cx, &table)
+        .map_err(|_| PgError::new("42501", format!("must be owner of relation {}", table.name)))?;
+    change_policies(cx, &parsed.table_name, |_, _, security| {
+        security.policies.retain(|policy| *policy.name != *name);
+        Ok(())
+    })
+}
+
+/// The table, if it has the policy. To look for it takes a lock that is kept only then.
+fn with_policy(cx: &mut Cx<'_>, oid: Oid, name: &str) -> Step<Option<Arc<Table>>> {
+    let (tag, owner) = (Tag::Relation(oid), cx.db.level(cx.pid));
+    cx.db.lock(cx.pid, tag, Mode::AccessShare, owner)?;
+    let table = cx.db.table_by_oid(oid, cx.pid)?;
+    if table.security.policies.iter().any(|policy| *policy.name == *name) {
+        return Ok(Some(table));
+    }
+    cx.db.unlock(cx.pid, tag, Mode::AccessShare, Some(owner));
+    Ok(None)
 }

@@ -1,18 +1,17 @@
-//! CREATE ROLE, GRANT, REVOKE and policies. Must never look at a row.
+//! CREATE ROLE, GRANT and REVOKE. Must never look at a row.
 
 use std::sync::Arc;
 
 use sqlparser::ast;
 
 use super::Cx;
-use super::ddl::{alter, notice, warning};
-use super::drops::dropped_name;
+use super::ddl::{alter, notice, tell, warning};
 use super::sequence::owned;
 use crate::world::postgres::error::{PgError, Result, Step};
-use crate::world::postgres::sql::{Analyzer, ident, object_name, table_scope};
+use crate::world::postgres::sql::{Analyzer, ident, object_name};
 use crate::world::postgres::storage::catalog::{Sequence, Table};
 use crate::world::postgres::storage::locks::Mode;
-use crate::world::postgres::storage::roles::{Acl, PUBLIC, Privileges, Role, RowPolicy, Security};
+use crate::world::postgres::storage::roles::{Acl, PUBLIC, Privileges, Role, RowPolicy};
 
 /// 42501 unless the role owns the table.
 pub fn require_owner(cx: &Cx<'_>, table: &Table) -> Result<()> {
@@ -21,6 +20,23 @@ pub fn require_owner(cx: &Cx<'_>, table: &Table) -> Result<()> {
         return Ok(());
     }
     Err(PgError::new("42501", format!("must be owner of table {}", table.name)))
+}
+
+/// 42501 unless the role may do something with the table that takes such a lock.
+pub fn require_lock(cx: &Cx<'_>, table: &Table, mode: Mode) -> Result<()> {
+    let changes = Privileges::UPDATE.with(Privileges::DELETE).with(Privileges::TRUNCATE);
+    let any = match mode {
+        Mode::AccessShare => Privileges::SELECT,
+        Mode::RowExclusive => changes.with(Privileges::INSERT),
+        _ => changes,
+    };
+    let (role, roles) = (cx.db.proc(cx.pid).role(), cx.db.roles(cx.pid));
+    let security = &table.security;
+    let may = || security.acl.of(&roles.memberships(role, true)).meets(any);
+    if roles.owns(role, &security.owner) || may() {
+        return Ok(());
+    }
+    Err(PgError::new("42501", format!("permission denied for table {}", table.name)))
 }
 
 /// Whether policies of the table bind the role.
@@ -188,12 +204,7 @@ pub fn grant(
     let Some(objects) = objects else { return membership(cx, privileges, &names, revoke) };
     let privileges = privilege_set(privileges)?;
     check_privileges(privileges, objects)?;
-    let change = |acl: &mut Acl| {
-        for name in &names {
-            if revoke { acl.revoke(name, privileges) } else { acl.grant(name, privileges) }
-        }
-    };
-    let from: Vec<&str> = names.iter().filter(|_| revoke).map(String::as_str).collect();
+    let change = Regrant { names: &names, privileges, revoke };
     match objects {
         ast::GrantObjects::Tables(tables) => {
             for name in tables {
@@ -203,7 +214,7 @@ pub fn grant(
                     let message = "invalid privilege type USAGE for table";
                     return Err(PgError::new("0LP01", message).into());
                 }
-                grant_table(cx, &name, &from, &change)?;
+                grant_table(cx, &name, &change)?;
             }
         }
         ast::GrantObjects::AllTablesInSchema { schemas } => {
@@ -211,7 +222,7 @@ pub fn grant(
             let tables: Vec<String> =
                 cx.db.tables(cx.pid).map(|table| table.name.to_string()).collect();
             for name in tables {
-                grant_table(cx, &name, &from, &change)?;
+                grant_table(cx, &name, &change)?;
             }
         }
         ast::GrantObjects::Sequences(sequences) => {
@@ -231,12 +242,52 @@ pub fn grant(
         ast::GrantObjects::Schemas(schemas) => {
             known_schemas(schemas)?;
             let mut acl = cx.db.roles(cx.pid).schema();
-            change(&mut acl);
+            change.apply(cx, ("schema", "public"), None, &mut acl)?;
             cx.db.put_schema(cx.pid, acl)?;
         }
         other => return Err(PgError::unsupported(format_args!("GRANT on {other}")).into()),
     }
     Ok(())
+}
+
+/// What GRANT or REVOKE does to who may do what.
+struct Regrant<'a> {
+    names: &'a [String],
+    privileges: Privileges,
+    revoke: bool,
+}
+
+impl Regrant<'_> {
+    /// Does it, if the role owns the thing. Another one is told so, with 42501 if it may not do
+    /// anything with it; everybody may use the schema, which belongs to superusers.
+    fn apply(
+        &self,
+        cx: &mut Cx<'_>,
+        (kind, thing): (&str, &str),
+        owner: Option<&str>,
+        acl: &mut Acl,
+    ) -> Result<()> {
+        let (role, roles) = (cx.db.proc(cx.pid).role(), cx.db.roles(cx.pid));
+        if roles.is_superuser(role) || owner.is_some_and(|owner| roles.owns(role, owner)) {
+            for name in self.names {
+                if self.revoke {
+                    acl.revoke(name, self.privileges);
+                } else {
+                    acl.grant(name, self.privileges);
+                }
+            }
+            return Ok(());
+        }
+        let may = acl.of(&roles.memberships(role, true)) != Privileges::NONE;
+        if owner.is_some() && !may {
+            return Err(PgError::new("42501", format!("permission denied for {kind} {thing}")));
+        }
+        let (code, done) =
+            if self.revoke { ("01006", "could be revoked") } else { ("01007", "were granted") };
+        let message = format!("no privileges {done} for \"{thing}\"");
+        tell(cx, "WARNING", PgError::new(code, message));
+        Ok(())
+    }
 }
 
 /// 3F000 for a schema but `public`.
@@ -254,35 +305,26 @@ fn no_relation(name: &str) -> PgError {
     crate::world::postgres::error::common::no_relation(name)
 }
 
-/// `from`: those from whom something is taken.
-fn grant_table(cx: &mut Cx<'_>, name: &str, from: &[&str], change: &dyn Fn(&mut Acl)) -> Step<()> {
+fn grant_table(cx: &mut Cx<'_>, name: &str, change: &Regrant<'_>) -> Step<()> {
     let Ok(table) = cx.db.table(name, cx.pid) else {
         let oid = cx.db.catalog.sequence(name, cx.db.own(cx.pid));
         let oid = oid.ok_or_else(|| no_relation(name))?;
         return grant_sequence(cx, oid, change);
     };
-    require_owner(cx, &table).map_err(|_| {
-        PgError::new("42501", format!("permission denied for table {}", table.name))
-    })?;
-    if from.contains(&&*table.security.owner) {
+    let mut changed = (*table).clone();
+    let (owner, acl) = (&table.security.owner, &mut changed.security.acl);
+    change.apply(cx, ("table", &table.name), Some(owner), acl)?;
+    if change.revoke && change.names.iter().any(|name| **name == **owner) {
         return Err(PgError::unsupported("REVOKE of the owner's own privileges").into());
     }
-    let mut changed = (*table).clone();
-    change(&mut changed.security.acl);
     changed.touch_class();
     cx.db.put_table(cx.pid, changed.oid, Some(changed))
 }
 
-fn grant_sequence(cx: &mut Cx<'_>, oid: u32, change: &dyn Fn(&mut Acl)) -> Step<()> {
-    let role = cx.db.proc(cx.pid).role().to_owned();
-    let roles = cx.db.roles(cx.pid);
-    let Some(sequence) = cx.db.sequence(oid, cx.pid) else { return Ok(()) };
-    if !roles.is_superuser(&role) && !roles.owns(&role, &sequence.role) {
-        let message = format!("permission denied for sequence {}", sequence.name);
-        return Err(PgError::new("42501", message).into());
-    }
-    let mut changed = (**sequence).clone();
-    change(&mut changed.acl);
+fn grant_sequence(cx: &mut Cx<'_>, oid: u32, change: &Regrant<'_>) -> Step<()> {
+    let Some(sequence) = cx.db.sequence(oid, cx.pid).cloned() else { return Ok(()) };
+    let mut changed = (*sequence).clone();
+    change.apply(cx, ("sequence", &sequence.name), Some(&sequence.role), &mut changed.acl)?;
     cx.db.put_sequence(cx.pid, oid, Some(changed))
 }
 
@@ -405,18 +447,7 @@ fn check_privileges(asked: Privileges, objects: &ast::GrantObjects) -> Result<()
     }
 }
 
-fn policy_roles(cx: &Cx<'_>, owners: &[ast::Owner]) -> Result<Vec<Arc<str>>> {
-    let mut roles: Vec<Arc<str>> = Vec::new();
-    for owner in owners {
-        match owner_name(cx, owner)?.as_str() {
-            PUBLIC => return Ok(Vec::new()),
-            name => roles.push(name.into()),
-        }
-    }
-    Ok(roles)
-}
-
-fn owner_name(cx: &Cx<'_>, owner: &ast::Owner) -> Result<String> {
+pub fn owner_name(cx: &Cx<'_>, owner: &ast::Owner) -> Result<String> {
     let proc = cx.db.proc(cx.pid);
     match owner {
         ast::Owner::Ident(name) => {
@@ -453,134 +484,4 @@ pub fn give(cx: &mut Cx<'_>, changed: &mut Table, owner: &ast::Owner) -> Step<()
         cx.db.put_sequence(cx.pid, oid, Some(sequence))?;
     }
     Ok(())
-}
-
-/// The expression must fit the table before it is kept.
-fn kept(cx: &Cx<'_>, table: &Table, parsed: Option<&ast::Expr>) -> Result<Option<Arc<ast::Expr>>> {
-    let Some(parsed) = parsed else { return Ok(None) };
-    let analyzer = Analyzer::new(cx.db, cx.pid, "", &[]);
-    let typed = analyzer.expr(parsed, &table_scope(table, &table.name, 0));
-    let typed = typed.map_err(PgError::unplaced)?;
-    analyzer.condition(typed, "POLICY").map_err(PgError::unplaced)?;
-    Ok(Some(Arc::new(parsed.clone())))
-}
-
-fn change_policies(
-    cx: &mut Cx<'_>,
-    name: &ast::ObjectName,
-    change: impl FnOnce(&mut Cx<'_>, &Table, &mut Security) -> Result<()>,
-) -> Step<()> {
-    let oid = cx.db.table(&object_name(name)?, cx.pid)?.oid;
-    cx.lock_table(oid, Mode::AccessExclusive)?;
-    let table = cx.db.table_by_oid(oid, cx.pid)?;
-    require_owner(cx, &table)?;
-    let mut changed = (*table).clone();
-    change(cx, &table, &mut changed.security)?;
-    alter(cx, changed)
-}
-
-fn no_policy(name: &str, table: &Table) -> PgError {
-    let message = format!("policy \"{name}\" for table \"{}\" does not exist", table.name);
-    PgError::new("42704", message)
-}
-
-/// Which half a policy for a command has; `otherwise`: what is wrong with WITH CHECK.
-fn refuse_half(
-    command: ast::CreatePolicyCommand,
-    (using, check): (bool, bool),
-    otherwise: &str,
-) -> Result<()> {
-    use ast::CreatePolicyCommand::{Delete, Insert, Select};
-    let message = match command {
-        Insert if using => "only WITH CHECK expression allowed for INSERT",
-        Select | Delete if check => otherwise,
-        _ => return Ok(()),
-    };
-    Err(PgError::new("42601", message))
-}
-
-pub fn create_policy(cx: &mut Cx<'_>, create: &ast::CreatePolicy) -> Step<()> {
-    let name = ident(&create.name);
-    let command = create.command.unwrap_or(ast::CreatePolicyCommand::All);
-    let halves = (create.using.is_some(), create.with_check.is_some());
-    refuse_half(command, halves, "WITH CHECK cannot be applied to SELECT or DELETE")?;
-    change_policies(cx, &create.table_name, |cx, table, security| {
-        if security.policies.iter().any(|policy| *policy.name == *name) {
-            let message = format!("policy \"{name}\" for table \"{}\" already exists", table.name);
-            return Err(PgError::new("42710", message));
-        }
-        let policy = RowPolicy {
-            name: name.into(),
-            permissive: create.policy_type != Some(ast::CreatePolicyType::Restrictive),
-            command,
-            roles: policy_roles(cx, create.to.as_deref().unwrap_or_default())?,
-            using: kept(cx, table, create.using.as_ref())?,
-            with_check: kept(cx, table, create.with_check.as_ref())?,
-        };
-        security.policies.push(Arc::new(policy));
-        security.policies.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(())
-    })
-}
-
-pub fn alter_policy(cx: &mut Cx<'_>, parsed: &ast::AlterPolicy) -> Step<()> {
-    let name = ident(&parsed.name);
-    change_policies(cx, &parsed.table_name, |cx, table, security| {
-        let found = security.policies.iter().position(|policy| *policy.name == *name);
-        let at = found.ok_or_else(|| no_policy(&name, table))?;
-        let mut policy = (*security.policies[at]).clone();
-        match &parsed.operation {
-            ast::AlterPolicyOperation::Rename { new_name } => policy.name = ident(new_name).into(),
-            ast::AlterPolicyOperation::Apply { to, using, with_check } => {
-                let halves = (using.is_some(), with_check.is_some());
-                let otherwise = "only USING expression allowed for SELECT, DELETE";
-                refuse_half(policy.command, halves, otherwise)?;
-                if let Some(to) = to {
-                    policy.roles = policy_roles(cx, to)?;
-                }
-                if let Some(using) = kept(cx, table, using.as_ref())? {
-                    policy.using = Some(using);
-                }
-                if let Some(check) = kept(cx, table, with_check.as_ref())? {
-                    policy.with_check = Some(check);
-                }
-            }
-        }
-        security.policies[at] = Arc::new(policy);
-        security.policies.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(())
-    })
-}
-
-pub fn drop_policy(cx: &mut Cx<'_>, parsed: &ast::DropPolicy) -> Step<()> {
-    let name = ident(&parsed.name);
-    let Some(relation) = dropped_name(cx, &parsed.table_name, parsed.if_exists)? else {
-        return Ok(());
-    };
-    match cx.db.table(&relation, cx.pid) {
-        Ok(table) => require_owner(cx, &table).map_err(|_| {
-            PgError::new("42501", format!("must be owner of relation {}", table.name))
-        })?,
-        Err(_) if parsed.if_exists => {
-            let message = format!("relation \"{relation}\" does not exist, skipping");
-            notice(cx, "00000", message);
-            return Ok(());
-        }
-        Err(error) => return Err(error.into()),
-    }
-    change_policies(cx, &parsed.table_name, |cx, table, security| {
-        let before = security.policies.len();
-        security.policies.retain(|policy| *policy.name != *name);
-        if security.policies.len() < before {
-            return Ok(());
-        }
-        if parsed.if_exists {
-            let relation = &table.name;
-            let message =
-                format!("policy \"{name}\" for relation \"{relation}\" does not exist, skipping");
-            notice(cx, "00000", message);
-            return Ok(());
-        }
-        Err(no_policy(&name, table))
-    })
 }

@@ -73,11 +73,7 @@ pub fn settle(
 
 fn release_queue(db: &mut Db, pid: i32, oid: Oid, tid: Tid, want: Strength) {
     let (tag, mode) = (Tag::Tuple(oid, tid), Mode::of_row(want));
-    if db.locks.holds(pid, tag, mode) {
-        let mut woken = Vec::new();
-        db.locks.release(pid, tag, mode, None, &mut woken);
-        db.wake(woken);
-    }
+    db.unlock(pid, tag, mode, None);
 }
 
 fn settle_queued(

@@ -259,10 +259,7 @@ impl<E: Env> Runner<E> {
             self.suffer(injected, began, statement).await?;
         }
         if transaction::is_control(statement) {
-            return self
-                .repeat(began, |inner| transaction::control(&mut inner.db, self.pid, statement))
-                .await
-                .map(Answer::tag);
+            return self.control(statement, began).await.map(Answer::tag);
         }
         if utility::is_utility(statement) {
             return self.utility(statement, &prepared.text, began, None).await;
@@ -316,15 +313,22 @@ impl<E: Env> Runner<E> {
             }
             Injected::Commit { applied } => {
                 if applied {
-                    let pid = self.pid;
-                    let commit =
-                        |inner: &mut Inner| transaction::control(&mut inner.db, pid, statement);
-                    self.repeat(began, commit).await?;
+                    self.control(statement, began).await?;
                 }
                 Err(PgError::severed())
             }
             Injected::Connections { .. } => Ok(()),
         }
+    }
+
+    /// Begins or ends a transaction; a commit that fails, if only while it waits, is an end too.
+    async fn control(&self, statement: &Statement, began: Moment) -> Result<&'static str> {
+        let control = |inner: &mut Inner| transaction::control(&mut inner.db, self.pid, statement);
+        let done = self.repeat(began, control).await;
+        if matches!(statement, Statement::Commit { .. }) {
+            return done.inspect_err(|error| self.abort(error));
+        }
+        done
     }
 
     /// Runs a plan; `None` if the catalogue changed while it waited for its tables.
@@ -495,13 +499,14 @@ impl<E: Env> Runner<E> {
         if lost.is_some() {
             finished = Err(PgError::severed());
         }
-        if let Err(error) = &finished {
-            self.store.with(|inner| {
-                if inner.db.procs.contains_key(&self.pid) {
-                    inner.db.abort(self.pid, Cause::of(error), error.code());
-                }
-            });
-        }
-        finished
+        finished.inspect_err(|error| self.abort(error))
+    }
+
+    fn abort(&self, error: &PgError) {
+        self.store.with(|inner| {
+            if inner.db.procs.contains_key(&self.pid) {
+                inner.db.abort(self.pid, Cause::of(error), error.code());
+            }
+        });
     }
 }

@@ -4,7 +4,7 @@ use sqlparser::ast::{
     Statement, TransactionAccessMode, TransactionIsolationLevel, TransactionMode,
 };
 
-use crate::world::postgres::error::{PgError, Result, Step, Stop};
+use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::exec::{self, Cx, ddl, setting};
 use crate::world::postgres::sql::ident;
 use crate::world::postgres::storage::locks::Pid;
@@ -129,13 +129,10 @@ fn end(db: &mut Db, pid: Pid, keep: bool, chain: bool) -> Step<&'static str> {
     }
     let modes = (db.txn(pid).isolation, db.txn(pid).read_only);
     let commits = keep && !db.txn(pid).failed;
-    if !commits {
+    if commits {
+        finish(db, pid)?;
+    } else {
         db.abort(pid, Cause::Rollback, "");
-    } else if let Err(stop) = finish(db, pid) {
-        if let Stop::Error(error) = &stop {
-            db.abort(pid, Cause::of(error), error.code());
-        }
-        return Err(stop);
     }
     if chain {
         begin_again(db, pid, modes);

@@ -9,7 +9,8 @@ use sqlparser::ast::{self, Statement};
 use super::transaction;
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::exec::{
-    Cx, State, alter, comment, create_as, create_sequence, ddl, drops, roles, routine, setting,
+    Cx, State, alter, comment, create_as, create_sequence, ddl, drops, policies, roles, routine,
+    setting,
 };
 use crate::world::postgres::sql::{OutColumn, ident, object_name, quoted};
 use crate::world::postgres::storage::locks::{Mode, Pid, Tag};
@@ -165,15 +166,15 @@ pub fn run(cx: &mut Cx<'_>, statement: &Statement) -> Step<Answer> {
             Ok(Answer::tag(if objects.is_some() { "REVOKE" } else { "REVOKE ROLE" }))
         }
         Statement::CreatePolicy(create) => {
-            roles::create_policy(cx, create)?;
+            policies::create_policy(cx, create)?;
             Ok(Answer::tag("CREATE POLICY"))
         }
         Statement::AlterPolicy(parsed) => {
-            roles::alter_policy(cx, parsed)?;
+            policies::alter_policy(cx, parsed)?;
             Ok(Answer::tag("ALTER POLICY"))
         }
         Statement::DropPolicy(parsed) => {
-            roles::drop_policy(cx, parsed)?;
+            policies::drop_policy(cx, parsed)?;
             Ok(Answer::tag("DROP POLICY"))
         }
         other => session_statement(cx, other),
@@ -440,6 +441,7 @@ fn lock_tables(cx: &mut Cx<'_>, lock: &ast::Lock) -> Step<Answer> {
     for target in &lock.tables {
         let name = object_name(&target.name)?;
         let table = cx.db.table(&name, cx.pid)?;
+        roles::require_lock(cx, &table, mode)?;
         if !lock.nowait {
             cx.lock_table(table.oid, mode)?;
             continue;

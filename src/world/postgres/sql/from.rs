@@ -318,7 +318,7 @@ impl Analyzer<'_> {
             .named_table(name)
             .map_err(|error| if later.is_some() { not_yet(error, &name_text) } else { error })?;
         self.uses(table.oid, Mode::AccessShare);
-        self.guard(&table, Privileges::SELECT)?;
+        self.needs(&table, Privileges::SELECT);
         let mut columns = table_columns(&table);
         let alias_name = alias_of(alias, &name_text);
         rename(&mut columns, alias, &alias_name)?;

@@ -116,7 +116,7 @@ impl Analyzer<'_> {
             return Err(PgError::unsupported("INSERT into anything but a table"));
         };
         let table = self.target(name)?;
-        self.guard(&table, Privileges::INSERT)?;
+        self.needs(&table, Privileges::INSERT);
         let (names, over) = overriding(&insert.columns);
         let columns = self.insert_columns(names, &table)?;
         let (mut source, literals) = match &insert.source {
@@ -154,7 +154,7 @@ impl Analyzer<'_> {
         let reads = gives_columns(returning.as_ref(), table.columns.len())
             || conflict.as_ref().is_some_and(|c| c.update.is_some() || !c.arbiters.is_empty());
         if reads {
-            self.guard(&table, Privileges::SELECT)?;
+            self.needs(&table, Privileges::SELECT);
             checks.extend(self.row_checks(&table, Command::Select, false)?);
         }
         let updated: Vec<usize> = conflict.iter().flat_map(Conflict::targets).collect();

@@ -263,7 +263,7 @@ impl Analyzer<'_> {
             let relation = &select.relations[lock.relation];
             let Source::Table(table) = &relation.source else { continue };
             self.locks_rows_of(table.oid);
-            self.guard(table, Privileges::UPDATE)?;
+            self.needs(table, Privileges::UPDATE);
             let (alias, offset) = (&relation.alias, relation.offset);
             let filter = self.row_filter(table, alias, offset, ast::CreatePolicyCommand::Update)?;
             filter_scan(&mut select.from, lock.relation, &filter);

@@ -25,6 +25,14 @@ pub fn denied(table: &str) -> PgError {
 }
 
 impl Analyzer<'_> {
+    /// Notes that the statement needs these privileges on the table. What is missing is told when
+    /// it runs: whatever else is wrong with it comes first.
+    pub fn needs(&self, table: &Table, wanted: Privileges) {
+        if let Err(denied) = self.guard(table, wanted) {
+            self.denied.borrow_mut().get_or_insert(denied);
+        }
+    }
+
     /// 42501 unless the role has every one of these privileges on the table.
     pub fn guard(&self, table: &Table, wanted: Privileges) -> Result<()> {
         let roles = self.db.roles(self.pid);
@@ -60,7 +68,8 @@ impl Analyzer<'_> {
         Ok(true)
     }
 
-    /// Conditions that rows must meet for the role to touch them with this command.
+    /// Conditions that rows must meet for the role to touch them with this command. A policy
+    /// without an expression lets none through, nor keeps any out.
     pub fn row_filter(
         &self,
         table: &Table,
@@ -73,18 +82,13 @@ impl Analyzer<'_> {
         }
         let (open, strict) = self.policies(table, command);
         self.within(table, open.iter().chain(&strict), || {
-            let analyze = |policy: &RowPolicy| self.half(policy, Half::Using, table, alias, offset);
+            let analyze = |policy: &Arc<RowPolicy>| {
+                self.half(policy, Half::Using, table, alias, offset).transpose()
+            };
+            let any = open.iter().filter_map(analyze).collect::<Result<Vec<Expr>>>()?;
             let mut filter = Vec::new();
-            for policy in &strict {
-                filter.extend(analyze(policy)?.map(Arc::new));
-            }
-            let mut any = Vec::new();
-            for policy in &open {
-                match analyze(policy)? {
-                    Some(expr) => any.push(expr),
-                    // A policy without an expression lets every row through.
-                    None => return Ok(filter),
-                }
+            for expr in strict.iter().filter(|_| !any.is_empty()).filter_map(analyze) {
+                filter.push(Arc::new(expr?));
             }
             filter.push(Arc::new(any_of(any)));
             Ok(filter)
@@ -108,26 +112,20 @@ impl Analyzer<'_> {
         };
         let (open, strict) = self.policies(table, command);
         self.within(table, open.iter().chain(&strict), || {
-            let analyze = |policy: &RowPolicy| self.half(policy, half, table, &table.name, 0);
-            let mut any = Vec::new();
-            let mut free = false;
-            for policy in &open {
-                match analyze(policy)? {
-                    Some(expr) => any.push(expr),
-                    None => free = true,
-                }
-            }
+            let analyze = |policy: &Arc<RowPolicy>| {
+                self.half(policy, half, table, &table.name, 0).transpose()
+            };
+            let any = open.iter().filter_map(analyze).collect::<Result<Vec<Expr>>>()?;
+            let strict = strict.iter().filter(|_| !any.is_empty());
             let mut checks = Vec::new();
-            if !free {
-                let expr = Arc::new(any_of(any));
-                checks.push(RowCheck { policy: None, expr, existing });
-            }
-            for policy in &strict {
-                if let Some(expr) = analyze(policy)? {
+            for policy in strict {
+                if let Some(expr) = analyze(policy) {
                     let name = Some(policy.name.clone());
-                    checks.push(RowCheck { policy: name, expr: Arc::new(expr), existing });
+                    checks.push(RowCheck { policy: name, expr: Arc::new(expr?), existing });
                 }
             }
+            let expr = Arc::new(any_of(any));
+            checks.insert(0, RowCheck { policy: None, expr, existing });
             Ok(checks)
         })
     }

@@ -50,6 +50,15 @@ pub struct Planned {
     pub calls: bool,
     /// It has expressions of constants that may fail.
     pub constants: bool,
+    /// What its role may not do.
+    pub denied: Option<PgError>,
+}
+
+impl Planned {
+    /// 42501 unless its role may run it.
+    pub fn allowed(&self) -> Result<()> {
+        self.denied.clone().map_or(Ok(()), Err)
+    }
 }
 
 /// A statement that could not be planned, and the tables that it had named by then: whoever is
@@ -122,6 +131,7 @@ fn finished(analyzer: &Analyzer<'_>, mut plan: Plan) -> Result<Planned> {
         tables: analyzer.tables.take().into(),
         settled: !db.catalog.is_open(),
         calls,
+        denied: analyzer.denied.take(),
         definitions,
         version: db.catalog.version,
         role: db.restricted(pid).map(Into::into),
@@ -196,11 +206,11 @@ impl Analyzer<'_> {
         reads_row: bool,
         source: &mut Select,
     ) -> Result<()> {
-        self.guard(table, command_privilege(command))?;
+        self.needs(table, command_privilege(command));
         let alias = source.relations[0].alias.clone();
         let mut filter = self.row_filter(table, &alias, 0, command)?;
         if reads_row {
-            self.guard(table, Privileges::SELECT)?;
+            self.needs(table, Privileges::SELECT);
             filter.extend(self.row_filter(table, &alias, 0, Command::Select)?);
         }
         filter_scan(&mut source.from, 0, &filter);
@@ -260,7 +270,7 @@ impl Analyzer<'_> {
                     }
                     None => None,
                 };
-                self.guard(table, Privileges::UPDATE)?;
+                self.needs(table, Privileges::UPDATE);
                 Some((targets, condition))
             }
         };

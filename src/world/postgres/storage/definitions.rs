@@ -178,9 +178,9 @@ impl Db {
             Taken::No | Taken::Yes => return Ok(()),
         };
         let (index, key) = if both {
-            ("pg_type_typname_nsp_index", "typname, typnamespace")
+            (("pg_type", "pg_type_typname_nsp_index"), "typname, typnamespace")
         } else {
-            ("pg_class_relname_nsp_index", "relname, relnamespace")
+            (("pg_class", "pg_class_relname_nsp_index"), "relname, relnamespace")
         };
         let error = duplicate(index, key, &format!("{name}, 2200"));
         self.await_definer(pid, Awaited { by, name: Some(name.to_owned()), error: Some(error) })
@@ -196,7 +196,8 @@ impl Db {
         let Some(by) = found else { return Ok(()) };
         let types: Vec<String> = types.iter().map(|ty| ty.oid().to_string()).collect();
         let values = format!("{}, {}, 2200", routine.name, types.join(" "));
-        let (index, key) = ("pg_proc_proname_args_nsp_index", "proname, proargtypes, pronamespace");
+        let index = ("pg_proc", "pg_proc_proname_args_nsp_index");
+        let key = "proname, proargtypes, pronamespace";
         let error = Some(duplicate(index, key, &values));
         self.await_definer(pid, Awaited { by, name: None, error })
     }
@@ -206,13 +207,18 @@ impl Db {
         let Some(other) = self.catalog.roles.known.in_the_way(name, self.own(pid)) else {
             return Ok(());
         };
-        let (by, error) = (other.by, duplicate("pg_authid_rolname_index", "rolname", name));
-        self.await_definer(pid, Awaited { by, name: None, error: Some(error) })
+        let index = ("pg_authid", "pg_authid_rolname_index");
+        let (by, error) = (other.by, Some(duplicate(index, "rolname", name)));
+        self.await_definer(pid, Awaited { by, name: None, error })
     }
 }
 
 /// As an index of PostgreSQL's catalogue says it.
-fn duplicate(index: &str, key: &str, values: &str) -> PgError {
+fn duplicate((table, index): (&str, &str), key: &str, values: &str) -> PgError {
     let message = format!("duplicate key value violates unique constraint \"{index}\"");
-    PgError::new("23505", message).detail(format!("Key ({key})=({values}) already exists."))
+    let error = PgError::new("23505", message);
+    error
+        .detail(format!("Key ({key})=({values}) already exists."))
+        .catalogue(table)
+        .constraint(index)
 }

@@ -151,6 +151,14 @@ impl Db {
         self.lock(pid, tag, mode, owner)
     }
 
+    /// Gives one hold back; `false` if there was none.
+    pub fn unlock(&mut self, pid: Pid, tag: Tag, mode: Mode, owner: Option<Owner>) -> bool {
+        let mut woken = Vec::new();
+        let held = self.locks.release(pid, tag, mode, owner, &mut woken);
+        self.wake(woken);
+        held
+    }
+
     /// Takes a lock if it is free.
     pub fn try_lock(&mut self, pid: Pid, tag: Tag, mode: Mode, owner: Owner) -> bool {
         self.locks.request(pid, tag, mode, owner, false) == Request::Granted

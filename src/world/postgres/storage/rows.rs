@@ -66,10 +66,6 @@ impl Db {
         }
         let Some(token) = token else { return };
         let tag = Tag::Speculation(xid, token);
-        if self.locks.table.contains_key(&tag) {
-            let mut woken = Vec::new();
-            self.locks.release(pid, tag, Mode::Exclusive, None, &mut woken);
-            self.wake(woken);
-        }
+        self.unlock(pid, tag, Mode::Exclusive, None);
     }
 }

@@ -1,48 +1,27 @@
 //! What random sessions do: small tables, few keys, every kind of statement that locks.
 //! Must never draw at run time: a case is data, so that it can be shrunk and kept.
 
-use std::fmt;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::interleaving::{Script, Turn, alone, contest, control, savepoints, steps};
 use super::joins;
-
-pub const DEADLOCK_TIMEOUT: &str = "40ms";
-
-/// How far behind the session whose turn it is the speaker comes, and the statement.
-type Said = (usize, String);
 
 /// One schema and one interleaving.
 #[derive(Clone, Debug)]
-pub struct Case {
-    pub sessions: usize,
-    /// The session that looks for deadlocks.
-    pub detector: usize,
+struct Case {
+    sessions: usize,
+    detector: usize,
     /// `t.w` is unique.
     unique: bool,
     /// What `c.k` does when its row of `t` goes or changes; no table `c` without.
     child: Option<&'static str>,
-    /// A session, and what it says before others have their turn; what another session says
-    /// in between is told by how far behind it comes.
-    steps: Vec<(usize, Vec<Said>)>,
-}
-
-impl fmt::Display for Case {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "detector s{}; {}", self.detector, self.set_up().join("; "))
-    }
+    turns: Vec<Turn>,
 }
 
 impl Case {
-    pub fn set_up(&self) -> Vec<String> {
-        let unique = if self.unique { " UNIQUE" } else { "" };
-        let mut statements = vec![
-            format!("CREATE TABLE t (k int PRIMARY KEY, v int NOT NULL, w int{unique})"),
-            "INSERT INTO t SELECT g, 0, g * 10 FROM generate_series(1, 4) g".to_owned(),
-            "CREATE TABLE u (id int PRIMARY KEY, k int, n int)".to_owned(),
-            "INSERT INTO u VALUES (1, 1, 0), (2, 2, 0), (3, 2, 1), (4, 3, 1)".to_owned(),
-        ];
+    fn set_up(&self) -> Vec<String> {
+        let mut statements = tables(if self.unique { " UNIQUE" } else { "" });
         if let Some(action) = self.child {
             let key = format!("k int REFERENCES t {action}");
             statements.push(format!("CREATE TABLE c (id int PRIMARY KEY, {key}, n int)"));
@@ -51,28 +30,30 @@ impl Case {
         statements
     }
 
-    pub fn tear_down(&self) -> String {
-        let child = if self.child.is_some() { "c, " } else { "" };
-        format!("DROP TABLE {child}t, u")
-    }
-
-    /// What is to be the same in the end.
-    pub fn contents(&self) -> Vec<&'static str> {
-        let child = self.child.map(|_| "SELECT * FROM c");
-        ["SELECT * FROM t", "SELECT * FROM u"].into_iter().chain(child).collect()
-    }
-
-    /// The interleaving: session and statement.
-    pub fn steps(&self) -> impl Iterator<Item = (usize, String)> + '_ {
+    fn script(&self) -> Script {
         let names_child =
             |sql: &str| sql.split(|letter| " .(".contains(letter)).any(|word| word == "c");
-        let known = move |(_, sql): &Said| self.child.is_some() || !names_child(sql);
-        let turn = |(session, said): &(usize, Vec<Said>)| {
-            let by = |(behind, sql): &Said| ((session + behind) % self.sessions, sql.clone());
-            said.iter().map(by).collect::<Vec<_>>()
-        };
-        self.steps.iter().flat_map(turn).filter(known)
+        let known = |(_, sql): &(usize, String)| self.child.is_some() || !names_child(sql);
+        let tables = if self.child.is_some() { vec!["c", "t", "u"] } else { vec!["t", "u"] };
+        Script {
+            sessions: self.sessions,
+            detector: self.detector,
+            set_up: self.set_up(),
+            steps: steps(self.sessions, &self.turns).into_iter().filter(known).collect(),
+            contents: tables.iter().map(|table| format!("SELECT * FROM {table}")).collect(),
+            tear_down: vec![format!("DROP TABLE {}", tables.join(", "))],
+        }
     }
+}
+
+/// Two small tables; how `t.w` is `unique`.
+pub fn tables(unique: &str) -> Vec<String> {
+    vec![
+        format!("CREATE TABLE t (k int PRIMARY KEY, v int NOT NULL, w int{unique})"),
+        "INSERT INTO t SELECT g, 0, g * 10 FROM generate_series(1, 4) g".to_owned(),
+        "CREATE TABLE u (id int PRIMARY KEY, k int, n int)".to_owned(),
+        "INSERT INTO u VALUES (1, 1, 0), (2, 2, 0), (3, 2, 1), (4, 3, 1)".to_owned(),
+    ]
 }
 
 /// A condition on a row of `t`, by which name its columns have `of`.
@@ -127,7 +108,7 @@ fn read() -> BoxedStrategy<String> {
 }
 
 /// Writes by a key or a condition, without a look at other rows.
-fn plain() -> BoxedStrategy<String> {
+pub fn plain() -> BoxedStrategy<String> {
     let row = (1..7, 0..3, 1..7);
     let conflict = prop::sample::select(vec![
         "",
@@ -182,38 +163,7 @@ fn write() -> BoxedStrategy<String> {
     .boxed()
 }
 
-/// What a session does with savepoints, in one go: of the statements by themselves hardly a case
-/// has the right ones in the right order.
-fn savepoints() -> impl Strategy<Value = Vec<String>> {
-    let said = |sql: &str| Just(sql.to_owned());
-    let step = prop_oneof![
-        2 => said("SAVEPOINT s"),
-        1 => said("SAVEPOINT r"),
-        2 => said("ROLLBACK TO s"),
-        2 => said("RELEASE s"),
-        1 => said("ROLLBACK TO r"),
-        4 => write(),
-        2 => read(),
-    ];
-    vec(step, 2..7).prop_map(|mut steps| {
-        steps.insert(0, "SAVEPOINT s".to_owned());
-        steps
-    })
-}
-
-fn control() -> impl Strategy<Value = String> {
-    let levels = prop::sample::select(vec!["READ COMMITTED", "READ COMMITTED", "REPEATABLE READ"]);
-    prop_oneof![
-        5 => levels.prop_map(|level| format!("BEGIN ISOLATION LEVEL {level}")),
-        3 => Just("COMMIT".to_owned()),
-        1 => Just("ROLLBACK".to_owned()),
-        1 => Just("SAVEPOINT s".to_owned()),
-        1 => Just("ROLLBACK TO s".to_owned()),
-        1 => Just("RELEASE s".to_owned()),
-    ]
-}
-
-fn lock() -> impl Strategy<Value = String> {
+pub fn lock() -> impl Strategy<Value = String> {
     let modes = vec![
         "ACCESS SHARE",
         "ROW SHARE",
@@ -233,31 +183,7 @@ fn lock() -> impl Strategy<Value = String> {
     ]
 }
 
-/// One session writes, or two, and the next one has to wait for them with a statement that reads
-/// more than the row it waits for. Left to chance it hardly happens that they want the same rows.
-fn contest() -> BoxedStrategy<Vec<Said>> {
-    let end = prop::sample::select(vec!["COMMIT", "COMMIT", "ROLLBACK"]);
-    let level = prop::sample::select(vec!["READ COMMITTED", "REPEATABLE READ"]);
-    let within = prop::option::weighted(0.3, level);
-    let other = prop::option::weighted(0.3, (plain(), end.clone()));
-    (vec(plain(), 1..3), other, within, joins::any(), end)
-        .prop_map(|(writes, other, within, waits, end)| {
-            let begin = || "BEGIN".to_owned();
-            let mut said = vec![(0, begin())];
-            said.extend(writes.into_iter().map(|sql| (0, sql)));
-            if let Some((write, _)) = &other {
-                said.extend([(2, begin()), (2, write.clone())]);
-            }
-            said.extend(within.map(|level| (1, format!("BEGIN ISOLATION LEVEL {level}"))));
-            said.extend([(1, waits), (0, end.to_owned())]);
-            said.extend(other.map(|(_, end)| (2, end.to_owned())));
-            said.extend(within.map(|_| (1, "COMMIT".to_owned())));
-            said
-        })
-        .boxed()
-}
-
-pub fn any() -> impl Strategy<Value = Case> {
+pub fn any() -> impl Strategy<Value = Script> {
     let statement =
         prop_oneof![5 => control(), 5 => read(), 7 => write(), 2 => joins::any(), 1 => lock()];
     let actions = vec![
@@ -270,28 +196,21 @@ pub fn any() -> impl Strategy<Value = Case> {
         Some("ON DELETE CASCADE ON UPDATE SET NULL DEFERRABLE INITIALLY DEFERRED"),
         Some("ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED"),
     ];
+    let saved = || savepoints(prop_oneof![2 => write(), 1 => read()].boxed());
     let turn = prop_oneof![
         9 => statement.prop_map(|sql| vec![sql]),
-        1 => savepoints(),
-        1 => savepoints().prop_map(|mut steps| {
+        1 => saved(),
+        1 => saved().prop_map(|mut steps| {
             steps.insert(0, "BEGIN".to_owned());
             steps
         }),
     ];
-    let alone = |said: Vec<String>| said.into_iter().map(|sql| (0, sql)).collect();
-    let turn = prop_oneof![6 => turn.prop_map(alone), 1 => contest()];
-    let steps = vec((0..4_usize, turn), 4..20);
-    (2..5_usize, 0..4_usize, any_bool(), prop::sample::select(actions), steps).prop_map(
-        |(sessions, detector, unique, child, steps)| Case {
-            sessions,
-            detector: detector % sessions,
-            unique,
-            child,
-            steps,
+    let turn = prop_oneof![6 => turn.prop_map(alone), 1 => contest(plain(), joins::any(), 1)];
+    let turns = vec((0..4_usize, turn), 4..20);
+    (2..5_usize, 0..4_usize, prop::bool::ANY, prop::sample::select(actions), turns).prop_map(
+        |(sessions, detector, unique, child, turns)| {
+            let detector = detector % sessions;
+            Case { sessions, detector, unique, child, turns }.script()
         },
     )
-}
-
-fn any_bool() -> impl Strategy<Value = bool> {
-    prop::bool::ANY
 }

@@ -8,9 +8,11 @@ use seedbed::env::Tokio;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
 
-use super::cases::{Case, DEADLOCK_TIMEOUT};
+use super::interleaving::Script;
 use crate::postgres::{answer, client, connect};
 
+/// Of the session that looks for deadlocks.
+const DEADLOCK_TIMEOUT: &str = "40ms";
 /// Longer than a session that was woken takes to go on, on a busy machine, between two looks.
 const CALM: Duration = Duration::from_millis(4);
 /// Rows come as they lie in the heap, joined by nested loops that begin with the target, whatever a
@@ -46,6 +48,16 @@ impl fmt::Display for Turn {
     }
 }
 
+/// What things are numbered as is each server's own.
+fn without_oid(answer: String) -> String {
+    match answer.split_once("with OID ") {
+        Some((before, after)) => {
+            format!("{before}with OID{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
+        }
+        None => answer,
+    }
+}
+
 struct Session {
     client: std::sync::Arc<Client>,
     pid: i32,
@@ -72,12 +84,12 @@ impl Side {
         answer(&self.control, sql).await
     }
 
-    /// Connects the sessions of `case`.
-    pub async fn open(&mut self, case: &Case) {
-        self.detector = case.detector;
-        for number in 0..case.sessions {
+    /// Connects the sessions of `script`.
+    pub async fn open(&mut self, script: &Script) {
+        self.detector = script.detector;
+        for number in 0..script.sessions {
             let client = client(&self.addr).await;
-            let timeout = if number == case.detector { DEADLOCK_TIMEOUT } else { "100s" };
+            let timeout = if number == script.detector { DEADLOCK_TIMEOUT } else { "100s" };
             let setting = format!("SET deadlock_timeout = '{timeout}'");
             assert_eq!(answer(&client, &setting).await, "ok 0");
             for way in PLANNERS {
@@ -93,7 +105,7 @@ impl Side {
     /// Starts the statement and looks on until every session has ended its own or waits.
     pub async fn step(&mut self, session: usize, sql: &str) -> Turn {
         let (client, sql) = (self.sessions[session].client.clone(), sql.to_owned());
-        let running = tokio::spawn(async move { answer(&client, &sql).await });
+        let running = tokio::spawn(async move { without_oid(answer(&client, &sql).await) });
         self.sessions[session].running = Some(running);
         self.settle().await
     }
@@ -190,12 +202,17 @@ impl Side {
                 ended = answer(&session.client, "ROLLBACK").await;
             }
             assert!(ended.starts_with("ok"), "{ended}");
+            // What outlives its transaction is gone before the next script begins.
+            let freed = answer(&session.client, "SELECT pg_advisory_unlock_all()").await;
+            assert!(freed.ends_with("ok 1"), "{freed}");
         }
     }
 
-    /// Takes the case away.
-    pub async fn close(&mut self, case: &Case) {
-        let dropped = self.control(&case.tear_down()).await;
-        assert!(dropped.starts_with("ok"), "{dropped}");
+    /// Takes away what the script made.
+    pub async fn close(&mut self, script: &Script) {
+        for statement in &script.tear_down {
+            let dropped = self.control(statement).await;
+            assert!(dropped.starts_with("ok"), "{script}\n{statement}: {dropped}");
+        }
     }
 }

@@ -135,10 +135,7 @@ fn try_transaction_shared(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Dat
 }
 
 fn release(cx: &mut Cx<'_>, args: &[Datum], mode: Mode) -> Datum {
-    let mut woken = Vec::new();
-    let locks = &mut cx.db.locks;
-    let held = locks.release(cx.pid, tag(args), mode, Some(Owner::Session), &mut woken);
-    cx.db.wake(woken);
+    let held = cx.db.unlock(cx.pid, tag(args), mode, Some(Owner::Session));
     if !held {
         let message = format!("you don't own a lock of type {}", mode.name());
         ddl::warning(cx, message);
