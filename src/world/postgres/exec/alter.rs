@@ -32,10 +32,6 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
     let modes = parsed.operations.iter().map(mode);
     cx.lock_table(oid, modes.max().unwrap_or(Mode::AccessExclusive))?;
     let table = cx.db.table_by_oid(oid, cx.pid)?;
-    match parsed.operations.as_slice() {
-        [only] if is_taken(&table, only) => {}
-        all => all.iter().try_for_each(|operation| lock_target(cx, &table, operation))?,
-    }
     if !parsed.operations.iter().all(renames) {
         refuse_used(cx, &table, "ALTER TABLE")?;
     }
@@ -47,6 +43,9 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
     let mut anew = false;
     for operation in operations {
         let table = cx.db.table_by_oid(oid, cx.pid)?;
+        if !is_taken(&table, operation) {
+            lock_target(cx, &table, operation)?;
+        }
         let mut changed = (*table).clone();
         if turn(operation) == RETYPES {
             anew |= retype(cx, &mut changed, &std::mem::take(&mut retyped))?;
@@ -209,8 +208,7 @@ fn is_taken(table: &Table, operation: &AlterTableOperation) -> bool {
     }
 }
 
-/// Locks the table that a foreign key of the operation points at: before anything is changed, for a
-/// wait begins the statement anew.
+/// Locks the table that a foreign key of the operation points at.
 fn lock_target(cx: &mut Cx<'_>, table: &Table, operation: &AlterTableOperation) -> Step<()> {
     let named = |name: &ast::Ident| {
         let name = ident(name);

@@ -124,30 +124,24 @@ fn drop_tables(
     if_exists: bool,
     cascade: bool,
 ) -> Step<()> {
-    let written = names;
-    let mut names = Vec::with_capacity(written.len());
-    for name in written {
-        names.extend(dropped_name(cx, name, if_exists)?);
-    }
-    for name in &names {
-        if let Ok(table) = cx.db.table(name, cx.pid) {
-            roles::require_owner(cx, &table)?;
-            cx.lock_table(table.oid, Mode::AccessExclusive)?;
-            for key in &table.foreign_keys {
-                cx.lock_table(key.target, Mode::AccessExclusive)?;
-            }
-        }
-    }
     let mut tables = Vec::with_capacity(names.len());
-    for name in &names {
-        match cx.db.table(name, cx.pid) {
-            Ok(table) => tables.push(table),
-            Err(_) => absent(cx, "table", name, if_exists)?,
+    for name in names {
+        let Some(name) = dropped_name(cx, name, if_exists)? else { continue };
+        match cx.db.table(&name, cx.pid) {
+            Ok(table) => {
+                roles::require_owner(cx, &table)?;
+                cx.lock_table(table.oid, Mode::AccessExclusive)?;
+                tables.push(table);
+            }
+            Err(_) => absent(cx, "table", &name, if_exists)?,
         }
     }
     let dropped: Vec<Oid> = tables.iter().map(|table| table.oid).collect();
     if !cascade {
         refuse_pointed(cx, &tables, &dropped)?;
+    }
+    for key in tables.iter().flat_map(|table| &table.foreign_keys) {
+        cx.lock_table(key.target, Mode::AccessExclusive)?;
     }
     for table in &tables {
         drop_table(cx, table, &dropped)?;

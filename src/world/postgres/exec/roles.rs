@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast;
 
 use super::Cx;
-use super::ddl::{alter, notice, tell, warning};
+use super::ddl::{notice, tell, warning};
 use super::sequence::owned;
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::{Analyzer, ident, object_name};
