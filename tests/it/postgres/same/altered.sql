@@ -63,3 +63,29 @@ alter table filled add c uuid default gen_random_uuid(), add d double precision 
 alter table filled add e serial, add f serial, add g int default 5;
 select x, e, f, g, c is null, d is null from filled;
 drop table filled;
+
+-- What a function does while a table is altered stays, and is done once for each row.
+create table log (x int);
+create table told (a int);
+insert into told values (1), (2);
+create function tell() returns int language plpgsql as
+$$ begin insert into log values (1); return 5; end $$;
+alter table told add c int default tell();
+select * from told;
+select * from log;
+alter table told add e int default tell(), add constraint positive check (tell() > 0);
+select count(*) from log;
+-- A table that is written anew is there for its own transaction.
+begin;
+alter table told alter a type bigint;
+select * from told;
+update told set a = 7 where a = 1;
+alter table told add f int default tell();
+select * from told;
+delete from told where a = 2;
+alter table told alter c type text;
+select * from told;
+commit;
+select * from told;
+drop table told, log;
+drop function tell();
