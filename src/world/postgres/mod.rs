@@ -52,8 +52,8 @@
 //!
 //! - How often an IMMUTABLE function of one's own is called with constants alone, which only its
 //!   notices show: once a statement.
-//! - A WITH query that is named more than once is run as a whole, also if a LIMIT reads less of it
-//!   (refused where that shows otherwise than by an error of a row that nobody reads).
+//! - What PostgreSQL reads first of a table and a WITH query that it joins: here it is the WITH
+//!   query, as a whole (refused under a LIMIT where that shows otherwise than by an error).
 //! - The order of rows that a hash join, a semi-join or hashed groups give without ORDER BY is the
 //!   planner's: here it is that of nested loops and of first appearance; rows that UPDATE finds by
 //!   an index are written in the heap's order, and the room of dead rows is not used again. Every

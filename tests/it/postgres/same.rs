@@ -73,6 +73,12 @@ fn lengths_and_scales_are_as_in_postgresql() {
     same(include_str!("same/lengths.sql"));
 }
 
+/// WITH queries that several read, each as far as it wants.
+#[test]
+fn with_queries_are_run_as_far_as_they_are_read_as_in_postgresql() {
+    same(include_str!("same/shared.sql"));
+}
+
 #[test]
 fn roles_and_row_policies_answer_as_postgresql_does() {
     same(include_str!("same/rows.sql"));

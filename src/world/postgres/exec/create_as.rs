@@ -29,7 +29,6 @@ pub fn create_as(
         return Err(PgError::unsupported("CREATE TABLE AS of a query that writes").into());
     }
     cx.state.tables.extend(planned.tables.iter().map(|(oid, _)| *oid));
-    cx.state.ctes = vec![None; planned.slots];
     cx.state.caches = vec![None; planned.caches];
     let mut run = PlanRun::new(&planned.plan);
     let mut rows: Vec<Row> = Vec::new();

@@ -152,7 +152,7 @@ impl<E: Env> Invocation<'_, E> {
         let runner = self.runner;
         runner.with(|inner| {
             let (db, mut state) = (&mut inner.db, State::default());
-            let mut cx = Cx { db, pid: runner.pid, params: &[], state: &mut state };
+            let mut cx = Cx { db, pid: runner.pid, params: &[], state: &mut state, ctes: None };
             let converted = values::assigned(&mut cx, datum, from, to, typmod);
             converted.map_err(super::run::stopped)
         })

@@ -405,7 +405,7 @@ impl<E: Env> Runner<E> {
                 state.text = text.clone();
                 state.around = around.cloned();
                 let db = &mut inner.db;
-                let mut cx = Cx { db, pid: self.pid, params: &[], state: &mut state };
+                let mut cx = Cx { db, pid: self.pid, params: &[], state: &mut state, ctes: None };
                 let step = utility::run(&mut cx, statement);
                 if matches!(step, Err(Stop::Wait | Stop::Call(_))) {
                     inner.db.take_back(self.pid, from);

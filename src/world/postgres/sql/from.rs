@@ -525,7 +525,8 @@ pub fn add(
         optional: false,
     });
     relations.push(Relation { source, alias, offset, width });
-    Ok(From::Scan(Scan { relation: relations.len() - 1, filter: Vec::new(), lookup: None }))
+    let relation = relations.len() - 1;
+    Ok(From::Scan(Scan { relation, filter: Vec::new(), lookup: None, whole: false }))
 }
 
 /// PostgreSQL finds the pairs of a FULL JOIN by sorting or hashing, for which a column of each side

@@ -161,7 +161,6 @@ impl Analyzer<'_> {
         Ok(Insert {
             checks,
             ctes: Vec::new(),
-            after: Vec::new(),
             table,
             source: Arc::new(source),
             values,

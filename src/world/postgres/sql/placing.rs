@@ -26,7 +26,42 @@ pub fn place(mut from: From, relations: &[Relation], quals: &[Arc<Expr>]) -> Fro
     }
     order(&mut from);
     choose_lookups(&mut from, relations);
+    if !matches!(first(&from).map(|at| &relations[at].source), Some(Source::Cte(_))) {
+        whole_ctes(&mut from, relations);
+    }
     from
+}
+
+/// The relation that is read first.
+fn first(from: &From) -> Option<usize> {
+    match from {
+        From::Nothing => None,
+        From::Scan(scan) => Some(scan.relation),
+        From::Join { left, right, .. } => first(left).or_else(|| first(right)),
+    }
+}
+
+/// WITH queries are run to their end before they are joined: PostgreSQL reads them first.
+pub fn whole_ctes(from: &mut From, relations: &[Relation]) {
+    match from {
+        From::Nothing => {}
+        From::Scan(scan) => {
+            scan.whole = matches!(relations[scan.relation].source, Source::Cte(_));
+        }
+        From::Join { left, right, .. } => {
+            whole_ctes(left, relations);
+            whole_ctes(right, relations);
+        }
+    }
+}
+
+/// Whether one of them is.
+pub fn has_whole(from: &From) -> bool {
+    match from {
+        From::Nothing => false,
+        From::Scan(scan) => scan.whole,
+        From::Join { left, right, .. } => has_whole(left) || has_whole(right),
+    }
 }
 
 /// Conditions of one place are tested in PostgreSQL's order: those of no row first, then the cheap

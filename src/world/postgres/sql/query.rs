@@ -7,7 +7,7 @@ use sqlparser::ast::{self, Spanned as _};
 
 use super::aggregates::has_aggregate;
 use super::analyze::{Analyzer, Context, Typed, can_group, out_column};
-use super::ctes::{in_order, inline, refuse_partial};
+use super::ctes::{inline, refuse_partial, wanted};
 use super::functions::sort_key;
 use super::locking::locks;
 use super::names::ident;
@@ -68,9 +68,7 @@ impl Analyzer<'_> {
         self.limits(query, &mut plan, scope)?;
         self.depth.set(self.depth.get() - 1);
         self.ctes.borrow_mut().truncate(visible);
-        let (before, after) = in_order(ctes, &self.reads.borrow()[read..]);
-        plan.ctes.splice(0..0, before);
-        plan.after.extend(after);
+        plan.ctes.splice(0..0, wanted(ctes, &self.reads.borrow()[read..]));
         if query.with.is_some() {
             inline(&mut plan, &self.reads.borrow()[named..]);
             refuse_partial(&plan)?;
@@ -548,7 +546,6 @@ pub fn rename(
 pub fn plain_query(body: Body, columns: Vec<OutColumn>) -> Query {
     Query {
         ctes: Vec::new(),
-        after: Vec::new(),
         body,
         columns,
         sort: Vec::new(),

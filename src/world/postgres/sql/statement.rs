@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, CreatePolicyCommand as Command, Spanned as _, Statement};
 
 use super::analyze::{Analyzer, Typed, check_times};
-use super::ctes::in_order;
+use super::ctes::wanted;
 use super::from::{add_table, table_columns};
 use super::names::{ident, object_name};
 use super::placing::place;
@@ -26,15 +26,13 @@ use crate::world::postgres::storage::locks::{Mode, Oid, Pid};
 use crate::world::postgres::storage::roles::Privileges;
 use crate::world::postgres::types::{Base, Ty};
 
-/// A plan, the types of its parameters, and how many places its run needs for WITH queries and
-/// cached subqueries.
+/// A plan, the types of its parameters, and how many places its run needs for cached subqueries.
 #[derive(Clone, Debug)]
 pub struct Planned {
     pub plan: Arc<Plan>,
     /// What it gives back; `None` for no rows at all.
     pub columns: Option<Arc<[OutColumn]>>,
     pub params: Arc<[Ty]>,
-    pub slots: usize,
     pub caches: usize,
     /// The tables to lock before it runs, and how.
     pub tables: Arc<[(Oid, Mode)]>,
@@ -109,7 +107,7 @@ fn finished(analyzer: &Analyzer<'_>, mut plan: Plan) -> Result<Planned> {
     if columns.iter().flat_map(|of| of.iter()).any(|column| column.ty.base == Base::Regclass) {
         return Err(PgError::unsupported("regclass in a result, without a cast,"));
     }
-    let (slots, caches) = (analyzer.slots.get(), analyzer.caches.get());
+    let caches = analyzer.caches.get();
     let calls = analyzer.calls.get();
     let definitions: Arc<[Arc<Table>]> = analyzer.definitions.take().into();
     Ok(Planned {
@@ -117,7 +115,6 @@ fn finished(analyzer: &Analyzer<'_>, mut plan: Plan) -> Result<Planned> {
         constants: has_constants(&plan),
         plan: Arc::new(plan),
         params: params.into(),
-        slots,
         caches,
         tables: analyzer.tables.take().into(),
         settled: !db.catalog.is_open(),
@@ -151,15 +148,14 @@ impl Analyzer<'_> {
                     };
                     let read = self.reads.borrow().len();
                     let mut plan = self.statement(inner)?;
-                    let (before, later) = in_order(ctes, &self.reads.borrow()[read..]);
-                    let (ctes, after) = match &mut plan {
+                    let wanted = wanted(ctes, &self.reads.borrow()[read..]);
+                    let ctes = match &mut plan {
                         Plan::Query(_) => return Ok(plan),
-                        Plan::Insert(insert) => (&mut insert.ctes, &mut insert.after),
-                        Plan::Update(update) => (&mut update.ctes, &mut update.after),
-                        Plan::Delete(delete) => (&mut delete.ctes, &mut delete.after),
+                        Plan::Insert(insert) => &mut insert.ctes,
+                        Plan::Update(update) => &mut update.ctes,
+                        Plan::Delete(delete) => &mut delete.ctes,
                     };
-                    ctes.splice(0..0, before);
-                    *after = later;
+                    ctes.splice(0..0, wanted);
                     Ok(plan)
                 }
                 _ => {
@@ -391,7 +387,6 @@ impl Analyzer<'_> {
         }
         Ok(Update {
             ctes: Vec::new(),
-            after: Vec::new(),
             table,
             source,
             named: targets.iter().map(|target| target.column).collect(),
@@ -426,7 +421,7 @@ impl Analyzer<'_> {
             || source.quals.iter().any(|q| reads(q, width));
         let mut source = source;
         self.guard_target(&table, Command::Delete, reads_row, &mut source)?;
-        Ok(Delete { ctes: Vec::new(), after: Vec::new(), table, source, returning })
+        Ok(Delete { ctes: Vec::new(), table, source, returning })
     }
 
     /// The rows an UPDATE or DELETE touches: relation 0 is the table.

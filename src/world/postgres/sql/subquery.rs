@@ -8,7 +8,8 @@ use sqlparser::ast::{self, BinaryOperator, Spanned as _};
 
 use super::analyze::{Analyzer, Context, Typed};
 use super::expression::compare_op;
-use super::plan::{Body, CompareOp, Expr, OutColumn, Query, SubKind};
+use super::placing::whole_ctes;
+use super::plan::{Body, CompareOp, Expr, OutColumn, Query, Relation, Source, SubKind};
 use super::resolve::compared;
 use super::rows::written;
 use super::scope::Scope;
@@ -34,8 +35,24 @@ pub fn joined(mut condition: Expr) -> Expr {
             }
             _ => false,
         };
+        if *joins {
+            read_whole(query);
+        }
     }
     condition
+}
+
+/// What is joined by equality is hashed before: a WITH query in it is run to its end.
+fn read_whole(query: &mut Arc<Query>) {
+    let Body::Select(select) = &query.body else { return };
+    let equal = |qual: &Arc<Expr>| matches!(**qual, Expr::Compare(CompareOp::Eq, ..));
+    let cte = |relation: &Relation| matches!(relation.source, Source::Cte(_));
+    if !select.relations.iter().any(cte) || !select.quals.iter().any(equal) {
+        return;
+    }
+    if let Body::Select(select) = &mut Arc::make_mut(query).body {
+        whole_ctes(&mut select.from, &select.relations);
+    }
 }
 
 /// Adds how far around the query are the rows that an expression reads, which stands `level`
@@ -62,7 +79,6 @@ fn can_join(query: &Query) -> bool {
         && select.having.is_none()
         && select.expand.is_none()
         && query.ctes.is_empty()
-        && query.after.is_empty()
         && query.locks.is_empty()
         && query.offset.is_none()
         && query.limit.as_ref().is_none_or(is_constant)

@@ -89,7 +89,7 @@ fn note(expr: &Expr, depth: usize, read: &mut BTreeSet<usize>) {
 }
 
 fn of_query(query: &Query, depth: usize, read: &mut BTreeSet<usize>) {
-    for cte in query.ctes.iter().chain(&query.after) {
+    for cte in &query.ctes {
         if let Plan::Query(query) = &*cte.plan {
             of_query(query, depth, read);
         }

@@ -14,13 +14,13 @@ pub fn each_of_plan(plan: &Plan, visit: Visit<'_>) -> Step<()> {
         Plan::Query(query) => each_of_query(query, true, visit),
         Plan::Insert(insert) => each_of_insert(insert, visit),
         Plan::Update(update) => {
-            each_of_ctes(&update.ctes, &update.after, visit)?;
+            each_of_ctes(&update.ctes, visit)?;
             update.targets.iter().try_for_each(|target| visit(&target.value))?;
             each_of_returning(update.returning.as_ref(), visit)?;
             each_of_select(&update.source, false, visit)
         }
         Plan::Delete(delete) => {
-            each_of_ctes(&delete.ctes, &delete.after, visit)?;
+            each_of_ctes(&delete.ctes, visit)?;
             each_of_returning(delete.returning.as_ref(), visit)?;
             each_of_select(&delete.source, false, visit)
         }
@@ -28,7 +28,7 @@ pub fn each_of_plan(plan: &Plan, visit: Visit<'_>) -> Step<()> {
 }
 
 fn each_of_insert(insert: &Insert, visit: Visit<'_>) -> Step<()> {
-    each_of_ctes(&insert.ctes, &insert.after, visit)?;
+    each_of_ctes(&insert.ctes, visit)?;
     insert.values.iter().try_for_each(&mut *visit)?;
     each_of_returning(insert.returning.as_ref(), visit)?;
     if let Some((targets, condition)) = insert.conflict.as_ref().and_then(|c| c.update.as_ref()) {
@@ -42,8 +42,8 @@ fn each_of_returning<T>(returning: Option<&(Vec<Expr>, T)>, visit: Visit<'_>) ->
     returning.iter().flat_map(|(exprs, _)| exprs).try_for_each(visit)
 }
 
-fn each_of_ctes(before: &[Cte], after: &[Cte], visit: Visit<'_>) -> Step<()> {
-    for cte in before.iter().chain(after) {
+fn each_of_ctes(ctes: &[Cte], visit: Visit<'_>) -> Step<()> {
+    for cte in ctes {
         each_of_plan(&cte.plan, visit)?;
         if let Some((query, _)) = &cte.recursive {
             each_of_query(query, true, visit)?;
@@ -54,7 +54,7 @@ fn each_of_ctes(before: &[Cte], after: &[Cte], visit: Visit<'_>) -> Step<()> {
 
 /// The same of a query. `output`: what it gives is asked for, not only whether it gives a row.
 pub fn each_of_query(query: &Query, output: bool, visit: Visit<'_>) -> Step<()> {
-    each_of_ctes(&query.ctes, &query.after, visit)?;
+    each_of_ctes(&query.ctes, visit)?;
     query.output.iter().flatten().try_for_each(&mut *visit)?;
     query.sort.iter().try_for_each(|key| visit(&key.expr))?;
     query.offset.iter().chain(&query.limit).try_for_each(&mut *visit)?;
