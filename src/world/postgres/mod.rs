@@ -61,8 +61,6 @@
 //! - What waits for another definition begins anew: names of its sequences may be others then.
 //!   GRANT waits for any change of its table but CREATE INDEX, also for one that leaves `pg_class`
 //!   alone (a column's name, default or NOT NULL), and such a change for it.
-//! - Of `k = (SELECT …) AND k = 1` PostgreSQL compares the constants first, and so runs the query,
-//!   and waits for what it locks, although no row has that key; here a row has to ask for it.
 //! - A function in SQL is run when its row is read; PostgreSQL works out before what its arguments
 //!   make constant in it, which may fail although no row is read.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).

@@ -14,10 +14,10 @@ use crate::world::postgres::types::{Datum, Ty};
 
 /// Fails as a constant of the plan does. `bound`: parameters are constants too.
 pub fn check(plan: &Plan, cx: &mut Cx<'_>, bound: bool) -> Step<()> {
-    each_of_plan(plan, &mut |expr| fold(expr, cx, bound).map(drop))
+    each_of_plan(plan, &mut |expr| is_false(expr, cx, bound))
 }
 
-/// The same of one expression.
+/// The same of an expression of a definition.
 pub fn check_one(expr: &Expr, cx: &mut Cx<'_>) -> Step<()> {
     fold(expr, cx, false).map(drop)
 }
@@ -27,7 +27,7 @@ pub fn has_any(plan: &Plan) -> bool {
     let mut found = false;
     let _never_stops = each_of_plan(plan, &mut |expr| {
         found = found || holds_constant(expr);
-        Ok(())
+        Ok(false)
     });
     found
 }
@@ -55,6 +55,11 @@ pub fn is_constant(expr: &Expr) -> bool {
         constant &= !matches!(part, Expr::Column { .. } | Expr::Sub { .. } | Expr::Counted(..));
     });
     constant
+}
+
+/// Whether it is known to be false.
+fn is_false(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<bool> {
+    Ok(fold(expr, cx, bound)?.is_some_and(|value| value.as_bool() == Some(false)))
 }
 
 /// The value of an expression that has the same one for every row, as far as PostgreSQL sees it.
@@ -92,7 +97,7 @@ fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
             known && *steady
         }
         Expr::Array(items) => every(items, cx, bound)?.0,
-        Expr::Routine { oid, args } => return call(expr, *oid, args, cx, bound),
+        Expr::Routine { oid, args, .. } => return call(expr, *oid, args, cx, bound),
         Expr::Record { fields, .. } => {
             for (_, field) in fields {
                 fold(field, cx, bound)?;
@@ -113,7 +118,7 @@ fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
                 fold(left, cx, bound)?;
             }
             let output = *kind != SubKind::Exists;
-            each_of_query(query, output, &mut |expr| fold(expr, cx, bound).map(drop))?;
+            each_of_query(query, output, &mut |expr| is_false(expr, cx, bound))?;
             false
         }
     };

@@ -255,6 +255,13 @@ impl ScanRun<'_> {
     fn begin(&mut self, tuple: &Tuple, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<()> {
         let frame = Frame { row: &tuple.values, outer };
         let relation = self.relation;
+        for bound in &self.scan.bounds {
+            if eval(bound, cx, &frame)?.is_null() {
+                self.rows = Rows::Tids(Vec::new().into_iter());
+                cx.settled();
+                return Ok(());
+            }
+        }
         self.rows = match &relation.source {
             Source::Table(table) => match &self.scan.lookup {
                 None => Rows::Heap { next: 0, end: cx.db.heap(table.oid).end() },

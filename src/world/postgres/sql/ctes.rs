@@ -13,7 +13,7 @@ use super::plan::{Body, Cte, From, JoinKind, OutColumn, Plan, Query, Source};
 use super::query::rename;
 use super::resolve::common_type;
 use super::scope::Scope;
-use super::volatility::is_volatile_query;
+use super::volatility::may_change_query;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::Ty;
 
@@ -178,7 +178,7 @@ pub fn inline(plan: &mut Query, named: &[usize]) {
             || cte.recursive.is_some()
             || !once
             || !query.locks.is_empty()
-            || is_volatile_query(&query)
+            || may_change_query(&query)
         {
             continue;
         }
@@ -201,7 +201,7 @@ pub fn refuse_partial(plan: &Query) -> Result<()> {
     let Body::Select(select) = &plan.body else { return Ok(()) };
     let whole = select.grouped || !plan.sort.is_empty();
     let shows = |cte: &Cte| match &*cte.plan {
-        Plan::Query(query) => !query.locks.is_empty() || is_volatile_query(query),
+        Plan::Query(query) => !query.locks.is_empty() || may_change_query(query),
         _ => false,
     };
     if plan.limit.is_some() && !whole && has_whole(&select.from) && plan.ctes.iter().any(shows) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::body::Volatility;
 use super::functions::Builtin;
 use super::system::System;
 use crate::world::postgres::storage::catalog::Table;
@@ -90,6 +91,7 @@ pub enum Expr {
     Routine {
         oid: Oid,
         args: Vec<Expr>,
+        volatility: Volatility,
     },
     /// A call that happens once although its step is taken again.
     Counted(&'static str, Box<Expr>),
@@ -232,6 +234,8 @@ pub struct Scan {
     pub relation: usize,
     pub filter: Vec<Arc<Expr>>,
     pub lookup: Option<Lookup>,
+    /// Worked out before a row is read: if one is NULL there is none.
+    pub bounds: Vec<Expr>,
     /// A WITH query is run to its end before its first row is read.
     pub whole: bool,
 }

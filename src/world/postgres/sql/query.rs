@@ -9,6 +9,7 @@ use super::aggregates::has_aggregate;
 use super::analyze::{Analyzer, Context, Typed, can_group, out_column};
 use super::ctes::{inline, refuse_partial, wanted};
 use super::functions::sort_key;
+use super::gates::of_groups;
 use super::locking::locks;
 use super::names::ident;
 use super::output::{
@@ -287,13 +288,10 @@ impl Analyzer<'_> {
             split(self.filter(selection, scope)?, &mut quals);
         }
         let width = relations.iter().map(|r: &Relation| r.offset + r.width).max().unwrap_or(0);
-        let from = place(from, &relations, &quals);
         let grouped = self.group(select, order, scope)?;
         let (project, columns, expand) = self.unrolled(&select.projection, width, scope)?;
-        let having = match &select.having {
-            Some(having) => Some(self.condition(self.expr(having, scope)?, "HAVING")?),
-            None => None,
-        };
+        let having = self.having(select, scope, &mut quals)?;
+        let from = place(from, &relations, &quals);
         let (distinct, distinct_on) = match &select.distinct {
             None | Some(ast::Distinct::All) => (false, Vec::new()),
             Some(ast::Distinct::Distinct) => {
@@ -339,6 +337,20 @@ impl Analyzer<'_> {
         };
         let sort_output = over_output;
         Ok(Query { sort_output, ..plain_query(Body::Select(Box::new(select)), columns) })
+    }
+
+    /// What HAVING says of groups; the rest of it is added to the conditions of their rows.
+    fn having(
+        &self,
+        select: &ast::Select,
+        scope: &Scope<'_>,
+        quals: &mut Vec<Arc<Expr>>,
+    ) -> Result<Option<Expr>> {
+        let Some(having) = &select.having else { return Ok(None) };
+        let having = self.condition(self.expr(having, scope)?, "HAVING")?;
+        let keys = scope.group.iter().flat_map(|group| &group.keys);
+        let keys: Vec<Expr> = keys.map(|(_, expr, ..)| expr.clone()).collect();
+        Ok(of_groups(having, &keys, quals))
     }
 
     /// The error of a key of DISTINCT ON that ORDER BY does not begin with.

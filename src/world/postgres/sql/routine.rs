@@ -100,7 +100,8 @@ impl Analyzer<'_> {
             exprs.push(self.coerce(arg, wanted.ty, -1, Context::Implicit)?);
         }
         self.calls.set(true);
-        let expr = Expr::Routine { oid: routine.oid, args: exprs };
+        let (oid, volatility) = (routine.oid, routine.volatility);
+        let expr = Expr::Routine { oid, args: exprs, volatility };
         Ok(Typed::new(expr, routine.ret))
     }
 }

@@ -13,7 +13,7 @@ use super::plan::{Body, CompareOp, Expr, OutColumn, Query, Relation, Source, Sub
 use super::resolve::compared;
 use super::rows::written;
 use super::scope::Scope;
-use super::volatility::is_volatile;
+use super::volatility::may_change;
 use super::walk::each_of_query;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::is_constant;
@@ -31,7 +31,7 @@ pub fn joined(mut condition: Expr) -> Expr {
         *joins = match (kind, left) {
             (SubKind::Exists, _) => cache.is_none() && can_join(query),
             (SubKind::Quantified(_, false), Some(left)) => {
-                cache.is_some() && left.columns() != Some(Vec::new()) && !is_volatile(left)
+                cache.is_some() && left.columns() != Some(Vec::new()) && !may_change(left)
             }
             _ => false,
         };
@@ -63,7 +63,7 @@ fn read_around(expr: &Expr, level: usize, found: &mut Vec<usize>) {
         Expr::Sub { query, .. } => {
             let _never_stops = each_of_query(query, true, &mut |expr| {
                 read_around(expr, level + 1, found);
-                Ok(())
+                Ok(false)
             });
         }
         _ => {}
@@ -84,7 +84,7 @@ fn can_join(query: &Query) -> bool {
         && query.limit.as_ref().is_none_or(is_constant)
         // It is joined with one of the rows around it.
         && around.len() == 1
-        && !select.quals.iter().any(|qual| is_volatile(qual))
+        && !select.quals.iter().any(|qual| may_change(qual))
 }
 
 impl Analyzer<'_> {
