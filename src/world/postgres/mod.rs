@@ -61,11 +61,9 @@
 //! - What waits for another definition begins anew: names of its sequences may be others then.
 //!   GRANT waits for any change of its table but CREATE INDEX, also for one that leaves `pg_class`
 //!   alone (a column's name, default or NOT NULL), and such a change for it.
-//! - A function in SQL is run when its row is read; PostgreSQL works out before what its arguments
-//!   make constant in it, which may fail although no row is read.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).
-//! - Of errors: hints that guess a name, CONTEXT lines of SQL functions that are given constants,
-//!   details of malformed JSON, and which of two faults is told.
+//! - Of errors: hints that guess a name, details of malformed JSON, and which of two faults is
+//!   told.
 
 mod error;
 mod exec;

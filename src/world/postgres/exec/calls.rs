@@ -122,8 +122,15 @@ pub fn counted(name: &'static str, call: &Expr, cx: &mut Cx<'_>, frame: &Frame<'
     Ok(result)
 }
 
-/// A call of a function of one's own: whoever takes the step runs it and comes back.
-pub fn routine(oid: Oid, args: &[Expr], cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
+/// A call of a function of one's own: whoever takes the step runs it and comes back. `stays`:
+/// nothing might have stood in its place.
+pub fn routine(
+    oid: Oid,
+    args: &[Expr],
+    stays: bool,
+    cx: &mut Cx<'_>,
+    frame: &Frame<'_>,
+) -> Step<Datum> {
     let mut values = Vec::with_capacity(args.len());
     for arg in args {
         values.push(eval(arg, cx, frame)?);
@@ -144,7 +151,7 @@ pub fn routine(oid: Oid, args: &[Expr], cx: &mut Cx<'_>, frame: &Frame<'_>) -> S
         return Ok(known);
     }
     let Call::Routine(_, args) = call else { return Ok(Datum::Null) };
-    Err(Stop::Call(Arc::new((routine, args))))
+    Err(Stop::Call(Arc::new((routine, args, stays))))
 }
 
 /// Runs what begins anew when the step does.

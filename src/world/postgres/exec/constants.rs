@@ -5,9 +5,9 @@
 
 use super::calls::Call;
 use super::{Cx, Frame, eval};
-use crate::world::postgres::error::Step;
+use crate::world::postgres::error::{Step, Stop};
 use crate::world::postgres::sql::{
-    Expr, Plan, SubKind, Volatility, each_of_plan, each_of_query, is_zoned,
+    Analyzer, Expr, Plan, SubKind, Volatility, each_of_plan, each_of_query, is_zoned,
 };
 use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::types::{Datum, Ty};
@@ -19,7 +19,8 @@ pub fn check(plan: &Plan, cx: &mut Cx<'_>, bound: bool) -> Step<()> {
 
 /// The same of an expression of a definition.
 pub fn check_one(expr: &Expr, cx: &mut Cx<'_>) -> Step<()> {
-    fold(expr, cx, false).map(drop)
+    let planned = Analyzer::new(cx.db, cx.pid, "", &[]).as_planned(expr)?;
+    fold(&planned, cx, false).map(drop)
 }
 
 /// Whether a plan has anything to work out.
@@ -41,6 +42,7 @@ fn holds_constant(expr: &Expr) -> bool {
                 Expr::Call { steady: true, .. } | Expr::Cast { .. } | Expr::Routine { .. } => {
                     is_constant(part)
                 }
+                Expr::Inlined { args, .. } => args.iter().any(holds_constant),
                 Expr::Sub { query, .. } => has_any(&Plan::Query(query.clone())),
                 _ => false,
             }
@@ -98,6 +100,7 @@ fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
         }
         Expr::Array(items) => every(items, cx, bound)?.0,
         Expr::Routine { oid, args, .. } => return call(expr, *oid, args, cx, bound),
+        Expr::Inlined { .. } => return inlined(expr, cx, bound),
         Expr::Record { fields, .. } => {
             for (_, field) in fields {
                 fold(field, cx, bound)?;
@@ -126,6 +129,26 @@ fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
         return Ok(None);
     }
     eval(expr, cx, &Frame::EMPTY).map(Some)
+}
+
+/// What stands in the place of a call, once the arguments are known.
+fn inlined(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
+    let Expr::Inlined { name, strict, args, body, .. } = expr else { return Ok(None) };
+    if every(args, cx, bound)?.1 && *strict {
+        return Ok(Some(Datum::Null));
+    }
+    let folded = fold(body, cx, bound);
+    folded.map_err(|stop| {
+        let line = format!("SQL function \"{name}\" during inlining");
+        match stop {
+            Stop::Error(error) => error.context(&line).into(),
+            Stop::Call(call) => {
+                cx.state.inlining.push(line);
+                Stop::Call(call)
+            }
+            Stop::Wait => Stop::Wait,
+        }
+    })
 }
 
 /// A call of a function of one's own that is IMMUTABLE and takes constants is made now.

@@ -144,7 +144,8 @@ fn compound(expr: &Expr, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
             }
             Ok(datum)
         }
-        Expr::Routine { oid, args, .. } => calls::routine(*oid, args, cx, frame),
+        Expr::Routine { oid, args, stays, .. } => calls::routine(*oid, args, *stays, cx, frame),
+        Expr::Inlined { body, .. } => eval(body, cx, frame),
         Expr::Counted(name, call) => calls::counted(name, call, cx, frame),
         _ => Err(PgError::new("XX000", "unrecognized expression").into()),
     }

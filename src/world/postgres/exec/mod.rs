@@ -72,6 +72,8 @@ pub struct State {
     pub text: Arc<str>,
     /// A key that is being asked for.
     pub late: Option<Late>,
+    /// Where what must be called now stands, innermost first.
+    pub inlining: Vec<String>,
     /// What the current step has called.
     pub calls: Calls,
     /// Tables that it has opened, and within a function those that the statements around it have.

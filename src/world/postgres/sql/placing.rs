@@ -117,6 +117,7 @@ pub fn cost(expr: &Expr) -> usize {
         }
         Expr::Call { args, .. } => 2 + all(args),
         Expr::Routine { args, .. } => 200 + all(args),
+        Expr::Inlined { body, .. } => cost(body),
         Expr::Cast { expr, from, to, .. } if from == to => cost(expr),
         Expr::Cast { expr, .. } => 2 + cost(expr),
         Expr::Case { whens, otherwise } => {

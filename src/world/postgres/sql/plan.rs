@@ -92,6 +92,17 @@ pub enum Expr {
         oid: Oid,
         args: Vec<Expr>,
         volatility: Volatility,
+        /// Nothing may stand in its place, with these arguments.
+        stays: bool,
+    },
+    /// What stands in the place of a call of a function in SQL, with the arguments of the call.
+    /// `strict`: NULL if one of them is. `volatility`: as the function was declared.
+    Inlined {
+        name: Arc<str>,
+        strict: bool,
+        volatility: Volatility,
+        args: Vec<Expr>,
+        body: Box<Expr>,
     },
     /// A call that happens once although its step is taken again.
     Counted(&'static str, Box<Expr>),
@@ -156,6 +167,7 @@ impl Expr {
             | Expr::NoneNull(expr)
             | Expr::Is(expr, _)
             | Expr::Counted(_, expr)
+            | Expr::Inlined { body: expr, .. }
             | Expr::Cast { expr, .. } => expr.walk(visit),
             Expr::Compare(_, a, b) | Expr::NotDistinct(a, b) | Expr::Quantified(_, _, a, b) => {
                 a.walk(visit);

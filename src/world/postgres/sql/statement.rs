@@ -66,10 +66,11 @@ pub fn plan_statement(
     statement: &Statement,
     params: &[Ty],
 ) -> Result<Planned, Unplanned> {
-    plan_named(db, pid, text, statement, params, None)
+    plan_named(db, pid, text, statement, params, None, true)
 }
 
-/// As [`plan_statement`], where names may stand for parameters.
+/// As [`plan_statement`], where names may stand for parameters. `inlines`: functions that are one
+/// expression are put in the place of their calls.
 pub fn plan_named<'a>(
     db: &'a Db,
     pid: Pid,
@@ -77,9 +78,11 @@ pub fn plan_named<'a>(
     statement: &Statement,
     params: &[Ty],
     names: Option<Names<'a>>,
+    inlines: bool,
 ) -> Result<Planned, Unplanned> {
     let mut analyzer = Analyzer::new(db, pid, text, params);
     analyzer.names = names;
+    analyzer.inlines = inlines.into();
     analyzer.most = names.map_or(65_535, |names| names.routine.args.len());
     let planned = analyzer.statement(statement).and_then(|plan| finished(&analyzer, plan));
     planned.map_err(|error| Unplanned { error, tables: analyzer.tables.take() })
@@ -295,7 +298,7 @@ impl Analyzer<'_> {
                 }
                 let column = &table.columns[at];
                 let value = match value {
-                    None => default_of(column),
+                    None => self.default_of(column)?,
                     Some(typed) => {
                         let what = format!("column \"{text}\" can only be updated to DEFAULT");
                         writable(column, &what)?;
@@ -308,6 +311,13 @@ impl Analyzer<'_> {
         // They are worked out in the order of the table's columns.
         targets.sort_by_key(|target| target.column);
         Ok(targets)
+    }
+
+    pub fn default_of(&self, column: &Column) -> Result<Expr> {
+        match &column.default {
+            Some(default) => self.as_planned(default),
+            None => Ok(Expr::NULL),
+        }
     }
 
     /// The columns that an item of SET names, each with its value; `None`: its default.
@@ -533,10 +543,6 @@ pub fn writable(column: &Column, message: &str) -> Result<()> {
         return Ok(());
     };
     Err(PgError::new("428C9", message).detail(detail))
-}
-
-pub fn default_of(column: &Column) -> Expr {
-    column.default.as_ref().map_or(Expr::NULL, |default| (**default).clone())
 }
 
 pub fn is_default(expr: &ast::Expr) -> bool {

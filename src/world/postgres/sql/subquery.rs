@@ -13,7 +13,7 @@ use super::plan::{Body, CompareOp, Expr, OutColumn, Query, Relation, Source, Sub
 use super::resolve::compared;
 use super::rows::written;
 use super::scope::Scope;
-use super::volatility::may_change;
+use super::volatility::is_written_volatile;
 use super::walk::each_of_query;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::is_constant;
@@ -31,7 +31,7 @@ pub fn joined(mut condition: Expr) -> Expr {
         *joins = match (kind, left) {
             (SubKind::Exists, _) => cache.is_none() && can_join(query),
             (SubKind::Quantified(_, false), Some(left)) => {
-                cache.is_some() && left.columns() != Some(Vec::new()) && !may_change(left)
+                cache.is_some() && left.columns() != Some(Vec::new()) && !is_written_volatile(left)
             }
             _ => false,
         };
@@ -84,7 +84,7 @@ fn can_join(query: &Query) -> bool {
         && query.limit.as_ref().is_none_or(is_constant)
         // It is joined with one of the rows around it.
         && around.len() == 1
-        && !select.quals.iter().any(|qual| may_change(qual))
+        && !select.quals.iter().any(|qual| is_written_volatile(qual))
 }
 
 impl Analyzer<'_> {

@@ -135,9 +135,22 @@ pub fn may_differ(expr: &Expr) -> bool {
     mutable
 }
 
+/// The same as [`may_change`], of the calls as they were written.
+pub fn is_written_volatile(expr: &Expr) -> bool {
+    let mut volatile = may_change(expr);
+    expr.walk(&mut |part| {
+        if let Expr::Inlined { volatility, args, .. } = part {
+            volatile = volatile
+                || *volatility == Volatility::Volatile
+                || args.iter().any(is_written_volatile);
+        }
+    });
+    volatile
+}
+
 /// The same, of the queries within too.
 pub fn may_change_within(expr: &Expr) -> bool {
-    let mut volatile = may_change(expr);
+    let mut volatile = is_written_volatile(expr);
     expr.walk(&mut |part| {
         if let Expr::Sub { query, .. } = part {
             volatile = volatile || may_change_query(query);
