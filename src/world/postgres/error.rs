@@ -191,8 +191,9 @@ pub enum Stop {
     Error(PgError),
     /// The session must wait for what it enqueued for, then take the same step again.
     Wait,
-    /// A function of one's own must be run first, with these arguments.
-    Call(Arc<(Arc<Routine>, Vec<Datum>)>),
+    /// A function of one's own must be run first, with these arguments; `true`: nothing might have
+    /// stood in the place of its call.
+    Call(Arc<(Arc<Routine>, Vec<Datum>, bool)>),
 }
 
 impl From<PgError> for Stop {

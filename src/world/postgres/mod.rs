@@ -52,19 +52,15 @@
 //!
 //! - How often an IMMUTABLE function of one's own is called with constants alone, which only its
 //!   notices show: once a statement.
-//! - A WITH query that is named more than once is run as a whole, also if a LIMIT reads less of it
-//!   (refused where that shows otherwise than by an error of a row that nobody reads).
+//! - What PostgreSQL reads first of a table and a WITH query that it joins: here it is the WITH
+//!   query, as a whole (refused under a LIMIT where that shows otherwise than by an error).
 //! - The order of rows that a hash join, a semi-join or hashed groups give without ORDER BY is the
 //!   planner's: here it is that of nested loops and of first appearance; rows that UPDATE finds by
 //!   an index are written in the heap's order, and the room of dead rows is not used again. Every
 //!   row is tested before it is sorted: a planner that goes by an index stops at the LIMIT.
-//! - Of `k = (SELECT …) AND k = 1` PostgreSQL compares the constants first, and so runs the query,
-//!   and waits for what it locks, although no row has that key; here a row has to ask for it.
-//! - A function in SQL is run when its row is read; PostgreSQL works out before what its arguments
-//!   make constant in it, which may fail although no row is read.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).
-//! - Of errors: hints that guess a name, CONTEXT lines of SQL functions that are given constants,
-//!   details of malformed JSON, and which of two faults is told.
+//! - Of errors: hints that guess a name, details of malformed JSON, and which of two faults is
+//!   told.
 
 mod error;
 mod exec;

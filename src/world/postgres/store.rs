@@ -109,7 +109,7 @@ impl Inner {
         if let Some(known) = self.fragments.get(&key).filter(|known| self.suits(pid, known)) {
             return Ok(known.clone());
         }
-        let planned = Arc::new(plan_fragment(&self.db, pid, routine, fragment)?);
+        let planned = Arc::new(plan_fragment(&self.db, pid, routine, fragment, true)?);
         if planned.settled {
             let version = planned.version;
             self.fragments.retain(|_, known| known.version == version);

@@ -53,6 +53,13 @@ fn assignments_and_functions_in_sql_say_where_they_fail_as_postgresql_does() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
+/// Functions in SQL that are one expression.
+#[test]
+fn functions_stand_as_expressions_in_the_place_of_their_calls_as_in_postgresql() {
+    let differences = differences(&[include_str!("messages/inlined.sql")]);
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
 #[test]
 fn statements_that_are_wrong_say_where_as_postgresql_does() {
     let differences = differences(&[include_str!("messages/grammar.sql")]);

@@ -73,6 +73,18 @@ fn lengths_and_scales_are_as_in_postgresql() {
     same(include_str!("same/lengths.sql"));
 }
 
+/// Conditions of no row, and what follows of those that one value is equal to.
+#[test]
+fn what_reads_no_row_is_tested_before_rows_are_read_as_in_postgresql() {
+    same(include_str!("same/gates.sql"));
+}
+
+/// WITH queries that several read, each as far as it wants.
+#[test]
+fn with_queries_are_run_as_far_as_they_are_read_as_in_postgresql() {
+    same(include_str!("same/shared.sql"));
+}
+
 #[test]
 fn roles_and_row_policies_answer_as_postgresql_does() {
     same(include_str!("same/rows.sql"));

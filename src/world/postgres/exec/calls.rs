@@ -16,41 +16,78 @@ pub enum Call {
     Routine(Oid, Vec<Datum>),
 }
 
-/// The calls of the current step that are through, in their order.
+/// The calls of the current step that are through.
 #[derive(Debug, Default)]
 pub struct Calls {
+    /// Of the statement itself.
+    main: Strand,
+    /// Of its WITH queries by slot: each goes on where it was, whatever part of the step asks.
+    others: Vec<(usize, Strand)>,
+    /// Which of them is running.
+    current: Option<usize>,
+    /// Those of constants alone, which are made once for the whole statement.
+    constant: Vec<(Call, Datum)>,
+}
+
+/// Calls in their order.
+#[derive(Debug, Default)]
+struct Strand {
     made: Vec<(Call, Datum)>,
     /// Those before it have been met again since the step began.
     at: usize,
     /// Within subqueries, which begin anew with the step.
     within: usize,
-    /// Those of constants alone, which are made once for the whole statement.
-    constant: Vec<(Call, Datum)>,
 }
 
 impl Calls {
     /// The step is taken, perhaps again.
     pub fn restart(&mut self) {
-        (self.at, self.within) = (0, 0);
+        self.current = None;
+        let others = self.others.iter_mut().map(|(_, strand)| strand);
+        for strand in others.chain([&mut self.main]) {
+            (strand.at, strand.within) = (0, 0);
+        }
+    }
+
+    fn strand(&mut self) -> &mut Strand {
+        let Some(slot) = self.current else { return &mut self.main };
+        let known = self.others.iter().position(|(of, _)| *of == slot);
+        let at = known.unwrap_or_else(|| {
+            self.others.push((slot, Strand::default()));
+            self.others.len() - 1
+        });
+        &mut self.others[at].1
+    }
+
+    /// A WITH query goes on, or the statement itself; what did before.
+    pub fn enter(&mut self, slot: Option<usize>) -> Option<usize> {
+        std::mem::replace(&mut self.current, slot)
+    }
+
+    /// Whether what runs now begins anew with the step.
+    pub fn begins_anew(&mut self) -> bool {
+        self.strand().within > 0
     }
 
     /// A part of the step is through and will not come again.
     pub fn settled(&mut self) {
-        if self.at > 0 && self.within == 0 {
-            self.made.drain(..self.at);
-            self.at = 0;
+        let strand = self.strand();
+        if strand.at > 0 && strand.within == 0 {
+            strand.made.drain(..strand.at);
+            strand.at = 0;
         }
     }
 
     /// What is asked anew has not been called.
     pub fn forget(&mut self) {
-        self.made.clear();
-        self.at = 0;
+        let strand = self.strand();
+        strand.made.clear();
+        strand.at = 0;
     }
 
     /// A call was made.
     pub fn note(&mut self, call: Call, result: Datum) {
-        self.made.push((call, result));
+        self.strand().made.push((call, result));
     }
 
     /// It will give this wherever it stands.
@@ -65,9 +102,10 @@ impl Calls {
     }
 
     fn met(&mut self, wanted: impl Fn(&Call) -> bool) -> Option<Datum> {
-        let found = self.made[self.at..].iter().position(|(call, _)| wanted(call))?;
-        self.at += found + 1;
-        Some(self.made[self.at - 1].1.clone())
+        let strand = self.strand();
+        let found = strand.made[strand.at..].iter().position(|(call, _)| wanted(call))?;
+        strand.at += found + 1;
+        Some(strand.made[strand.at - 1].1.clone())
     }
 }
 
@@ -78,13 +116,21 @@ pub fn counted(name: &'static str, call: &Expr, cx: &mut Cx<'_>, frame: &Frame<'
         return Ok(known);
     }
     let result = eval(call, cx, frame)?;
-    cx.state.calls.note(Call::Builtin(name), result.clone());
-    cx.state.calls.at = cx.state.calls.made.len();
+    let strand = cx.state.calls.strand();
+    strand.made.push((Call::Builtin(name), result.clone()));
+    strand.at = strand.made.len();
     Ok(result)
 }
 
-/// A call of a function of one's own: whoever takes the step runs it and comes back.
-pub fn routine(oid: Oid, args: &[Expr], cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
+/// A call of a function of one's own: whoever takes the step runs it and comes back. `stays`:
+/// nothing might have stood in its place.
+pub fn routine(
+    oid: Oid,
+    args: &[Expr],
+    stays: bool,
+    cx: &mut Cx<'_>,
+    frame: &Frame<'_>,
+) -> Step<Datum> {
     let mut values = Vec::with_capacity(args.len());
     for arg in args {
         values.push(eval(arg, cx, frame)?);
@@ -105,13 +151,16 @@ pub fn routine(oid: Oid, args: &[Expr], cx: &mut Cx<'_>, frame: &Frame<'_>) -> S
         return Ok(known);
     }
     let Call::Routine(_, args) = call else { return Ok(Datum::Null) };
-    Err(Stop::Call(Arc::new((routine, args))))
+    Err(Stop::Call(Arc::new((routine, args, stays))))
 }
 
 /// Runs what begins anew when the step does.
 pub fn within<T>(cx: &mut Cx<'_>, run: impl FnOnce(&mut Cx<'_>) -> Step<T>) -> Step<T> {
-    cx.state.calls.within += 1;
+    cx.state.calls.strand().within += 1;
     let done = run(cx);
-    cx.state.calls.within -= 1;
+    // After a stop it may be within a WITH query: the step is taken from its beginning.
+    if done.is_ok() {
+        cx.state.calls.strand().within -= 1;
+    }
     done
 }

@@ -5,21 +5,22 @@
 
 use super::calls::Call;
 use super::{Cx, Frame, eval};
-use crate::world::postgres::error::Step;
+use crate::world::postgres::error::{Step, Stop};
 use crate::world::postgres::sql::{
-    Expr, Plan, SubKind, Volatility, each_of_plan, each_of_query, is_zoned,
+    Analyzer, Expr, Plan, SubKind, Volatility, each_of_plan, each_of_query, is_zoned,
 };
 use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::types::{Datum, Ty};
 
 /// Fails as a constant of the plan does. `bound`: parameters are constants too.
 pub fn check(plan: &Plan, cx: &mut Cx<'_>, bound: bool) -> Step<()> {
-    each_of_plan(plan, &mut |expr| fold(expr, cx, bound).map(drop))
+    each_of_plan(plan, &mut |expr| is_false(expr, cx, bound))
 }
 
-/// The same of one expression.
+/// The same of an expression of a definition.
 pub fn check_one(expr: &Expr, cx: &mut Cx<'_>) -> Step<()> {
-    fold(expr, cx, false).map(drop)
+    let planned = Analyzer::new(cx.db, cx.pid, "", &[]).as_planned(expr)?;
+    fold(&planned, cx, false).map(drop)
 }
 
 /// Whether a plan has anything to work out.
@@ -27,7 +28,7 @@ pub fn has_any(plan: &Plan) -> bool {
     let mut found = false;
     let _never_stops = each_of_plan(plan, &mut |expr| {
         found = found || holds_constant(expr);
-        Ok(())
+        Ok(false)
     });
     found
 }
@@ -41,6 +42,7 @@ fn holds_constant(expr: &Expr) -> bool {
                 Expr::Call { steady: true, .. } | Expr::Cast { .. } | Expr::Routine { .. } => {
                     is_constant(part)
                 }
+                Expr::Inlined { args, .. } => args.iter().any(holds_constant),
                 Expr::Sub { query, .. } => has_any(&Plan::Query(query.clone())),
                 _ => false,
             }
@@ -55,6 +57,11 @@ pub fn is_constant(expr: &Expr) -> bool {
         constant &= !matches!(part, Expr::Column { .. } | Expr::Sub { .. } | Expr::Counted(..));
     });
     constant
+}
+
+/// Whether it is known to be false.
+fn is_false(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<bool> {
+    Ok(fold(expr, cx, bound)?.is_some_and(|value| value.as_bool() == Some(false)))
 }
 
 /// The value of an expression that has the same one for every row, as far as PostgreSQL sees it.
@@ -92,7 +99,8 @@ fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
             known && *steady
         }
         Expr::Array(items) => every(items, cx, bound)?.0,
-        Expr::Routine { oid, args } => return call(expr, *oid, args, cx, bound),
+        Expr::Routine { oid, args, .. } => return call(expr, *oid, args, cx, bound),
+        Expr::Inlined { .. } => return inlined(expr, cx, bound),
         Expr::Record { fields, .. } => {
             for (_, field) in fields {
                 fold(field, cx, bound)?;
@@ -113,7 +121,7 @@ fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
                 fold(left, cx, bound)?;
             }
             let output = *kind != SubKind::Exists;
-            each_of_query(query, output, &mut |expr| fold(expr, cx, bound).map(drop))?;
+            each_of_query(query, output, &mut |expr| is_false(expr, cx, bound))?;
             false
         }
     };
@@ -121,6 +129,26 @@ fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
         return Ok(None);
     }
     eval(expr, cx, &Frame::EMPTY).map(Some)
+}
+
+/// What stands in the place of a call, once the arguments are known.
+fn inlined(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
+    let Expr::Inlined { name, strict, args, body, .. } = expr else { return Ok(None) };
+    if every(args, cx, bound)?.1 && *strict {
+        return Ok(Some(Datum::Null));
+    }
+    let folded = fold(body, cx, bound);
+    folded.map_err(|stop| {
+        let line = format!("SQL function \"{name}\" during inlining");
+        match stop {
+            Stop::Error(error) => error.context(&line).into(),
+            Stop::Call(call) => {
+                cx.state.inlining.push(line);
+                Stop::Call(call)
+            }
+            Stop::Wait => Stop::Wait,
+        }
+    })
 }
 
 /// A call of a function of one's own that is IMMUTABLE and takes constants is made now.

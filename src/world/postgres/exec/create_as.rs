@@ -30,7 +30,6 @@ pub fn create_as(
     let Some(mut table) = ddl::fresh_table(cx, create)? else { return Ok(None) };
     planned.allowed()?;
     cx.state.tables.extend(planned.tables.iter().map(|(oid, _)| *oid));
-    cx.state.ctes = vec![None; planned.slots];
     cx.state.caches = vec![None; planned.caches];
     let mut run = PlanRun::new(&planned.plan);
     let mut rows: Vec<Row> = Vec::new();

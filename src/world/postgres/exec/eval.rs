@@ -144,7 +144,8 @@ fn compound(expr: &Expr, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
             }
             Ok(datum)
         }
-        Expr::Routine { oid, args } => calls::routine(*oid, args, cx, frame),
+        Expr::Routine { oid, args, stays, .. } => calls::routine(*oid, args, *stays, cx, frame),
+        Expr::Inlined { body, .. } => eval(body, cx, frame),
         Expr::Counted(name, call) => calls::counted(name, call, cx, frame),
         _ => Err(PgError::new("XX000", "unrecognized expression").into()),
     }
@@ -213,6 +214,11 @@ fn rows_equal(left: &[(Ty, Datum)], right: &[Datum]) -> Option<bool> {
 
 /// AND (`decisive` false) and OR (`decisive` true): NULL unless decided.
 fn junction(all: &[Expr], decisive: bool, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
+    // What decides as it stands there is all that PostgreSQL leaves of it.
+    let decides = |expr: &Expr| matches!(expr, Expr::Const(Datum::Bool(flag)) if *flag == decisive);
+    if all.iter().any(decides) {
+        return Ok(Datum::Bool(decisive));
+    }
     let mut unknown = false;
     for expr in all {
         match eval(expr, cx, frame)?.as_bool() {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::constraint::{
     check_indexes, check_policies, check_row, find_conflict, generate, index_key,
 };
+use super::ctes::Ctes;
 use super::foreign;
 use super::modify::{Change, put_version, replace};
-use super::query::{CteRun, QueryRun, project, values};
+use super::query::{QueryRun, project, values};
 use super::tuple::{Settled, lock_row, serialization, settle};
 use super::{Cx, Frame, eval, is_true};
 use crate::world::postgres::error::{PgError, Step};
@@ -30,7 +31,7 @@ enum Stage {
 
 pub struct InsertRun<'p> {
     insert: &'p Insert,
-    ctes: CteRun<'p>,
+    ctes: Ctes<'p>,
     source: QueryRun<'p>,
     stage: Stage,
     source_row: Option<Row>,
@@ -44,7 +45,7 @@ impl<'p> InsertRun<'p> {
     pub fn new(insert: &'p Insert) -> InsertRun<'p> {
         InsertRun {
             insert,
-            ctes: CteRun::default(),
+            ctes: Ctes::new(&insert.ctes),
             source: QueryRun::new(&insert.source),
             stage: Stage::Next,
             source_row: None,
@@ -55,7 +56,21 @@ impl<'p> InsertRun<'p> {
     }
 
     pub fn next(&mut self, cx: &mut Cx<'_>) -> Step<Option<Row>> {
-        self.ctes.finish(&self.insert.ctes, cx, None)?;
+        if self.ctes.is_empty() {
+            return self.give(cx);
+        }
+        let ctes = std::mem::take(&mut self.ctes);
+        let given = ctes.within(cx, None, |cx| self.give(cx));
+        self.ctes = ctes;
+        given
+    }
+
+    /// What is left to do when no more rows are wanted.
+    pub fn finish(&self, cx: &mut Cx<'_>) -> Step<()> {
+        self.ctes.finish(cx)
+    }
+
+    fn give(&mut self, cx: &mut Cx<'_>) -> Step<Option<Row>> {
         loop {
             if let (Some(row), Some((exprs, _))) = (&self.written, &self.insert.returning) {
                 let row = project(exprs, cx, &Frame::of(row))?;

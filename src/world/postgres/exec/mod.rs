@@ -11,6 +11,7 @@ pub mod comment;
 mod constants;
 mod constraint;
 pub mod create_as;
+mod ctes;
 pub mod ddl;
 pub mod drops;
 mod eval;
@@ -37,7 +38,7 @@ pub use cast::written_name;
 pub use constants::{has_any as has_constants, is_constant};
 pub use eval::{Frame, eval, is_true};
 pub use foreign::{Deferred, run_deferred};
-pub use query::{CteRun, QueryRun};
+pub use query::QueryRun;
 pub use sequence::create_sequence;
 pub use system::index_by_oid;
 
@@ -51,6 +52,7 @@ use super::storage::locks::{Mode, Oid, Pid, Tag};
 use super::storage::xact::{Cid, Snapshot};
 use super::types::{Datum, Row};
 use calls::Calls;
+use ctes::Visible;
 use foreign::Checks;
 use insert::InsertRun;
 use late::Late;
@@ -61,8 +63,6 @@ use modify::ModifyRun;
 pub struct State {
     pub snapshot: Snapshot,
     pub cid: Cid,
-    /// Results of WITH queries by slot.
-    pub ctes: Vec<Option<Arc<Vec<Row>>>>,
     /// Results of subqueries that do not depend on the row.
     pub caches: Vec<Option<Datum>>,
     /// The rows of queries that do not depend on the row, by their place among the caches.
@@ -73,6 +73,8 @@ pub struct State {
     pub text: Arc<str>,
     /// A key that is being asked for.
     pub late: Option<Late>,
+    /// Where what must be called now stands, innermost first.
+    pub inlining: Vec<String>,
     /// What the current step has called.
     pub calls: Calls,
     /// Tables that it has opened, and within a function those that the statements around it have.
@@ -93,6 +95,8 @@ pub struct Cx<'a> {
     pub pid: Pid,
     pub params: &'a [Datum],
     pub state: &'a mut State,
+    /// The WITH queries that can be read.
+    pub ctes: Option<&'a Visible<'a>>,
 }
 
 impl Cx<'_> {
@@ -143,6 +147,15 @@ impl<'p> PlanRun<'p> {
         }
     }
 
+    /// What it has still to do once its rows are given: WITH queries that write.
+    pub fn finish(&self, cx: &mut Cx<'_>) -> Step<()> {
+        match &self.kind {
+            Kind::Query(run) => run.finish(cx),
+            Kind::Insert(run) => run.finish(cx),
+            Kind::Modify(run) => run.finish(cx),
+        }
+    }
+
     /// Rows written so far.
     pub fn written(&self) -> u64 {
         match &self.kind {
@@ -158,7 +171,6 @@ impl<'p> PlanRun<'p> {
 pub struct StatementRun<'p> {
     planned: &'p Planned,
     run: PlanRun<'p>,
-    after: CteRun<'p>,
     /// It has asked for its tables before.
     asked: bool,
     locked: bool,
@@ -187,14 +199,12 @@ impl<'p> StatementRun<'p> {
         let state = State {
             snapshot,
             cid: txn.cid,
-            ctes: vec![None; planned.slots],
             caches: vec![None; planned.caches],
             ..State::default()
         };
         StatementRun {
             planned,
             run: PlanRun::new(&planned.plan),
-            after: CteRun::default(),
             asked: false,
             locked: false,
             folded: !planned.constants,
@@ -231,7 +241,7 @@ impl<'p> StatementRun<'p> {
 
     /// Goes on until the end or the next wait.
     pub fn step(&mut self, db: &mut Db, pid: Pid, params: &[Datum]) -> Step<()> {
-        let mut cx = Cx { db, pid, params, state: &mut self.state };
+        let mut cx = Cx { db, pid, params, state: &mut self.state, ctes: None };
         cx.state.calls.restart();
         if !self.locked {
             for (oid, mode) in self.planned.tables.iter() {
@@ -263,7 +273,7 @@ impl<'p> StatementRun<'p> {
             cx.settled();
             self.done |= self.rows.len() >= self.most;
         }
-        self.after.finish(self.planned.plan.after(), &mut cx, None)?;
+        self.run.finish(&mut cx)?;
         foreign::run(&mut cx)?;
         let cid = cx.state.cid;
         let txn = cx.db.txn_mut(pid);

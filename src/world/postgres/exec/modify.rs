@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use super::again::still_true;
 use super::constraint::{check_policies, check_row, check_unique, generate, index_keys};
+use super::ctes::Ctes;
 use super::foreign;
 use super::late::{has_late, keeps_keys};
-use super::query::{CteRun, project};
+use super::query::project;
 use super::scan::{Node, Tuple};
 use super::tuple::{self, Settled, check_repeatable, settle};
 use super::{Cx, Frame, eval};
 use crate::world::postgres::error::{PgError, Result, Step};
-use crate::world::postgres::sql::{Cte, Delete, Expr, OutColumn, Policy, Select, Update};
+use crate::world::postgres::sql::{Delete, Expr, OutColumn, Policy, Select, Update};
 use crate::world::postgres::storage::Undo;
 use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::storage::heap::{Mark, Strength, Tid, Version};
@@ -119,7 +120,7 @@ pub struct ModifyRun<'p> {
     what: What<'p>,
     table: &'p Arc<Table>,
     source: &'p Select,
-    ctes: CteRun<'p>,
+    ctes: Ctes<'p>,
     node: Node<'p>,
     /// What was read: a join goes on from there.
     read: Tuple,
@@ -146,11 +147,15 @@ impl<'p> ModifyRun<'p> {
     }
 
     fn new(what: What<'p>, table: &'p Arc<Table>, source: &'p Select) -> ModifyRun<'p> {
+        let ctes = Ctes::new(match what {
+            What::Update(update) => &update.ctes,
+            What::Delete(delete) => &delete.ctes,
+        });
         ModifyRun {
             what,
             table,
             source,
-            ctes: CteRun::default(),
+            ctes,
             node: Node::new(&source.from, source),
             read: Tuple::new(source),
             tuple: Tuple::new(source),
@@ -163,13 +168,6 @@ impl<'p> ModifyRun<'p> {
         }
     }
 
-    fn ctes(&self) -> &'p [Cte] {
-        match &self.what {
-            What::Update(update) => &update.ctes,
-            What::Delete(delete) => &delete.ctes,
-        }
-    }
-
     fn returning(&self) -> Option<&'p (Vec<Expr>, Vec<OutColumn>)> {
         match &self.what {
             What::Update(update) => update.returning.as_ref(),
@@ -178,8 +176,21 @@ impl<'p> ModifyRun<'p> {
     }
 
     pub fn next(&mut self, cx: &mut Cx<'_>) -> Step<Option<Row>> {
-        let ctes = self.ctes();
-        self.ctes.finish(ctes, cx, None)?;
+        if self.ctes.is_empty() {
+            return self.give(cx);
+        }
+        let ctes = std::mem::take(&mut self.ctes);
+        let given = ctes.within(cx, None, |cx| self.give(cx));
+        self.ctes = ctes;
+        given
+    }
+
+    /// What is left to do when no more rows are wanted.
+    pub fn finish(&self, cx: &mut Cx<'_>) -> Step<()> {
+        self.ctes.finish(cx)
+    }
+
+    fn give(&mut self, cx: &mut Cx<'_>) -> Step<Option<Row>> {
         loop {
             if let (true, Some((exprs, _))) = (self.written, self.returning()) {
                 let row = project(exprs, cx, &Frame::of(&self.tuple.values))?;

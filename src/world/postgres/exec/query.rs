@@ -2,73 +2,16 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 
 use super::again::still_true;
 use super::aggregate::{Accumulator, accumulate};
+use super::ctes::Ctes;
 use super::scan::{Node, Tuple, call_set, untie};
 use super::tuple::{Locked, lock_row};
-use super::{Cx, Frame, PlanRun, eval, is_true};
+use super::{Cx, Frame, eval, is_true};
 use crate::world::postgres::error::{PgError, Step};
-use crate::world::postgres::sql::{Body, Cte, Expr, Query, Select, SetOp, SortKey, Source};
+use crate::world::postgres::sql::{Body, Expr, Query, Select, SetOp, SortKey, Source};
 use crate::world::postgres::types::{Datum, Row};
-
-/// WITH queries, run one after the other before the query itself.
-#[derive(Default)]
-pub struct CteRun<'p> {
-    at: usize,
-    run: Option<Box<PlanRun<'p>>>,
-    rows: Vec<Row>,
-}
-
-impl<'p> CteRun<'p> {
-    pub fn finish(
-        &mut self,
-        ctes: &'p [Cte],
-        cx: &mut Cx<'_>,
-        outer: Option<&Frame<'_>>,
-    ) -> Step<()> {
-        while let Some(cte) = ctes.get(self.at) {
-            let run = self.run.get_or_insert_with(|| Box::new(PlanRun::new(&cte.plan)));
-            while let Some(row) = run.next(cx, outer)? {
-                self.rows.push(row);
-                cx.settled();
-            }
-            self.run = None;
-            let mut rows = std::mem::take(&mut self.rows);
-            repeat(cte, &mut rows, cx, outer)?;
-            cx.state.ctes[cte.slot] = Some(Arc::new(rows));
-            self.at += 1;
-        }
-        Ok(())
-    }
-}
-
-/// Runs the repeated part of a recursive WITH query until it adds nothing.
-fn repeat(cte: &Cte, rows: &mut Vec<Row>, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<()> {
-    let Some((step, all)) = &cte.recursive else { return Ok(()) };
-    let mut seen: BTreeSet<Row> = BTreeSet::new();
-    if !*all {
-        rows.retain(|row| seen.insert(row.clone()));
-    }
-    let mut fresh = rows.clone();
-    while !fresh.is_empty() {
-        cx.state.ctes[cte.slot] = Some(Arc::new(std::mem::take(&mut fresh)));
-        let mut run = QueryRun::new(step);
-        while let Some(row) = run.next(cx, outer)? {
-            if *all || seen.insert(row.clone()) {
-                fresh.push(row);
-            }
-        }
-        rows.extend(fresh.iter().cloned());
-        if rows.len() > 1_000_000 {
-            return Err(
-                PgError::unsupported("a recursive query of more than 1,000,000 rows").into()
-            );
-        }
-    }
-    Ok(())
-}
 
 /// Whether an output column is made before the rows are sorted (`make_sort_input_target`).
 fn is_cheap(expr: &Expr) -> bool {
@@ -95,7 +38,7 @@ enum Stage<'p> {
 
 pub struct QueryRun<'p> {
     query: &'p Query,
-    ctes: CteRun<'p>,
+    ctes: Ctes<'p>,
     stage: Stage<'p>,
     node: Option<Node<'p>>,
     tuple: Tuple,
@@ -131,7 +74,7 @@ impl<'p> QueryRun<'p> {
     pub fn new(query: &'p Query) -> QueryRun<'p> {
         QueryRun {
             query,
-            ctes: CteRun::default(),
+            ctes: Ctes::new(&query.ctes),
             stage: Stage::Fresh,
             node: None,
             tuple: Tuple::default(),
@@ -149,8 +92,22 @@ impl<'p> QueryRun<'p> {
     }
 
     pub fn next(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<Option<Row>> {
+        if self.ctes.is_empty() {
+            return self.give(cx, outer);
+        }
+        let ctes = std::mem::take(&mut self.ctes);
+        let given = ctes.within(cx, outer, |cx| self.give(cx, outer));
+        self.ctes = ctes;
+        given
+    }
+
+    /// What is left to do when no more rows are wanted.
+    pub fn finish(&self, cx: &mut Cx<'_>) -> Step<()> {
+        self.ctes.finish(cx)
+    }
+
+    fn give(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<Option<Row>> {
         if matches!(self.stage, Stage::Fresh) {
-            self.ctes.finish(&self.query.ctes, cx, outer)?;
             self.begin(cx, outer)?;
         }
         loop {

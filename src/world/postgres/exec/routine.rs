@@ -9,7 +9,7 @@ use super::drops::dropped_name;
 use super::{Cx, cast, policies, roles};
 use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::{
-    Context, Expr, Routine, Variable, Volatility, can_cast, check, data_type, declared, is_zoned,
+    Analyzer, Context, Expr, Routine, Variable, can_cast, check, data_type, declared, may_differ,
 };
 use crate::world::postgres::storage::catalog::{IndexPart, Table};
 use crate::world::postgres::storage::locks::Oid;
@@ -220,20 +220,10 @@ fn used_by(table: &Table, oid: Oid) -> Vec<String> {
 
 /// 42P17 if an expression that must always give the same calls what may not.
 pub fn require_steady(cx: &Cx<'_>, expr: &Expr, message: &str) -> Result<()> {
-    let mut steady = true;
-    expr.walk(&mut |part| match part {
-        Expr::Routine { oid, .. } => {
-            let routine = cx.db.routine(*oid, cx.pid);
-            steady &= routine.is_some_and(|r| r.volatility == Volatility::Immutable);
-        }
-        Expr::Cast { from, to, .. } => steady &= !is_zoned(*from, *to),
-        Expr::Call { steady: own, .. } => steady &= own,
-        _ => {}
-    });
-    if steady {
-        return Ok(());
+    if may_differ(&Analyzer::new(cx.db, cx.pid, "", &[]).as_planned(expr)?) {
+        return Err(PgError::new("42P17", message));
     }
-    Err(PgError::new("42P17", message))
+    Ok(())
 }
 
 /// The same for an index.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::query::QueryRun;
-use super::{Cx, Frame, eval, is_true};
+use super::{Cx, Frame, ctes, eval, is_true};
 use crate::world::postgres::error::Step;
 use crate::world::postgres::sql::{
     Builtin, From, JoinKind, Lookup, Relation, Scan, Select, Source,
@@ -46,6 +46,8 @@ enum Rows {
     },
     Tids(std::vec::IntoIter<Tid>),
     Made(Arc<Vec<Row>>, usize),
+    /// Those of a WITH query.
+    Cte(usize),
     /// Those of a query in FROM, which is run as far as they are asked for.
     Query(usize),
 }
@@ -68,6 +70,7 @@ pub struct JoinRun<'p> {
     left: Node<'p>,
     right: Node<'p>,
     join: &'p From,
+    begun: bool,
     has_left: bool,
     matched: bool,
     pending: bool,
@@ -101,6 +104,7 @@ impl<'p> Node<'p> {
                 left: Node::new(left, select),
                 right: Node::new(right, select),
                 join: from,
+                begun: false,
                 has_left: false,
                 matched: false,
                 pending: false,
@@ -128,6 +132,18 @@ impl<'p> Node<'p> {
                 run.right.rewind();
                 (run.has_left, run.matched, run.pending) = (false, false, false);
                 (run.right_rows, run.at, run.tail) = (None, 0, false);
+            }
+        }
+    }
+
+    /// Runs what is to be read as a whole before anything is read.
+    fn prepare(&self, cx: &mut Cx<'_>) -> Step<()> {
+        match self {
+            Node::Once(_) => Ok(()),
+            Node::Scan(run) => run.prepare(cx),
+            Node::Join(run) => {
+                run.left.prepare(cx)?;
+                if run.kind == JoinKind::Left { Ok(()) } else { run.right.prepare(cx) }
             }
         }
     }
@@ -211,6 +227,7 @@ impl ScanRun<'_> {
         outer: Option<&Frame<'_>>,
     ) -> Step<bool> {
         if matches!(self.rows, Rows::Fresh) {
+            self.prepare(cx)?;
             self.begin(tuple, cx, outer)?;
         }
         loop {
@@ -227,19 +244,31 @@ impl ScanRun<'_> {
         }
     }
 
+    /// Runs what is to be read as a whole.
+    fn prepare(&self, cx: &mut Cx<'_>) -> Step<()> {
+        match &self.relation.source {
+            Source::Cte(slot) if self.scan.whole => ctes::read_whole(*slot, cx),
+            _ => Ok(()),
+        }
+    }
+
     fn begin(&mut self, tuple: &Tuple, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<()> {
         let frame = Frame { row: &tuple.values, outer };
         let relation = self.relation;
+        for bound in &self.scan.bounds {
+            if eval(bound, cx, &frame)?.is_null() {
+                self.rows = Rows::Tids(Vec::new().into_iter());
+                cx.settled();
+                return Ok(());
+            }
+        }
         self.rows = match &relation.source {
             Source::Table(table) => match &self.scan.lookup {
                 None => Rows::Heap { next: 0, end: cx.db.heap(table.oid).end() },
                 Some(lookup) => Rows::Tids(find(table.oid, lookup, cx, &frame)?.into_iter()),
             },
             Source::System(view) => Rows::Made(Arc::new(super::system::rows(cx.db, *view)), 0),
-            Source::Cte(slot) => {
-                let rows = cx.state.ctes[*slot].clone().unwrap_or_default();
-                Rows::Made(rows, 0)
-            }
+            Source::Cte(_) => Rows::Cte(0),
             Source::Query { query, .. } => {
                 self.sub.get_or_insert_with(|| Box::new(QueryRun::new(query)));
                 Rows::Query(0)
@@ -288,6 +317,12 @@ impl ScanRun<'_> {
                 tuple.put(self.relation, row);
                 Ok(true)
             }
+            (Source::Cte(slot), Rows::Cte(at)) => {
+                let Some(row) = ctes::row(*slot, *at, cx)? else { return Ok(false) };
+                *at += 1;
+                tuple.put(self.relation, &row);
+                Ok(true)
+            }
             (_, Rows::Made(rows, at)) => {
                 let Some(row) = rows.get(*at) else { return Ok(false) };
                 *at += 1;
@@ -317,7 +352,7 @@ impl ScanRun<'_> {
                         None => continue,
                     }
                 }
-                Rows::Fresh | Rows::Made(..) | Rows::Query(_) => return false,
+                Rows::Fresh | Rows::Made(..) | Rows::Cte(_) | Rows::Query(_) => return false,
             };
             if version.visible(&cx.state.snapshot, cx.state.cid, own, &cx.db.xacts) {
                 tuple.put(self.relation, &version.row);
@@ -395,6 +430,10 @@ impl JoinRun<'_> {
         outer: Option<&Frame<'_>>,
     ) -> Step<bool> {
         let From::Join { on, filter, .. } = self.join else { return Ok(false) };
+        if !self.begun && self.kind == JoinKind::Inner {
+            self.right.prepare(cx)?;
+        }
+        self.begun = true;
         loop {
             if !self.has_left {
                 if !self.left.next(tuple, cx, outer)? {

@@ -47,7 +47,7 @@ impl<E: Env> Invocation<'_, E> {
     /// The value of an expression, as it is and with its type.
     async fn value(&mut self, fragment: &Fragment, line: &str) -> Result<(Datum, Ty)> {
         let gave = self.run(fragment, 2, line).await;
-        let gave = gave.map_err(|Failed { error, early }| {
+        let gave = gave.map_err(|Failed { error, early, .. }| {
             let queried = (early || !fragment.simple) && error.fields().query.is_none();
             let error = if queried { error.context(&fragment.called()) } else { error };
             error.context(line)

@@ -11,7 +11,9 @@ use super::run::Runner;
 use crate::env::{Env, Moment};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::{Cx, State, StatementRun, routine as values};
-use crate::world::postgres::sql::{Code, Fragment, Planned, Routine, Volatility, check_returned};
+use crate::world::postgres::sql::{
+    Code, Fragment, Planned, Routine, Volatility, check_returned, stands_for,
+};
 use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::storage::xact::{Cid, Snapshot};
 use crate::world::postgres::store::Inner;
@@ -31,6 +33,8 @@ pub struct Caller {
     pub depth: usize,
     /// Where it stands itself.
     pub context: Option<Arc<str>>,
+    /// Nothing might have stood in the place of the call.
+    pub stays: bool,
     /// Tables that it and the statements around it have opened.
     pub tables: Vec<Oid>,
 }
@@ -39,7 +43,14 @@ impl Caller {
     /// A statement outside any function.
     pub fn of(state: State) -> Caller {
         let tables = state.in_use();
-        Caller { snapshot: state.snapshot, cid: state.cid, depth: 0, context: None, tables }
+        Caller {
+            snapshot: state.snapshot,
+            cid: state.cid,
+            depth: 0,
+            context: None,
+            stays: false,
+            tables,
+        }
     }
 }
 
@@ -59,6 +70,8 @@ pub struct Invocation<'a, E> {
 pub struct Failed {
     pub error: PgError,
     pub early: bool,
+    /// Its expression might have stood in the place of the call.
+    pub placed: bool,
 }
 
 /// What a statement in a function gave.
@@ -108,7 +121,7 @@ impl<E: Env> Invocation<'_, E> {
             let line = format!("SQL function \"{}\" statement {}", self.routine.name, at + 1);
             let ends = at + 1 == fragments.len() && self.routine.ret != Ty::VOID;
             let gave = self.run(fragment, if ends { 1 } else { usize::MAX }, &line).await;
-            last = Some(gave.map_err(|failed| self.told(fragments, fragment, failed, &line))?);
+            last = Some(gave.map_err(|failed| self.told(fragments, failed, &line))?);
         }
         if self.routine.ret == Ty::VOID {
             return Ok(Datum::Null);
@@ -123,18 +136,19 @@ impl<E: Env> Invocation<'_, E> {
     fn told(
         &self,
         fragments: &[Fragment],
-        fragment: &Fragment,
-        Failed { error, early }: Failed,
+        Failed { error, early, placed }: Failed,
         line: &str,
     ) -> PgError {
         let name = &self.routine.name;
         let only = fragments.len() == 1;
+        let inlined = only && placed && !self.caller.stays;
         let analysed = error.fields().query.is_none();
+        // What is a constant of the statement is called, and not looked into before.
+        let constant = self.caller.stays && self.routine.volatility == Volatility::Immutable;
         match early {
-            // PostgreSQL puts such a function's expression in the place of its call.
-            false if only && fragment.simple => error,
+            false if inlined => error,
             false => error.context(line),
-            true if only && (fragment.simple || !analysed) => {
+            true if inlined || only && !analysed && !constant => {
                 error.context(&format!("SQL function \"{name}\" during inlining"))
             }
             true => error.context(&format!("SQL function \"{name}\" during startup")),
@@ -152,7 +166,7 @@ impl<E: Env> Invocation<'_, E> {
         let runner = self.runner;
         runner.with(|inner| {
             let (db, mut state) = (&mut inner.db, State::default());
-            let mut cx = Cx { db, pid: runner.pid, params: &[], state: &mut state };
+            let mut cx = Cx { db, pid: runner.pid, params: &[], state: &mut state, ctes: None };
             let converted = values::assigned(&mut cx, datum, from, to, typmod);
             converted.map_err(super::run::stopped)
         })
@@ -165,15 +179,15 @@ impl<E: Env> Invocation<'_, E> {
         most: usize,
         line: &str,
     ) -> Result<Gave, Failed> {
-        let early = |error| Failed { error, early: true };
+        let mut placed = fragment.simple;
+        let failed = |error, early, placed| Failed { error, early, placed };
         let runner = self.runner;
         let (statement, pid) = (&fragment.statement, runner.pid);
         let fixed = self.routine.volatility != Volatility::Volatile;
         if !crate::world::postgres::sql::is_planned(statement) {
             let gave = self.utility(fragment).await;
-            return gave.map_err(|error| Failed { error, early: fixed });
+            return gave.map_err(|error| failed(error, fixed, false));
         }
-        let context = self.context(fragment, line);
         loop {
             let plan = |inner: &mut Inner| {
                 let planned = match inner.fragment(pid, self.routine, fragment) {
@@ -182,25 +196,30 @@ impl<E: Env> Invocation<'_, E> {
                 };
                 Ok(planned)
             };
-            let planned = runner.repeat(self.began, plan).await.map_err(early)?;
+            let planned = runner.repeat(self.began, plan).await;
+            let planned = planned.map_err(|error| failed(error, true, placed))?;
             let columns = planned.columns.as_ref().map(|columns| columns.iter().map(|c| c.ty));
             let columns = columns.map(Iterator::collect::<Vec<Ty>>);
-            self.check_result(fragment, columns.as_deref()).map_err(early)?;
+            let right = self.check_result(fragment, columns.as_deref());
+            right.map_err(|error| failed(error, true, placed))?;
+            let stands = runner.with(|inner| Ok(self.stands(&planned, inner)));
+            placed = placed && stands.map_err(|error| failed(error, true, placed))?;
             runner
                 .with(|inner| refuse(&planned, inner.db.txn(pid).read_only, fixed))
-                .map_err(|error| Failed { error, early: fixed })?;
+                .map_err(|error| failed(error, fixed, placed))?;
             let seen = fixed.then(|| (self.caller.snapshot.clone(), self.caller.cid));
             let run =
                 runner.with(|inner| Ok(StatementRun::nested(&planned, &mut inner.db, pid, seen)));
-            let mut run = run.map_err(early)?;
+            let mut run = run.map_err(|error| failed(error, true, placed))?;
             run.most = most;
             run.state.around = Some(self.caller.tables.clone());
+            let context = self.context(fragment, line, placed);
             let caller = (self.caller.depth + 1, context.as_deref());
             let params = &self.values;
             match runner.drive(&planned, &mut run, params, self.began, caller).await {
                 Ok(true) => {}
                 Ok(false) => continue,
-                Err(error) => return Err(Failed { error, early: !run.is_folded() }),
+                Err(error) => return Err(failed(error, !run.is_folded(), placed)),
             }
             let columns = columns.unwrap_or_default();
             return Ok(Gave { columns, count: run.count(), rows: run.rows });
@@ -217,10 +236,17 @@ impl<E: Env> Invocation<'_, E> {
         }
     }
 
+    /// Whether PostgreSQL puts it in the place of the call.
+    fn stands(&self, planned: &Planned, inner: &Inner) -> bool {
+        let routine = |oid| inner.db.routine(oid, self.runner.pid);
+        let is_strict = |oid| routine(oid).is_some_and(|routine| routine.strict);
+        stands_for(self.routine, &planned.plan, &is_strict).is_some()
+    }
+
     /// Where what the fragment calls stands; an expression in SQL stands in the place of its call.
-    fn context(&self, fragment: &Fragment, line: &str) -> Option<String> {
+    fn context(&self, fragment: &Fragment, line: &str, placed: bool) -> Option<String> {
         let own = match &self.routine.body {
-            Code::Sql(all) if all.len() == 1 && fragment.simple => None,
+            Code::Sql(all) if all.len() == 1 && placed && !self.caller.stays => None,
             Code::Procedural { .. } if !fragment.expression || !fragment.simple => {
                 Some(format!("{}\n{line}", fragment.called()))
             }

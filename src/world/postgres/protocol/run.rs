@@ -374,10 +374,17 @@ impl<E: Env> Runner<E> {
                 Some(Err(Stop::Wait)) => wait(&self.env, &self.store, self.pid, began).await?,
                 Some(Err(Stop::Call(call))) => {
                     let (snapshot, cid) = (run.state.snapshot.clone(), run.state.cid);
-                    let context = around.1.map(Into::into);
+                    let inlining = std::mem::take(&mut run.state.inlining);
+                    let lines = inlining.iter().map(String::as_str).chain(around.1);
+                    let lines: Vec<&str> = lines.collect();
+                    let context = (!lines.is_empty()).then(|| lines.join("\n").into());
                     let tables = run.state.in_use();
-                    let caller = Caller { snapshot, cid, depth: around.0, context, tables };
-                    let result = self.call(&call.0, &call.1, began, &caller).await?;
+                    let (depth, stays) = (around.0, call.2);
+                    let caller = Caller { snapshot, cid, depth, context, stays, tables };
+                    let result = self.call(&call.0, &call.1, began, &caller).await;
+                    let result = result.map_err(|error| {
+                        inlining.iter().fold(error, |error, line| error.context(line))
+                    })?;
                     run.state.calls.note(Call::Routine(call.0.oid, call.1.clone()), result);
                 }
             }
@@ -413,7 +420,7 @@ impl<E: Env> Runner<E> {
                 state.text = text.clone();
                 state.around = around.cloned();
                 let db = &mut inner.db;
-                let mut cx = Cx { db, pid: self.pid, params: &[], state: &mut state };
+                let mut cx = Cx { db, pid: self.pid, params: &[], state: &mut state, ctes: None };
                 let heard = cx.db.proc(self.pid).notices.len();
                 let step = utility::run(&mut cx, statement);
                 let notices = &mut inner.db.proc_mut(self.pid).notices;
@@ -424,7 +431,9 @@ impl<E: Env> Runner<E> {
                     inner.db.take_back(self.pid, from);
                 }
                 calls = std::mem::take(&mut state.calls);
-                Ok((step, Caller::of(state)))
+                let mut caller = Caller::of(state);
+                caller.stays = matches!(&step, Err(Stop::Call(call)) if call.2);
+                Ok((step, caller))
             })?;
             match step {
                 Ok(answer) => return Ok(answer),

@@ -158,7 +158,7 @@ fn needs_block(block: bool, name: &str) -> Result<()> {
 pub fn finish(db: &mut Db, pid: Pid) -> Step<()> {
     if !db.txn(pid).deferred.is_empty() {
         let mut state = ddl::state(db, pid);
-        let mut cx = Cx { db, pid, params: &[], state: &mut state };
+        let mut cx = Cx { db, pid, params: &[], state: &mut state, ctes: None };
         exec::run_deferred(&mut cx)?;
     }
     db.commit(pid);

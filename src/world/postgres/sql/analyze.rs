@@ -107,6 +107,8 @@ pub struct Analyzer<'a> {
     pub part: Option<&'static str>,
     /// Within a function of one's own: what its variables are called.
     pub names: Option<Names<'a>>,
+    /// It is a statement's: what it calls may be put in the place of the call.
+    pub inlines: Cell<bool>,
 }
 
 impl<'a> Analyzer<'a> {
@@ -133,6 +135,7 @@ impl<'a> Analyzer<'a> {
             calls: false.into(),
             part: None,
             names: None,
+            inlines: false.into(),
         }
     }
 

@@ -5,7 +5,7 @@ use sqlparser::ast;
 
 use super::analyze::Analyzer;
 use super::names::ident;
-use super::parse::{TARGET, parse};
+use super::parse::{Parsed, TARGET, parse};
 use super::plan::Expr;
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::storage::catalog::{Index, IndexPart, Table};
@@ -91,6 +91,14 @@ impl Analyzer<'_> {
     /// A target that is more than columns, as the query that the parser made of it.
     fn wanted(&self, query: &str, table: &Table) -> Result<Wanted> {
         let parsed = parse(query)?;
+        // It is held against the definition of an index.
+        let inlines = self.inlines.replace(false);
+        let wanted = self.wanted_of(&parsed, table);
+        self.inlines.set(inlines);
+        wanted
+    }
+
+    fn wanted_of(&self, parsed: &Parsed, table: &Table) -> Result<Wanted> {
         let select = match parsed.statements.first().map(|statement| &**statement) {
             Some(ast::Statement::Query(query)) => query.body.as_select(),
             _ => None,

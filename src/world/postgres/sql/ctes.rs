@@ -1,17 +1,19 @@
-//! WITH queries: their plans, and in which order they run. Must never run one that nobody reads and
-//! that writes nothing.
+//! WITH queries: their plans, and which of them are wanted. Must never want one that nobody reads
+//! and that writes nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sqlparser::ast;
 
 use super::analyze::{Analyzer, CteScope};
 use super::names::{ident, modified_name};
+use super::placing::has_whole;
 use super::plan::{Body, Cte, From, JoinKind, OutColumn, Plan, Query, Source};
 use super::query::rename;
 use super::resolve::common_type;
 use super::scope::Scope;
-use super::volatility::is_volatile_query;
+use super::volatility::may_change_query;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::Ty;
 
@@ -176,7 +178,7 @@ pub fn inline(plan: &mut Query, named: &[usize]) {
             || cte.recursive.is_some()
             || !once
             || !query.locks.is_empty()
-            || is_volatile_query(&query)
+            || may_change_query(&query)
         {
             continue;
         }
@@ -193,19 +195,18 @@ pub fn inline(plan: &mut Query, named: &[usize]) {
     }
 }
 
-/// PostgreSQL runs a WITH query as far as its rows are asked for, which shows if it calls what
-/// counts or locks rows.
+/// Where PostgreSQL would read a WITH query before what stands before it, it runs it as far as its
+/// rows are asked for, which shows if it calls what counts or locks rows.
 pub fn refuse_partial(plan: &Query) -> Result<()> {
-    let whole = match &plan.body {
-        Body::Select(select) => select.grouped || !plan.sort.is_empty(),
-        Body::Values(_) | Body::Set { .. } => !plan.sort.is_empty(),
-    };
+    let Body::Select(select) = &plan.body else { return Ok(()) };
+    let whole = select.grouped || !plan.sort.is_empty();
     let shows = |cte: &Cte| match &*cte.plan {
-        Plan::Query(query) => !query.locks.is_empty() || is_volatile_query(query),
+        Plan::Query(query) => !query.locks.is_empty() || may_change_query(query),
         _ => false,
     };
-    if plan.limit.is_some() && !whole && plan.ctes.iter().any(shows) {
-        return Err(PgError::unsupported("LIMIT over a WITH query that calls a volatile function"));
+    if plan.limit.is_some() && !whole && has_whole(&select.from) && plan.ctes.iter().any(shows) {
+        let what = "LIMIT over what is joined with a WITH query that calls a volatile function";
+        return Err(PgError::unsupported(what));
     }
     Ok(())
 }
@@ -233,27 +234,19 @@ fn place(body: &mut Body, slot: usize, source: &Source) -> bool {
     }
 }
 
-/// WITH queries in the order they run: those that are read, before the statement and each after
-/// those that it reads itself; then those that only write, after it and the last one first, as
-/// PostgreSQL does. One that only reads and is not read does not run.
-pub fn in_order(ctes: Vec<Cte>, read: &[usize]) -> (Vec<Cte>, Vec<Cte>) {
-    fn visit(slot: usize, left: &mut Vec<Cte>, into: &mut Vec<Cte>) {
-        let Some(at) = left.iter().position(|cte| cte.slot == slot) else { return };
-        let cte = left.remove(at);
-        for slot in &cte.reads {
-            visit(*slot, left, into);
+/// The WITH queries that are read, those that write, and what these read.
+pub fn wanted(mut ctes: Vec<Cte>, read: &[usize]) -> Vec<Cte> {
+    let writers = ctes.iter().filter(|cte| cte.plan.writes()).map(|cte| cte.slot);
+    let mut open: Vec<usize> = read.iter().copied().chain(writers).collect();
+    let mut wanted = BTreeSet::new();
+    while let Some(slot) = open.pop() {
+        if wanted.insert(slot) {
+            let own = ctes.iter().filter(|cte| cte.slot == slot);
+            open.extend(own.flat_map(|cte| &cte.reads));
         }
-        into.push(cte);
     }
-    let (mut left, mut before, mut after) = (ctes, Vec::new(), Vec::new());
-    for slot in read {
-        visit(*slot, &mut left, &mut before);
-    }
-    let writers = left.iter().rev().filter(|cte| cte.plan.writes()).map(|cte| cte.slot);
-    for slot in writers.collect::<Vec<_>>() {
-        visit(slot, &mut left, &mut after);
-    }
-    (before, after)
+    ctes.retain(|cte| wanted.contains(&cte.slot));
+    ctes
 }
 
 fn rename_cte(columns: &mut [OutColumn], alias: &ast::TableAlias) -> Result<()> {

@@ -9,7 +9,7 @@ use sqlparser::ast::{self, Spanned as _};
 use super::analyze::{Analyzer, Typed};
 use super::functions::{Builtin, SET_FUNCTIONS};
 use super::names::{ident, object_name};
-use super::placing::within;
+use super::placing::{within, within_on};
 use super::plan::{CompareOp, Expr, From, JoinKind, OutColumn, Relation, Scan, Source};
 use super::query::{rename, split};
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
@@ -91,6 +91,11 @@ impl Analyzer<'_> {
             }
             if matches!(kind, JoinKind::Left | JoinKind::Full) {
                 within(&mut right, &mut beside, relations);
+            }
+            match kind {
+                JoinKind::Left => within_on(&mut right, &on, relations),
+                JoinKind::Right => within_on(&mut tree, &on, relations),
+                JoinKind::Inner | JoinKind::Full => {}
             }
             inner.append(&mut beside);
             if kind == JoinKind::Inner {
@@ -525,7 +530,14 @@ pub fn add(
         optional: false,
     });
     relations.push(Relation { source, alias, offset, width });
-    Ok(From::Scan(Scan { relation: relations.len() - 1, filter: Vec::new(), lookup: None }))
+    let relation = relations.len() - 1;
+    Ok(From::Scan(Scan {
+        relation,
+        filter: Vec::new(),
+        lookup: None,
+        bounds: Vec::new(),
+        whole: false,
+    }))
 }
 
 /// PostgreSQL finds the pairs of a FULL JOIN by sorting or hashing, for which a column of each side

@@ -12,7 +12,7 @@ use super::parse::{OVER_SYSTEM, OVER_USER};
 use super::plan::{Body, Conflict, Expr, Insert, OutColumn, Query, Select};
 use super::query::plain_query;
 use super::scope::Scope;
-use super::statement::{default_of, gives_columns, is_default, writable};
+use super::statement::{gives_columns, is_default, writable};
 use super::volatility::is_volatile;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::is_constant;
@@ -161,7 +161,6 @@ impl Analyzer<'_> {
         Ok(Insert {
             checks,
             ctes: Vec::new(),
-            after: Vec::new(),
             table,
             source: Arc::new(source),
             values,
@@ -193,7 +192,7 @@ impl Analyzer<'_> {
                     let typed = Typed { place, ..typed };
                     self.assign(typed, column.ty, column.typmod, &column.name)?
                 }
-                _ => default_of(column),
+                _ => self.default_of(column)?,
             });
         }
         Ok(values)
@@ -284,7 +283,7 @@ impl Analyzer<'_> {
                     Some(typed) if takes(column, over)? => {
                         self.assign(typed, column.ty, column.typmod, &column.name)?
                     }
-                    _ => default_of(column),
+                    _ => self.default_of(column)?,
                 });
             }
             rows.push(exprs);

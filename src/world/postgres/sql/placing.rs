@@ -4,29 +4,64 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::gates::{gated, implied, is_equality, is_itself, plain, pulled_up, take_gates};
 use super::plan::{CompareOp, Expr, From, JoinKind, Lookup, Relation, Scan, Source};
-use super::volatility::is_volatile;
+use super::volatility::{is_volatile, may_change, may_differ};
 use crate::world::postgres::exec::is_constant;
 use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::types::Datum;
 
 /// Tests each condition as early as its columns are there, and finds rows by index.
 pub fn place(mut from: From, relations: &[Relation], quals: &[Arc<Expr>]) -> From {
+    let mut quals = quals.to_vec();
+    let (mut gates, implied) = pulled_up(&from, relations);
+    gates.extend(take_gates(&mut quals));
+    gates.extend(implied);
     if matches!(from, From::Nothing) {
-        if quals.is_empty() {
-            return from;
-        }
-        let (left, right) = (Box::new(From::Nothing), Box::new(From::Nothing));
-        let filter = quals.to_vec();
-        return From::Join { kind: JoinKind::Inner, left, right, on: Vec::new(), filter };
+        gates.append(&mut quals);
+        return gated(from, gates);
     }
-    for qual in quals {
-        let needed = needed(qual, relations);
-        push(&mut from, qual, needed.as_deref());
+    for qual in &quals {
+        push_whole(&mut from, qual, relations);
     }
     order(&mut from);
     choose_lookups(&mut from, relations);
-    from
+    if !matches!(first(&from).map(|at| &relations[at].source), Some(Source::Cte(_))) {
+        whole_ctes(&mut from, relations);
+    }
+    gated(from, gates)
+}
+
+/// The relation that is read first.
+fn first(from: &From) -> Option<usize> {
+    match from {
+        From::Nothing => None,
+        From::Scan(scan) => Some(scan.relation),
+        From::Join { left, right, .. } => first(left).or_else(|| first(right)),
+    }
+}
+
+/// WITH queries are run to their end before they are joined: PostgreSQL reads them first.
+pub fn whole_ctes(from: &mut From, relations: &[Relation]) {
+    match from {
+        From::Nothing => {}
+        From::Scan(scan) => {
+            scan.whole = matches!(relations[scan.relation].source, Source::Cte(_));
+        }
+        From::Join { left, right, .. } => {
+            whole_ctes(left, relations);
+            whole_ctes(right, relations);
+        }
+    }
+}
+
+/// Whether one of them is.
+pub fn has_whole(from: &From) -> bool {
+    match from {
+        From::Nothing => false,
+        From::Scan(scan) => scan.whole,
+        From::Join { left, right, .. } => has_whole(left) || has_whole(right),
+    }
 }
 
 /// Conditions of one place are tested in PostgreSQL's order: those of no row first, then the cheap
@@ -34,7 +69,7 @@ pub fn place(mut from: From, relations: &[Relation], quals: &[Arc<Expr>]) -> Fro
 fn order(from: &mut From) {
     let key = |qual: &Arc<Expr>| {
         let of_rows = qual.columns().is_none_or(|columns| !columns.is_empty()) || is_volatile(qual);
-        (of_rows, cost(qual))
+        (of_rows, cost(qual), is_equality(qual))
     };
     match from {
         From::Nothing => {}
@@ -48,9 +83,9 @@ fn order(from: &mut From) {
 }
 
 /// What an expression costs, in halves of an operator (`cost_qual_eval`, `procost`).
-fn cost(expr: &Expr) -> usize {
+pub fn cost(expr: &Expr) -> usize {
     let all = |parts: &[Expr]| parts.iter().map(cost).sum::<usize>();
-    if is_constant(expr) && !is_volatile(expr) {
+    if is_constant(expr) && !may_differ(expr) {
         return 0;
     }
     match expr {
@@ -65,6 +100,7 @@ fn cost(expr: &Expr) -> usize {
             Expr::Call { args, .. } => 2 + all(args),
             other => cost(other),
         },
+        other if is_itself(other) => 0,
         Expr::Compare(_, left, right) | Expr::NotDistinct(left, right) => {
             2 + cost(left) + cost(right)
         }
@@ -81,6 +117,7 @@ fn cost(expr: &Expr) -> usize {
         }
         Expr::Call { args, .. } => 2 + all(args),
         Expr::Routine { args, .. } => 200 + all(args),
+        Expr::Inlined { body, .. } => cost(body),
         Expr::Cast { expr, from, to, .. } if from == to => cost(expr),
         Expr::Cast { expr, .. } => 2 + cost(expr),
         Expr::Case { whens, otherwise } => {
@@ -88,6 +125,7 @@ fn cost(expr: &Expr) -> usize {
                 + cost(otherwise)
         }
         Expr::Record { fields, .. } => fields.iter().map(|(_, field)| cost(field)).sum(),
+        Expr::Sub { left: None, cache: Some(_), .. } => 0,
         Expr::Sub { left, .. } => 2_000 + left.as_ref().map_or(0, |left| cost(left)),
     }
 }
@@ -106,6 +144,18 @@ fn holds(from: &From, relation: usize) -> bool {
         From::Nothing => false,
         From::Scan(scan) => scan.relation == relation,
         From::Join { left, right, .. } => holds(left, relation) || holds(right, relation),
+    }
+}
+
+/// Puts a condition at the lowest place where all it reads is known; what reads nothing, and is to
+/// be worked out each time, is tested of the rows as they are joined.
+fn push_whole(from: &mut From, qual: &Arc<Expr>, relations: &[Relation]) {
+    let needed = needed(qual, relations);
+    match from {
+        From::Join { filter, .. } if needed.as_ref().is_some_and(Vec::is_empty) => {
+            filter.push(qual.clone());
+        }
+        _ => push(from, qual, needed.as_deref()),
     }
 }
 
@@ -139,7 +189,10 @@ fn push(from: &mut From, qual: &Arc<Expr>, needed: Option<&[usize]>) {
 fn choose_lookups(from: &mut From, relations: &[Relation]) {
     match from {
         From::Nothing => {}
-        From::Scan(scan) => scan.lookup = lookup(scan, relations, &[]),
+        From::Scan(scan) => {
+            scan.lookup = lookup(scan, relations, &[]);
+            scan.bounds = bounds(scan, relations);
+        }
         From::Join { left, right, on, kind, .. } => {
             choose_lookups(left, relations);
             choose_lookups(right, relations);
@@ -150,13 +203,29 @@ fn choose_lookups(from: &mut From, relations: &[Relation]) {
     }
 }
 
+/// What an index would be asked for that finds rows by order, and not by their keys.
+fn bounds(scan: &Scan, relations: &[Relation]) -> Vec<Expr> {
+    let relation = &relations[scan.relation];
+    let own = relation.offset..relation.offset + relation.width;
+    match &relation.source {
+        Source::Table(table) if scan.lookup.is_none() => {
+            scan.filter.iter().filter_map(|qual| bound(qual, table, &own)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// The index with the longest prefix of columns that conditions fix.
 fn lookup(scan: &Scan, relations: &[Relation], on: &[Arc<Expr>]) -> Option<Lookup> {
     let relation = &relations[scan.relation];
     let Source::Table(table) = &relation.source else { return None };
     let own = relation.offset..relation.offset + relation.width;
     let fixed = |column: usize| {
-        scan.filter.iter().chain(on).find_map(|qual| fixed_by(qual, own.start + column, &own))
+        let quals = scan.filter.iter().chain(on);
+        let mut all = quals.filter_map(|qual| fixed_by(qual, own.start + column, &own));
+        let first = all.next()?;
+        let early = |expr: &Expr| expr.columns().is_some_and(|columns| columns.is_empty());
+        Some(if early(&first) { first } else { all.find(early).unwrap_or(first) })
     };
     let mut best: Option<Lookup> = None;
     for (index, definition) in table.indexes.iter().enumerate() {
@@ -184,9 +253,7 @@ fn any_lookup(scan: &Scan, table: &Table, own: &Range<usize>) -> Option<Lookup> 
         };
         for qual in &scan.filter {
             let Expr::Quantified(CompareOp::Eq, false, left, array) = &**qual else { continue };
-            let same =
-                matches!(**left, Expr::Column { depth: 0, index: at } if at == own.start + first);
-            if same && is_outside(array, own) {
+            if left.is_column(own.start + first) && is_outside(array, own) {
                 return Some(Lookup { index, prefix: Vec::new(), any: Some((**array).clone()) });
             }
         }
@@ -197,34 +264,74 @@ fn any_lookup(scan: &Scan, table: &Table, own: &Range<usize>) -> Option<Lookup> 
 /// The other side of `column = other`, if the other side does not read this relation.
 fn fixed_by(qual: &Expr, column: usize, own: &Range<usize>) -> Option<Expr> {
     let Expr::Compare(CompareOp::Eq, left, right) = qual else { return None };
-    let is_column =
-        |expr: &Expr| matches!(expr, Expr::Column { depth: 0, index } if *index == column);
     for (own_side, other) in [(left, right), (right, left)] {
-        if is_column(own_side) && is_outside(other, own) {
+        if plain(own_side).is_column(column) && is_outside(other, own) {
             return Some((**other).clone());
         }
     }
     None
 }
 
+/// What a column that an index begins with is less or greater than, if it is to be worked out.
+fn bound(qual: &Expr, table: &Table, own: &Range<usize>) -> Option<Expr> {
+    let Expr::Compare(op, left, right) = qual else { return None };
+    let first = |expr: &Expr| {
+        let mut indexes = table.indexes.iter().filter(|i| !i.dropped && i.predicate.is_none());
+        indexes.any(|index| {
+            let columns = index.columns();
+            let first = columns.and_then(|columns| columns.first().copied());
+            first.is_some_and(|first| plain(expr).is_column(own.start + first))
+        })
+    };
+    if matches!(op, CompareOp::Eq | CompareOp::NotEq) {
+        return None;
+    }
+    let mut sides = [(left, right), (right, left)].into_iter();
+    let found = sides.find(|(side, other)| {
+        first(side)
+            && !is_constant(other)
+            && other.columns().is_some_and(|all| all.is_empty())
+            && is_outside(other, own)
+    });
+    found.map(|(_, other)| (**other).clone())
+}
+
 /// Whether a value is there before the relation is read, the same for each of its rows.
 fn is_outside(expr: &Expr, own: &Range<usize>) -> bool {
+    let Some(columns) = expr.columns() else { return false };
+    if columns.is_empty() {
+        return !may_change(expr);
+    }
     let mut steady = true;
     expr.walk(&mut |part| {
-        if matches!(
+        steady &= !matches!(
             part,
             Expr::Sub { .. } | Expr::Call { .. } | Expr::Routine { .. } | Expr::Counted(..)
-        ) {
-            steady = false;
-        }
+        );
     });
-    steady && expr.columns().is_some_and(|columns| columns.iter().all(|c| *c < own.start))
+    steady && columns.iter().all(|column| *column < own.start)
 }
 
 /// Puts conditions into the part of a join that they belong to.
 pub fn within(part: &mut From, conditions: &mut Vec<Arc<Expr>>, relations: &[Relation]) {
+    let gates = take_gates(conditions);
     for condition in conditions.drain(..) {
-        let needed = needed(&condition, relations);
-        push(part, &condition, needed.as_deref());
+        push_whole(part, &condition, relations);
     }
+    gate(part, gates);
+}
+
+/// What follows from the conditions of an outer join that only read its optional side is tested
+/// before that is read.
+pub fn within_on(part: &mut From, on: &[Arc<Expr>], relations: &[Relation]) {
+    let own = |condition: &&Arc<Expr>| {
+        let needed = needed(condition, relations);
+        needed.is_some_and(|needed| needed.iter().all(|relation| holds(part, *relation)))
+    };
+    let own: Vec<Arc<Expr>> = on.iter().filter(own).cloned().collect();
+    gate(part, implied(&own));
+}
+
+fn gate(part: &mut From, gates: Vec<Arc<Expr>>) {
+    *part = gated(std::mem::replace(part, From::Nothing), gates);
 }

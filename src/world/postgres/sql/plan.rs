@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::body::Volatility;
 use super::functions::Builtin;
 use super::system::System;
 use crate::world::postgres::storage::catalog::Table;
@@ -90,6 +91,18 @@ pub enum Expr {
     Routine {
         oid: Oid,
         args: Vec<Expr>,
+        volatility: Volatility,
+        /// Nothing may stand in its place, with these arguments.
+        stays: bool,
+    },
+    /// What stands in the place of a call of a function in SQL, with the arguments of the call.
+    /// `strict`: NULL if one of them is. `volatility`: as the function was declared.
+    Inlined {
+        name: Arc<str>,
+        strict: bool,
+        volatility: Volatility,
+        args: Vec<Expr>,
+        body: Box<Expr>,
     },
     /// A call that happens once although its step is taken again.
     Counted(&'static str, Box<Expr>),
@@ -154,6 +167,7 @@ impl Expr {
             | Expr::NoneNull(expr)
             | Expr::Is(expr, _)
             | Expr::Counted(_, expr)
+            | Expr::Inlined { body: expr, .. }
             | Expr::Cast { expr, .. } => expr.walk(visit),
             Expr::Compare(_, a, b) | Expr::NotDistinct(a, b) | Expr::Quantified(_, _, a, b) => {
                 a.walk(visit);
@@ -232,6 +246,10 @@ pub struct Scan {
     pub relation: usize,
     pub filter: Vec<Arc<Expr>>,
     pub lookup: Option<Lookup>,
+    /// Worked out before a row is read: if one is NULL there is none.
+    pub bounds: Vec<Expr>,
+    /// A WITH query is run to its end before its first row is read.
+    pub whole: bool,
 }
 
 /// The tree of FROM. All its nodes fill their part of one row.
@@ -352,15 +370,13 @@ pub struct Cte {
     pub reads: Vec<usize>,
     /// The part of a recursive one that is repeated, and whether duplicates stay.
     pub recursive: Option<(Arc<Query>, bool)>,
-    /// It runs as a whole, before what reads it.
+    /// Its rows are kept, however often it is read.
     pub kept: bool,
 }
 
 #[derive(Clone, Debug)]
 pub struct Query {
     pub ctes: Vec<Cte>,
-    /// WITH queries that write and whose rows it does not read.
-    pub after: Vec<Cte>,
     pub body: Body,
     pub columns: Vec<OutColumn>,
     pub sort: Vec<SortKey>,
@@ -428,7 +444,6 @@ impl Conflict {
 #[derive(Clone, Debug)]
 pub struct Insert {
     pub ctes: Vec<Cte>,
-    pub after: Vec<Cte>,
     pub table: Arc<Table>,
     /// One row of its output makes one row of the table.
     pub source: Arc<Query>,
@@ -444,7 +459,6 @@ pub struct Insert {
 #[derive(Clone, Debug)]
 pub struct Update {
     pub ctes: Vec<Cte>,
-    pub after: Vec<Cte>,
     pub table: Arc<Table>,
     /// Relation 0 is the table.
     pub source: Select,
@@ -460,7 +474,6 @@ pub struct Update {
 #[derive(Clone, Debug)]
 pub struct Delete {
     pub ctes: Vec<Cte>,
-    pub after: Vec<Cte>,
     pub table: Arc<Table>,
     pub source: Select,
     pub returning: Option<(Vec<Expr>, Vec<OutColumn>)>,
@@ -486,22 +499,10 @@ impl Plan {
         returning.as_ref().map(|(_, columns)| columns.as_slice())
     }
 
-    /// The WITH queries that run after the statement itself.
-    pub fn after(&self) -> &[Cte] {
-        match self {
-            Plan::Query(query) => &query.after,
-            Plan::Insert(insert) => &insert.after,
-            Plan::Update(update) => &update.after,
-            Plan::Delete(delete) => &delete.after,
-        }
-    }
-
     /// Whether it or a WITH query of it writes rows.
     pub fn writes(&self) -> bool {
         match self {
-            Plan::Query(query) => {
-                query.ctes.iter().chain(&query.after).any(|cte| cte.plan.writes())
-            }
+            Plan::Query(query) => query.ctes.iter().any(|cte| cte.plan.writes()),
             Plan::Insert(_) | Plan::Update(_) | Plan::Delete(_) => true,
         }
     }

@@ -7,8 +7,9 @@ use sqlparser::ast::{self, Spanned as _};
 
 use super::aggregates::has_aggregate;
 use super::analyze::{Analyzer, Context, Typed, can_group, out_column};
-use super::ctes::{in_order, inline, refuse_partial};
+use super::ctes::{inline, refuse_partial, wanted};
 use super::functions::sort_key;
+use super::gates::of_groups;
 use super::locking::locks;
 use super::names::ident;
 use super::output::{
@@ -68,9 +69,7 @@ impl Analyzer<'_> {
         self.limits(query, &mut plan, scope)?;
         self.depth.set(self.depth.get() - 1);
         self.ctes.borrow_mut().truncate(visible);
-        let (before, after) = in_order(ctes, &self.reads.borrow()[read..]);
-        plan.ctes.splice(0..0, before);
-        plan.after.extend(after);
+        plan.ctes.splice(0..0, wanted(ctes, &self.reads.borrow()[read..]));
         if query.with.is_some() {
             inline(&mut plan, &self.reads.borrow()[named..]);
             refuse_partial(&plan)?;
@@ -289,13 +288,10 @@ impl Analyzer<'_> {
             split(self.filter(selection, scope)?, &mut quals);
         }
         let width = relations.iter().map(|r: &Relation| r.offset + r.width).max().unwrap_or(0);
-        let from = place(from, &relations, &quals);
         let grouped = self.group(select, order, scope)?;
         let (project, columns, expand) = self.unrolled(&select.projection, width, scope)?;
-        let having = match &select.having {
-            Some(having) => Some(self.condition(self.expr(having, scope)?, "HAVING")?),
-            None => None,
-        };
+        let having = self.having(select, scope, &mut quals)?;
+        let from = place(from, &relations, &quals);
         let (distinct, distinct_on) = match &select.distinct {
             None | Some(ast::Distinct::All) => (false, Vec::new()),
             Some(ast::Distinct::Distinct) => {
@@ -341,6 +337,20 @@ impl Analyzer<'_> {
         };
         let sort_output = over_output;
         Ok(Query { sort_output, ..plain_query(Body::Select(Box::new(select)), columns) })
+    }
+
+    /// What HAVING says of groups; the rest of it is added to the conditions of their rows.
+    fn having(
+        &self,
+        select: &ast::Select,
+        scope: &Scope<'_>,
+        quals: &mut Vec<Arc<Expr>>,
+    ) -> Result<Option<Expr>> {
+        let Some(having) = &select.having else { return Ok(None) };
+        let having = self.condition(self.expr(having, scope)?, "HAVING")?;
+        let keys = scope.group.iter().flat_map(|group| &group.keys);
+        let keys: Vec<Expr> = keys.map(|(_, expr, ..)| expr.clone()).collect();
+        Ok(of_groups(having, &keys, quals))
     }
 
     /// The error of a key of DISTINCT ON that ORDER BY does not begin with.
@@ -548,7 +558,6 @@ pub fn rename(
 pub fn plain_query(body: Body, columns: Vec<OutColumn>) -> Query {
     Query {
         ctes: Vec::new(),
-        after: Vec::new(),
         body,
         columns,
         sort: Vec::new(),

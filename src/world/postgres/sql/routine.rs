@@ -100,17 +100,23 @@ impl Analyzer<'_> {
             exprs.push(self.coerce(arg, wanted.ty, -1, Context::Implicit)?);
         }
         self.calls.set(true);
-        let expr = Expr::Routine { oid: routine.oid, args: exprs };
+        let (oid, volatility) = (routine.oid, routine.volatility);
+        let mut expr = Expr::Routine { oid, args: exprs, volatility, stays: false };
+        if self.inlines.get() {
+            expr = self.in_place(expr, &mut Vec::new())?;
+        }
         Ok(Typed::new(expr, routine.ret))
     }
 }
 
-/// Plans a piece of SQL in a function; errors point into its own text.
+/// Plans a piece of SQL in a function; errors point into its own text. `runs`: it is not only held
+/// against what there is.
 pub fn plan_fragment(
     db: &Db,
     pid: Pid,
     routine: &Routine,
     fragment: &Fragment,
+    runs: bool,
 ) -> Result<Planned, Unplanned> {
     let types: Vec<Ty> = routine.variables().iter().map(|variable| variable.ty).collect();
     let names = Names { routine, seen: &fragment.seen };
@@ -119,7 +125,7 @@ pub fn plan_fragment(
     } else {
         (0, fragment.own().to_owned())
     };
-    let planned = plan_named(db, pid, &text, &fragment.statement, &types, Some(names));
+    let planned = plan_named(db, pid, &text, &fragment.statement, &types, Some(names), runs);
     planned.map_err(|Unplanned { error, tables }| Unplanned {
         error: fragment.shown(error, shift),
         tables,
@@ -285,7 +291,7 @@ fn check_sql(db: &Db, pid: Pid, routine: &Routine, fragments: &[Fragment]) -> Re
             last = None;
             continue;
         }
-        let planned = plan_fragment(db, pid, routine, fragment);
+        let planned = plan_fragment(db, pid, routine, fragment, false);
         let planned = planned.map_err(|unplanned| unplanned.error)?;
         last = Some(
             planned

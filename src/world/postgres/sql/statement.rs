@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, CreatePolicyCommand as Command, Spanned as _, Statement};
 
 use super::analyze::{Analyzer, Typed, check_times};
-use super::ctes::in_order;
+use super::ctes::wanted;
 use super::from::{add_table, table_columns};
 use super::names::{ident, object_name};
 use super::placing::place;
@@ -26,15 +26,13 @@ use crate::world::postgres::storage::locks::{Mode, Oid, Pid};
 use crate::world::postgres::storage::roles::Privileges;
 use crate::world::postgres::types::{Base, Ty};
 
-/// A plan, the types of its parameters, and how many places its run needs for WITH queries and
-/// cached subqueries.
+/// A plan, the types of its parameters, and how many places its run needs for cached subqueries.
 #[derive(Clone, Debug)]
 pub struct Planned {
     pub plan: Arc<Plan>,
     /// What it gives back; `None` for no rows at all.
     pub columns: Option<Arc<[OutColumn]>>,
     pub params: Arc<[Ty]>,
-    pub slots: usize,
     pub caches: usize,
     /// The tables to lock before it runs, and how.
     pub tables: Arc<[(Oid, Mode)]>,
@@ -77,10 +75,11 @@ pub fn plan_statement(
     statement: &Statement,
     params: &[Ty],
 ) -> Result<Planned, Unplanned> {
-    plan_named(db, pid, text, statement, params, None)
+    plan_named(db, pid, text, statement, params, None, true)
 }
 
-/// As [`plan_statement`], where names may stand for parameters.
+/// As [`plan_statement`], where names may stand for parameters. `inlines`: functions that are one
+/// expression are put in the place of their calls.
 pub fn plan_named<'a>(
     db: &'a Db,
     pid: Pid,
@@ -88,9 +87,11 @@ pub fn plan_named<'a>(
     statement: &Statement,
     params: &[Ty],
     names: Option<Names<'a>>,
+    inlines: bool,
 ) -> Result<Planned, Unplanned> {
     let mut analyzer = Analyzer::new(db, pid, text, params);
     analyzer.names = names;
+    analyzer.inlines = inlines.into();
     analyzer.most = names.map_or(65_535, |names| names.routine.args.len());
     let planned = analyzer.statement(statement).and_then(|plan| finished(&analyzer, plan));
     planned.map_err(|error| Unplanned { error, tables: analyzer.tables.take() })
@@ -118,7 +119,7 @@ fn finished(analyzer: &Analyzer<'_>, mut plan: Plan) -> Result<Planned> {
     if columns.iter().flat_map(|of| of.iter()).any(|column| column.ty.base == Base::Regclass) {
         return Err(PgError::unsupported("regclass in a result, without a cast,"));
     }
-    let (slots, caches) = (analyzer.slots.get(), analyzer.caches.get());
+    let caches = analyzer.caches.get();
     let calls = analyzer.calls.get();
     let definitions: Arc<[Arc<Table>]> = analyzer.definitions.take().into();
     Ok(Planned {
@@ -126,7 +127,6 @@ fn finished(analyzer: &Analyzer<'_>, mut plan: Plan) -> Result<Planned> {
         constants: has_constants(&plan),
         plan: Arc::new(plan),
         params: params.into(),
-        slots,
         caches,
         tables: analyzer.tables.take().into(),
         settled: !db.catalog.is_open(),
@@ -161,15 +161,14 @@ impl Analyzer<'_> {
                     };
                     let read = self.reads.borrow().len();
                     let mut plan = self.statement(inner)?;
-                    let (before, later) = in_order(ctes, &self.reads.borrow()[read..]);
-                    let (ctes, after) = match &mut plan {
+                    let wanted = wanted(ctes, &self.reads.borrow()[read..]);
+                    let ctes = match &mut plan {
                         Plan::Query(_) => return Ok(plan),
-                        Plan::Insert(insert) => (&mut insert.ctes, &mut insert.after),
-                        Plan::Update(update) => (&mut update.ctes, &mut update.after),
-                        Plan::Delete(delete) => (&mut delete.ctes, &mut delete.after),
+                        Plan::Insert(insert) => &mut insert.ctes,
+                        Plan::Update(update) => &mut update.ctes,
+                        Plan::Delete(delete) => &mut delete.ctes,
                     };
-                    ctes.splice(0..0, before);
-                    *after = later;
+                    ctes.splice(0..0, wanted);
                     Ok(plan)
                 }
                 _ => {
@@ -309,7 +308,7 @@ impl Analyzer<'_> {
                 }
                 let column = &table.columns[at];
                 let value = match value {
-                    None => default_of(column),
+                    None => self.default_of(column)?,
                     Some(typed) => {
                         let what = format!("column \"{text}\" can only be updated to DEFAULT");
                         writable(column, &what)?;
@@ -322,6 +321,13 @@ impl Analyzer<'_> {
         // They are worked out in the order of the table's columns.
         targets.sort_by_key(|target| target.column);
         Ok(targets)
+    }
+
+    pub fn default_of(&self, column: &Column) -> Result<Expr> {
+        match &column.default {
+            Some(default) => self.as_planned(default),
+            None => Ok(Expr::NULL),
+        }
     }
 
     /// The columns that an item of SET names, each with its value; `None`: its default.
@@ -401,7 +407,6 @@ impl Analyzer<'_> {
         }
         Ok(Update {
             ctes: Vec::new(),
-            after: Vec::new(),
             table,
             source,
             named: targets.iter().map(|target| target.column).collect(),
@@ -436,7 +441,7 @@ impl Analyzer<'_> {
             || source.quals.iter().any(|q| reads(q, width));
         let mut source = source;
         self.guard_target(&table, Command::Delete, reads_row, &mut source)?;
-        Ok(Delete { ctes: Vec::new(), after: Vec::new(), table, source, returning })
+        Ok(Delete { ctes: Vec::new(), table, source, returning })
     }
 
     /// The rows an UPDATE or DELETE touches: relation 0 is the table.
@@ -548,10 +553,6 @@ pub fn writable(column: &Column, message: &str) -> Result<()> {
         return Ok(());
     };
     Err(PgError::new("428C9", message).detail(detail))
-}
-
-pub fn default_of(column: &Column) -> Expr {
-    column.default.as_ref().map_or(Expr::NULL, |default| (**default).clone())
 }
 
 pub fn is_default(expr: &ast::Expr) -> bool {

@@ -8,11 +8,12 @@ use sqlparser::ast::{self, BinaryOperator, Spanned as _};
 
 use super::analyze::{Analyzer, Context, Typed};
 use super::expression::compare_op;
-use super::plan::{Body, CompareOp, Expr, OutColumn, Query, SubKind};
+use super::placing::whole_ctes;
+use super::plan::{Body, CompareOp, Expr, OutColumn, Query, Relation, Source, SubKind};
 use super::resolve::compared;
 use super::rows::written;
 use super::scope::Scope;
-use super::volatility::is_volatile;
+use super::volatility::is_written_volatile;
 use super::walk::each_of_query;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::is_constant;
@@ -30,12 +31,28 @@ pub fn joined(mut condition: Expr) -> Expr {
         *joins = match (kind, left) {
             (SubKind::Exists, _) => cache.is_none() && can_join(query),
             (SubKind::Quantified(_, false), Some(left)) => {
-                cache.is_some() && left.columns() != Some(Vec::new()) && !is_volatile(left)
+                cache.is_some() && left.columns() != Some(Vec::new()) && !is_written_volatile(left)
             }
             _ => false,
         };
+        if *joins {
+            read_whole(query);
+        }
     }
     condition
+}
+
+/// What is joined by equality is hashed before: a WITH query in it is run to its end.
+fn read_whole(query: &mut Arc<Query>) {
+    let Body::Select(select) = &query.body else { return };
+    let equal = |qual: &Arc<Expr>| matches!(**qual, Expr::Compare(CompareOp::Eq, ..));
+    let cte = |relation: &Relation| matches!(relation.source, Source::Cte(_));
+    if !select.relations.iter().any(cte) || !select.quals.iter().any(equal) {
+        return;
+    }
+    if let Body::Select(select) = &mut Arc::make_mut(query).body {
+        whole_ctes(&mut select.from, &select.relations);
+    }
 }
 
 /// Adds how far around the query are the rows that an expression reads, which stands `level`
@@ -46,7 +63,7 @@ fn read_around(expr: &Expr, level: usize, found: &mut Vec<usize>) {
         Expr::Sub { query, .. } => {
             let _never_stops = each_of_query(query, true, &mut |expr| {
                 read_around(expr, level + 1, found);
-                Ok(())
+                Ok(false)
             });
         }
         _ => {}
@@ -62,13 +79,12 @@ fn can_join(query: &Query) -> bool {
         && select.having.is_none()
         && select.expand.is_none()
         && query.ctes.is_empty()
-        && query.after.is_empty()
         && query.locks.is_empty()
         && query.offset.is_none()
         && query.limit.as_ref().is_none_or(is_constant)
         // It is joined with one of the rows around it.
         && around.len() == 1
-        && !select.quals.iter().any(|qual| is_volatile(qual))
+        && !select.quals.iter().any(|qual| is_written_volatile(qual))
 }
 
 impl Analyzer<'_> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::plan::{Body, Expr, From, Plan, Query, Select, Source};
-use super::volatility::is_volatile_within;
+use super::volatility::may_change_within;
 
 pub fn leave_out_unread(plan: &mut Plan) {
     match plan {
@@ -46,7 +46,7 @@ fn drop_columns(query: &mut Query, unread: &dyn Fn(usize) -> bool) {
         return;
     }
     for (at, expr) in select.project.iter_mut().enumerate() {
-        if unread(at) && !is_volatile_within(expr) {
+        if unread(at) && !may_change_within(expr) {
             *expr = Expr::NULL;
         }
     }
@@ -58,7 +58,7 @@ fn drop_columns(query: &mut Query, unread: &dyn Fn(usize) -> bool) {
     given.chain(query.sort.iter().map(|key| &key.expr)).for_each(|expr| note(expr, 0, &mut read));
     let first = select.keys.len();
     for (at, aggregate) in select.aggregates.iter_mut().enumerate() {
-        if !read.contains(&(first + at)) && !aggregate.args.iter().any(is_volatile_within) {
+        if !read.contains(&(first + at)) && !aggregate.args.iter().any(may_change_within) {
             aggregate.args.fill(Expr::NULL);
             (aggregate.filter, aggregate.distinct) = (None, false);
             aggregate.order.clear();
@@ -77,6 +77,13 @@ fn read_of_row(query: &Query) -> BTreeSet<usize> {
     read
 }
 
+/// Whether an expression reads the row of its own query, a query within it too.
+pub fn reads_row(expr: &Expr) -> bool {
+    let mut read = BTreeSet::new();
+    note(expr, 0, &mut read);
+    !read.is_empty()
+}
+
 /// Notes which places of the row `depth` queries out an expression reads.
 fn note(expr: &Expr, depth: usize, read: &mut BTreeSet<usize>) {
     expr.walk(&mut |part| match part {
@@ -89,7 +96,7 @@ fn note(expr: &Expr, depth: usize, read: &mut BTreeSet<usize>) {
 }
 
 fn of_query(query: &Query, depth: usize, read: &mut BTreeSet<usize>) {
-    for cte in query.ctes.iter().chain(&query.after) {
+    for cte in &query.ctes {
         if let Plan::Query(query) = &*cte.plan {
             of_query(query, depth, read);
         }

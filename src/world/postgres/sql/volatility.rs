@@ -1,6 +1,7 @@
 //! Which calls and conversions depend on more than their arguments, and which must not be made
 //! twice (PostgreSQL 15, chapter 38.7). Must never make one.
 
+use super::body::Volatility;
 use super::functions::Function;
 use super::plan::{Expr, Query};
 use super::walk::each_of_query;
@@ -106,23 +107,64 @@ pub fn is_volatile(expr: &Expr) -> bool {
     volatile
 }
 
+/// Whether it calls what is VOLATILE (`contain_volatile_functions` of PostgreSQL).
+pub fn may_change(expr: &Expr) -> bool {
+    let mut volatile = false;
+    expr.walk(&mut |part| {
+        volatile |= match part {
+            Expr::Counted(..) => true,
+            Expr::Routine { volatility, .. } => *volatility == Volatility::Volatile,
+            _ => false,
+        }
+    });
+    volatile
+}
+
+/// Whether it calls or converts by what is not IMMUTABLE (`contain_mutable_functions`).
+pub fn may_differ(expr: &Expr) -> bool {
+    let mut mutable = false;
+    expr.walk(&mut |part| {
+        mutable |= match part {
+            Expr::Counted(..) => true,
+            Expr::Call { steady, .. } => !*steady,
+            Expr::Cast { from, to, .. } => is_zoned(*from, *to),
+            Expr::Routine { volatility, .. } => *volatility != Volatility::Immutable,
+            _ => false,
+        }
+    });
+    mutable
+}
+
+/// The same as [`may_change`], of the calls as they were written.
+pub fn is_written_volatile(expr: &Expr) -> bool {
+    let mut volatile = may_change(expr);
+    expr.walk(&mut |part| {
+        if let Expr::Inlined { volatility, args, .. } = part {
+            volatile = volatile
+                || *volatility == Volatility::Volatile
+                || args.iter().any(is_written_volatile);
+        }
+    });
+    volatile
+}
+
 /// The same, of the queries within too.
-pub fn is_volatile_within(expr: &Expr) -> bool {
-    let mut volatile = is_volatile(expr);
+pub fn may_change_within(expr: &Expr) -> bool {
+    let mut volatile = is_written_volatile(expr);
     expr.walk(&mut |part| {
         if let Expr::Sub { query, .. } = part {
-            volatile = volatile || is_volatile_query(query);
+            volatile = volatile || may_change_query(query);
         }
     });
     volatile
 }
 
 /// The same of a query.
-pub fn is_volatile_query(query: &Query) -> bool {
+pub fn may_change_query(query: &Query) -> bool {
     let mut volatile = false;
     let _never_stops = each_of_query(query, true, &mut |expr| {
-        volatile = volatile || is_volatile_within(expr);
-        Ok(())
+        volatile = volatile || may_change_within(expr);
+        Ok(false)
     });
     volatile
 }

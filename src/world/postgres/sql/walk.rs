@@ -2,10 +2,14 @@
 
 use super::plan::{Body, Cte, Expr, From, Insert, Plan, Query, Select, Source};
 use crate::world::postgres::error::Step;
-use crate::world::postgres::types::Datum;
 
-/// What is done with each expression; an error ends the walk.
-pub type Visit<'v> = &'v mut dyn FnMut(&Expr) -> Step<()>;
+/// What is done with each expression; an error ends the walk. It says whether that is known to be
+/// false.
+pub type Visit<'v> = &'v mut dyn FnMut(&Expr) -> Step<bool>;
+
+fn each<'e>(mut exprs: impl Iterator<Item = &'e Expr>, visit: Visit<'_>) -> Step<()> {
+    exprs.try_for_each(|expr| visit(expr).map(drop))
+}
 
 /// Visits the expressions of a plan and of the queries in its FROM and WITH, in the order in which
 /// PostgreSQL plans them; queries within an expression are the visitor's.
@@ -14,13 +18,13 @@ pub fn each_of_plan(plan: &Plan, visit: Visit<'_>) -> Step<()> {
         Plan::Query(query) => each_of_query(query, true, visit),
         Plan::Insert(insert) => each_of_insert(insert, visit),
         Plan::Update(update) => {
-            each_of_ctes(&update.ctes, &update.after, visit)?;
-            update.targets.iter().try_for_each(|target| visit(&target.value))?;
+            each_of_ctes(&update.ctes, visit)?;
+            each(update.targets.iter().map(|target| &target.value), visit)?;
             each_of_returning(update.returning.as_ref(), visit)?;
             each_of_select(&update.source, false, visit)
         }
         Plan::Delete(delete) => {
-            each_of_ctes(&delete.ctes, &delete.after, visit)?;
+            each_of_ctes(&delete.ctes, visit)?;
             each_of_returning(delete.returning.as_ref(), visit)?;
             each_of_select(&delete.source, false, visit)
         }
@@ -28,22 +32,21 @@ pub fn each_of_plan(plan: &Plan, visit: Visit<'_>) -> Step<()> {
 }
 
 fn each_of_insert(insert: &Insert, visit: Visit<'_>) -> Step<()> {
-    each_of_ctes(&insert.ctes, &insert.after, visit)?;
-    insert.values.iter().try_for_each(&mut *visit)?;
+    each_of_ctes(&insert.ctes, visit)?;
+    each(insert.values.iter(), visit)?;
     each_of_returning(insert.returning.as_ref(), visit)?;
     if let Some((targets, condition)) = insert.conflict.as_ref().and_then(|c| c.update.as_ref()) {
-        targets.iter().try_for_each(|target| visit(&target.value))?;
-        condition.iter().try_for_each(&mut *visit)?;
+        each(targets.iter().map(|target| &target.value).chain(condition), visit)?;
     }
     each_of_query(&insert.source, true, visit)
 }
 
 fn each_of_returning<T>(returning: Option<&(Vec<Expr>, T)>, visit: Visit<'_>) -> Step<()> {
-    returning.iter().flat_map(|(exprs, _)| exprs).try_for_each(visit)
+    each(returning.iter().flat_map(|(exprs, _)| exprs), visit)
 }
 
-fn each_of_ctes(before: &[Cte], after: &[Cte], visit: Visit<'_>) -> Step<()> {
-    for cte in before.iter().chain(after) {
+fn each_of_ctes(ctes: &[Cte], visit: Visit<'_>) -> Step<()> {
+    for cte in ctes {
         each_of_plan(&cte.plan, visit)?;
         if let Some((query, _)) = &cte.recursive {
             each_of_query(query, true, visit)?;
@@ -54,13 +57,13 @@ fn each_of_ctes(before: &[Cte], after: &[Cte], visit: Visit<'_>) -> Step<()> {
 
 /// The same of a query. `output`: what it gives is asked for, not only whether it gives a row.
 pub fn each_of_query(query: &Query, output: bool, visit: Visit<'_>) -> Step<()> {
-    each_of_ctes(&query.ctes, &query.after, visit)?;
-    query.output.iter().flatten().try_for_each(&mut *visit)?;
-    query.sort.iter().try_for_each(|key| visit(&key.expr))?;
-    query.offset.iter().chain(&query.limit).try_for_each(&mut *visit)?;
+    each_of_ctes(&query.ctes, visit)?;
+    each(query.output.iter().flatten(), visit)?;
+    each(query.sort.iter().map(|key| &key.expr), visit)?;
+    each(query.offset.iter().chain(&query.limit), visit)?;
     match &query.body {
         Body::Select(select) => each_of_select(select, output, visit),
-        Body::Values(rows) => rows.iter().flatten().try_for_each(visit),
+        Body::Values(rows) => each(rows.iter().flatten(), visit),
         Body::Set { left, right, .. } => {
             each_of_query(left, true, visit)?;
             each_of_query(right, true, visit)
@@ -70,26 +73,25 @@ pub fn each_of_query(query: &Query, output: bool, visit: Visit<'_>) -> Step<()> 
 
 fn each_of_select(select: &Select, output: bool, visit: Visit<'_>) -> Step<()> {
     if output {
-        select.project.iter().try_for_each(&mut *visit)?;
+        each(select.project.iter(), visit)?;
     }
-    select.keys.iter().chain(&select.distinct_on).try_for_each(&mut *visit)?;
+    each(select.keys.iter().chain(&select.distinct_on), visit)?;
     for aggregate in &select.aggregates {
-        aggregate.args.iter().chain(&aggregate.filter).try_for_each(&mut *visit)?;
-        aggregate.order.iter().try_for_each(|key| visit(&key.expr))?;
+        each(aggregate.args.iter().chain(&aggregate.filter), visit)?;
+        each(aggregate.order.iter().map(|key| &key.expr), visit)?;
     }
-    select.expand.iter().flat_map(|expand| &expand.args).try_for_each(&mut *visit)?;
+    each(select.expand.iter().flat_map(|expand| &expand.args), visit)?;
     each_of_from(&select.from, visit)?;
     // What stands after a condition that is never met is left out.
     for qual in &select.quals {
-        visit(qual)?;
-        if matches!(**qual, Expr::Const(Datum::Bool(false))) {
+        if visit(qual)? {
             break;
         }
     }
-    select.having.iter().try_for_each(&mut *visit)?;
+    each(select.having.iter(), visit)?;
     for relation in &select.relations {
         match &relation.source {
-            Source::Function { args, .. } => args.iter().try_for_each(&mut *visit)?,
+            Source::Function { args, .. } => each(args.iter(), visit)?,
             Source::Query { query, .. } => each_of_query(query, true, visit)?,
             Source::Table(_) | Source::Cte(_) | Source::System(_) => {}
         }
@@ -101,7 +103,11 @@ fn each_of_from(from: &From, visit: Visit<'_>) -> Step<()> {
     if let From::Join { left, right, on, .. } = from {
         each_of_from(left, visit)?;
         each_of_from(right, visit)?;
-        on.iter().try_for_each(|condition| visit(condition))?;
+        for condition in on {
+            if visit(condition)? {
+                break;
+            }
+        }
     }
     Ok(())
 }
