@@ -165,7 +165,6 @@ fn objects() -> BoxedStrategy<String> {
         "CREATE FUNCTION g(low int) RETURNS int LANGUAGE plpgsql \
          AS 'BEGIN RETURN (SELECT max(v) FROM t WHERE k >= low); END'",
         "DROP FUNCTION IF EXISTS g(int)",
-        "DROP FUNCTION f(int)",
         "CREATE SEQUENCE p",
         "CREATE SEQUENCE IF NOT EXISTS p",
         // None whose numbers are asked for: a name is looked for anew after a wait.
