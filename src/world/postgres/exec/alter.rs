@@ -5,16 +5,17 @@ use std::sync::Arc;
 use sqlparser::ast::TableConstraint::ForeignKey;
 use sqlparser::ast::{self, AlterColumnOperation, AlterTableOperation};
 
-use super::anew::{is_filled, write_anew};
+use super::anew::{is_dead, is_filled, write_anew};
 use super::ddl::{self, build_index};
 use super::drops::refuse_targeted;
 use super::foreign::refuse_used;
 use super::retype::{retype, retyped};
 use super::sequence::drop_owned;
+use super::validate::{check_rows, validate};
 use super::{Cx, Frame, constants, eval, foreign, keys, policies, roles};
 use crate::world::postgres::error::{PgError, Result, Step, Stop, common};
 use crate::world::postgres::sql::{Expr, ident, object_name};
-use crate::world::postgres::storage::catalog::{Check, Column, Index, Table};
+use crate::world::postgres::storage::catalog::{Column, Index, Table};
 use crate::world::postgres::storage::locks::Mode;
 use crate::world::postgres::types::{Datum, Row};
 
@@ -212,7 +213,7 @@ fn is_taken(table: &Table, operation: &AlterTableOperation) -> bool {
 fn lock_target(cx: &mut Cx<'_>, table: &Table, operation: &AlterTableOperation) -> Step<()> {
     let named = |name: &ast::Ident| {
         let name = ident(name);
-        table.foreign_keys.iter().find(|key| *key.name == *name).map(|key| key.target)
+        table.foreign_keys.iter().find(|key| *key.name == *name)
     };
     let found = |cx: &Cx<'_>, key: &ast::ForeignKeyConstraint| {
         let name = object_name(&key.foreign_table)?;
@@ -231,8 +232,13 @@ fn lock_target(cx: &mut Cx<'_>, table: &Table, operation: &AlterTableOperation) 
             }
             return Ok(());
         }
-        AlterTableOperation::DropConstraint { name, .. } => (named(name), Mode::AccessExclusive),
-        AlterTableOperation::ValidateConstraint { name } => (named(name), Mode::RowShare),
+        AlterTableOperation::DropConstraint { name, .. } => {
+            (named(name).map(|key| key.target), Mode::AccessExclusive)
+        }
+        AlterTableOperation::ValidateConstraint { name } => {
+            let open = named(name).filter(|key| !key.validated);
+            (open.map(|key| key.target), Mode::RowShare)
+        }
         _ => return Ok(()),
     };
     match target {
@@ -264,9 +270,17 @@ fn apply(
             let rules = std::slice::from_ref(constraint);
             keys::add_constraints(cx, changed, (&[], rules)).map_err(PgError::unplaced)?;
             build_new(cx, table, changed)?;
-            if *not_valid { Ok(()) } else { check_rows(cx, table, changed) }
+            if !not_valid {
+                return check_rows(cx, table, changed);
+            }
+            for key in &mut changed.foreign_keys[table.foreign_keys.len()..] {
+                key.validated = false;
+            }
+            Ok(())
         }
-        AlterTableOperation::ValidateConstraint { name } => validate(cx, table, &ident(name)),
+        AlterTableOperation::ValidateConstraint { name } => {
+            validate(cx, table, changed, &ident(name))
+        }
         AlterTableOperation::DropConstraint { name, if_exists, drop_behavior } => {
             let cascade = *drop_behavior == Some(ast::DropBehavior::Cascade);
             drop_constraint(cx, changed, &ident(name), *if_exists, cascade)
@@ -385,11 +399,12 @@ fn fill_column(cx: &mut Cx<'_>, table: &Table, changed: &Table) -> Step<()> {
     }
     let tids: Vec<u64> = cx.db.heap(table.oid).iter().map(|(tid, _)| tid).collect();
     for tid in tids {
-        let before = cx.db.heap(table.oid).get(tid).map(|version| version.row.clone());
-        let frame = Frame::of(before.as_deref().unwrap_or_default());
+        let Some(version) = cx.db.heap(table.oid).get(tid) else { continue };
+        let left_out = is_filled(column) && is_dead(version, &cx.db.xacts);
+        let before = version.row.clone();
         let value = match filler {
-            Some(expr) => eval(expr, cx, &frame)?,
-            None => Datum::Null,
+            Some(expr) if !left_out => eval(expr, cx, &Frame::of(&before))?,
+            _ => Datum::Null,
         };
         if let Some(version) = cx.db.heap_mut(table.oid).get_mut(tid) {
             let mut row = version.row.to_vec();
@@ -400,58 +415,6 @@ fn fill_column(cx: &mut Cx<'_>, table: &Table, changed: &Table) -> Step<()> {
         }
     }
     check_rows(cx, table, changed)
-}
-
-fn live_rows(cx: &Cx<'_>, table: &Table) -> Vec<Row> {
-    let live = cx.db.heap(table.oid).iter().filter(|(_, v)| v.writer(&cx.db.xacts).is_none());
-    live.map(|(_, version)| version.row.clone()).collect()
-}
-
-/// Rows must fit what is newly demanded.
-fn check_rows(cx: &mut Cx<'_>, before: &Table, table: &Table) -> Step<()> {
-    for row in live_rows(cx, table) {
-        for (column, datum) in table.columns.iter().zip(row.iter()) {
-            if column.not_null && !column.dropped && datum.is_null() {
-                let (name, relation) = (&column.name, &table.name);
-                let message =
-                    format!("column \"{name}\" of relation \"{relation}\" contains null values");
-                return Err(PgError::new("23502", message).table(relation).column(name).into());
-            }
-        }
-    }
-    for check in &table.checks[before.checks.len()..] {
-        fits(cx, table, check)?;
-    }
-    for key in &table.foreign_keys[before.foreign_keys.len()..] {
-        foreign::validate(cx, table, key)?;
-    }
-    Ok(())
-}
-
-/// Refuses a check that a row does not pass.
-fn fits(cx: &mut Cx<'_>, table: &Table, check: &Check) -> Step<()> {
-    for row in live_rows(cx, table) {
-        if eval(&check.expr, cx, &Frame::of(&row))?.as_bool() == Some(false) {
-            let (name, relation) = (&check.name, &table.name);
-            let message = format!(
-                "check constraint \"{name}\" of relation \"{relation}\" is violated by some row"
-            );
-            return Err(PgError::new("23514", message).table(relation).constraint(name).into());
-        }
-    }
-    Ok(())
-}
-
-fn validate(cx: &mut Cx<'_>, table: &Table, name: &str) -> Step<()> {
-    if let Some(check) = table.checks.iter().find(|check| *check.name == *name) {
-        return fits(cx, table, check);
-    }
-    if let Some(key) = table.foreign_keys.iter().find(|key| *key.name == *name) {
-        return foreign::validate(cx, table, key);
-    }
-    let relation = &table.name;
-    let message = format!("constraint \"{name}\" of relation \"{relation}\" does not exist");
-    Err(PgError::new("42704", message).into())
 }
 
 fn build_new(cx: &mut Cx<'_>, table: &Table, changed: &Table) -> Step<()> {

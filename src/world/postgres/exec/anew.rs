@@ -5,9 +5,9 @@ use super::Cx;
 use super::ddl::put_rows;
 use crate::world::postgres::sql::{Expr, is_volatile};
 use crate::world::postgres::storage::catalog::{Column, Table};
-use crate::world::postgres::storage::heap::Tid;
+use crate::world::postgres::storage::heap::{Tid, Version};
 use crate::world::postgres::storage::locks::Oid;
-use crate::world::postgres::storage::xact::Fate;
+use crate::world::postgres::storage::xact::{Fate, Xacts};
 use crate::world::postgres::types::{Base, Ty};
 
 /// Of what a row may take without its header, in bytes (PostgreSQL's `TOAST_TUPLE_THRESHOLD`).
@@ -20,8 +20,7 @@ pub fn write_anew(cx: &mut Cx<'_>, oid: Oid) {
     let tids: Vec<Tid> = heap.iter().map(|(tid, _)| tid).collect();
     for tid in tids {
         let Some(version) = heap.get_mut(tid) else { continue };
-        let xacts = &cx.db.xacts;
-        if version.writer(xacts).is_some() || xacts.fate(version.xmin) == Fate::Aborted {
+        if is_dead(version, &cx.db.xacts) {
             heap.remove(tid);
             continue;
         }
@@ -29,6 +28,11 @@ pub fn write_anew(cx: &mut Cx<'_>, oid: Oid) {
     }
     put_rows(cx, oid, heap);
     cx.db.txn_mut(cx.pid).cid += 1;
+}
+
+/// Whether it is left out of what is written anew.
+pub fn is_dead(version: &Version, xacts: &Xacts) -> bool {
+    version.writer(xacts).is_some() || xacts.fate(version.xmin) == Fate::Aborted
 }
 
 /// Whether a new column's values are written into the rows, and not only beside the definition.

@@ -416,7 +416,7 @@ fn carry_on(
     if change.is_none() && !erases {
         change = carried(cx, parent, child, foreign, action, tid, new)?;
     }
-    let strength = if erases { Strength::Update } else { Strength::NoKeyUpdate };
+    let strength = change.as_ref().map_or(Strength::Update, |change| change.strength(cx, child));
     let settled = settle(cx, child, tid, strength, true, Policy::Wait)?;
     check_repeatable(cx, child, settled)?;
     match settled {

@@ -462,6 +462,7 @@ fn add_foreign_key(
         on_delete,
         on_update,
         deferred,
+        validated: true,
     });
     Ok(())
 }

@@ -33,6 +33,7 @@ pub mod setting;
 mod setting_names;
 mod system;
 mod tuple;
+mod validate;
 
 pub use cast::written_name;
 pub use constants::{has_any as has_constants, is_constant};

@@ -70,6 +70,12 @@ impl Change {
         Ok(Change { tid, row, written: None })
     }
 
+    /// The lock that it needs.
+    pub fn strength(&self, cx: &Cx<'_>, table: &Table) -> Strength {
+        let old = cx.db.heap(table.oid).get(self.tid);
+        old.map_or(Strength::Update, |old| strength_of(table, &old.row, &self.row))
+    }
+
     pub fn is_written(&self) -> bool {
         self.written.is_some()
     }

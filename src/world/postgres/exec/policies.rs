@@ -192,7 +192,10 @@ pub fn create_policy(cx: &mut Cx<'_>, create: &ast::CreatePolicy) -> Step<()> {
     let command = create.command.unwrap_or(ast::CreatePolicyCommand::All);
     let halves = (create.using.is_some(), create.with_check.is_some());
     refuse_half(command, halves, "WITH CHECK cannot be applied to SELECT or DELETE")?;
+    let roles = policy_roles(cx, create.to.as_deref().unwrap_or_default())?;
     change_policies(cx, &create.table_name, |cx, table, security| {
+        let using = kept(cx, table, create.using.as_ref())?;
+        let with_check = kept(cx, table, create.with_check.as_ref())?;
         if security.policies.iter().any(|policy| *policy.name == *name) {
             let message = format!("policy \"{name}\" for table \"{}\" already exists", table.name);
             return Err(PgError::new("42710", message));
@@ -201,9 +204,9 @@ pub fn create_policy(cx: &mut Cx<'_>, create: &ast::CreatePolicy) -> Step<()> {
             name: name.into(),
             permissive: create.policy_type != Some(ast::CreatePolicyType::Restrictive),
             command,
-            roles: policy_roles(cx, create.to.as_deref().unwrap_or_default())?,
-            using: kept(cx, table, create.using.as_ref())?,
-            with_check: kept(cx, table, create.with_check.as_ref())?,
+            roles,
+            using,
+            with_check,
         };
         security.policies.push(Arc::new(policy));
         security.policies.sort_by(|a, b| a.name.cmp(&b.name));
@@ -213,31 +216,34 @@ pub fn create_policy(cx: &mut Cx<'_>, create: &ast::CreatePolicy) -> Step<()> {
 
 pub fn alter_policy(cx: &mut Cx<'_>, parsed: &ast::AlterPolicy) -> Step<()> {
     let name = ident(&parsed.name);
-    change_policies(cx, &parsed.table_name, |cx, table, security| {
-        let found = security.policies.iter().position(|policy| *policy.name == *name);
-        let at = found.ok_or_else(|| no_policy(&name, table))?;
-        let mut policy = (*security.policies[at]).clone();
-        match &parsed.operation {
-            ast::AlterPolicyOperation::Rename { new_name } => policy.name = ident(new_name).into(),
-            ast::AlterPolicyOperation::Apply { to, using, with_check } => {
-                let halves = (using.is_some(), with_check.is_some());
-                let otherwise = "only USING expression allowed for SELECT, DELETE";
-                refuse_half(policy.command, halves, otherwise)?;
-                if let Some(to) = to {
-                    policy.roles = policy_roles(cx, to)?;
-                }
-                if let Some(using) = kept(cx, table, using.as_ref())? {
-                    policy.using = Some(using);
-                }
-                if let Some(check) = kept(cx, table, with_check.as_ref())? {
-                    policy.with_check = Some(check);
-                }
-            }
+    let found = |table: &Table| {
+        let own = table.security.policies.iter().position(|policy| *policy.name == *name);
+        own.ok_or_else(|| no_policy(&name, table))
+    };
+    match &parsed.operation {
+        ast::AlterPolicyOperation::Rename { new_name } => {
+            change_policies(cx, &parsed.table_name, |_, table, security| {
+                let policy = &mut security.policies[found(table)?];
+                Arc::make_mut(policy).name = ident(new_name).into();
+                security.policies.sort_by(|a, b| a.name.cmp(&b.name));
+                Ok(())
+            })
         }
-        security.policies[at] = Arc::new(policy);
-        security.policies.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(())
-    })
+        ast::AlterPolicyOperation::Apply { to, using, with_check } => {
+            let roles = to.as_ref().map(|to| policy_roles(cx, to)).transpose()?;
+            change_policies(cx, &parsed.table_name, |cx, table, security| {
+                let using = kept(cx, table, using.as_ref())?;
+                let check = kept(cx, table, with_check.as_ref())?;
+                let policy = Arc::make_mut(&mut security.policies[found(table)?]);
+                let otherwise = "only USING expression allowed for SELECT, DELETE";
+                refuse_half(policy.command, (using.is_some(), check.is_some()), otherwise)?;
+                policy.roles = roles.unwrap_or(std::mem::take(&mut policy.roles));
+                policy.using = using.or(policy.using.take());
+                policy.with_check = check.or(policy.with_check.take());
+                Ok(())
+            })
+        }
+    }
 }
 
 pub fn drop_policy(cx: &mut Cx<'_>, parsed: &ast::DropPolicy) -> Step<()> {

@@ -123,6 +123,8 @@ pub struct ForeignKey {
     pub on_update: Action,
     /// Checked at commit.
     pub deferred: bool,
+    /// Rows that were there before it have been checked.
+    pub validated: bool,
 }
 
 #[derive(Clone, Debug)]

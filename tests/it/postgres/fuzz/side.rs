@@ -50,12 +50,13 @@ impl fmt::Display for Turn {
 
 /// What things are numbered as is each server's own.
 fn without_oid(answer: String) -> String {
-    match answer.split_once("with OID ") {
-        Some((before, after)) => {
-            format!("{before}with OID{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
+    let digits = |c: char| c.is_ascii_digit();
+    for place in ["with OID ", "failed for function "] {
+        if let Some((before, after)) = answer.split_once(place) {
+            return format!("{before}{place}{}", after.trim_start_matches(digits));
         }
-        None => answer,
     }
+    answer
 }
 
 struct Session {
@@ -81,7 +82,7 @@ impl Side {
     }
 
     pub async fn control(&self, sql: &str) -> String {
-        answer(&self.control, sql).await
+        without_oid(answer(&self.control, sql).await)
     }
 
     /// Connects the sessions of `script`.

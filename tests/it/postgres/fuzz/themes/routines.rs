@@ -82,8 +82,9 @@ fn called() -> BoxedStrategy<String> {
             "UPDATE t SET w = {call}(k) WHERE {on} RETURNING *"
         )),
         2 => of_row.clone().prop_map(|call| format!("SELECT * FROM t WHERE {call}(k) >= 0")),
+        // Not the row that is locked: what it is after a wait is asked twice here.
         1 => (of_row.clone(), locking()).prop_map(|(call, lock)| format!(
-            "SELECT * FROM t WHERE {call}(k) >= 0 {lock}"
+            "SELECT * FROM t WHERE {call}(k + 1) >= 0 {lock}"
         )),
         1 => of_row.clone().prop_map(|call| format!(
             "DELETE FROM t WHERE {call}(k + 1) >= 2 RETURNING *"
