@@ -5,7 +5,8 @@
 //! letters, `'sign'`, `[ may be left out ]`, `{ any number of times }`, `( this | that )`, `x ,..`
 //! for a list with commas. `<text>` and its like are kinds of tokens, `<rest>` is anything up to
 //! the end of the statement; `name`, `type_name`, `word`, `label`, `as_label` and `bare_label` are
-//! the words that may stand there; `value` and `plain_value` are expressions (see `operators`).
+//! the words that may stand there, `name_but_set` is a name before which nothing says AS, so that
+//! SET begins something; `value` and `plain_value` are expressions (see `operators`).
 //! What a rule with `@` after its name matches is remembered by place.
 
 use std::collections::BTreeMap;
@@ -46,6 +47,10 @@ pub struct Symbols([u64; 9]);
 impl Symbols {
     fn add(&mut self, symbol: Symbol) {
         self.0[usize::from(symbol) / 64] |= 1 << (symbol % 64);
+    }
+
+    fn remove(&mut self, symbol: Symbol) {
+        self.0[usize::from(symbol) / 64] &= !(1 << (symbol % 64));
     }
 
     fn join(&mut self, other: &Symbols) {
@@ -115,6 +120,7 @@ const LABEL: &[&str] = &[
 /// The words that may stand somewhere, and what that is called in the rules.
 const WORDS: &[(&str, &[&str])] = &[
     ("name", &[FREE, FREE_BARELY, OF_TYPES, OF_TYPES_BARELY]),
+    ("name_but_set", &[FREE, FREE_BARELY, OF_TYPES, OF_TYPES_BARELY]),
     ("type_name", &[FREE, FREE_BARELY, OF_FUNCTIONS, OF_FUNCTIONS_BARELY]),
     ("word", &[FREE, FREE_BARELY, OF_TYPES, OF_TYPES_BARELY, OF_FUNCTIONS, OF_FUNCTIONS_BARELY]),
     ("label", LABEL),
@@ -308,6 +314,11 @@ impl Reader<'_> {
                 let words = WORDS.iter().find(|(known, _)| *known == name);
                 match (words, self.grammar.names.get(name)) {
                     (Some(("as_label" | "bare_label", lists)), _) => Part::Label(self.words(lists)),
+                    (Some(("name_but_set", lists)), _) => {
+                        let mut words = self.words(lists);
+                        words.remove(self.grammar.symbols["set"]);
+                        Part::Words(words)
+                    }
                     (Some((_, lists)), _) => Part::Words(self.words(lists)),
                     (None, Some(at)) => Part::Rule(*at),
                     (None, None) => panic!("there is no rule {name}"),

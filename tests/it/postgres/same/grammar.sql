@@ -113,3 +113,29 @@ select .5, 1., 1.e2, 1e-2, 1.5e+3, 12345678901234567890, 0.00;
 select $tag$ it's $x$ $tag$, e'a\\b\'c', E'\t|', '\n', n'x';
 select 1-- comment
 + 1 /* and /* nested */ more */ - 1;
+
+-- SET is no alias, and what has privileges' names may be a role.
+create table aliased (id int, set int);
+delete from aliased set id = 2;
+update aliased set set = 1;
+update aliased set set set = 1;
+update aliased as set set set = 1;
+delete from aliased as set;
+delete from aliased set where id = 1;
+drop table aliased;
+create role ann;
+create role bob;
+grant select to ann;
+grant select to insert, update, delete on docs, ann, bob;
+grant x, select to y;
+grant ann, select to bob;
+revoke select from bob;
+revoke references from bob;
+grant create to bob;
+grant "select" to bob;
+grant insert to ann;
+grant all to ann;
+grant ann to bob;
+revoke ann from bob;
+drop role ann;
+drop role bob;
