@@ -23,6 +23,35 @@ struct Entry<'p> {
     round: RefCell<Option<Arc<Vec<Row>>>>,
 }
 
+/// A query on its way, with its WITH queries.
+pub trait Run<'p> {
+    fn ctes(&mut self) -> &mut Ctes<'p>;
+
+    /// Its next row, while they are at hand.
+    fn give(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<Option<Row>>;
+
+    fn next(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<Option<Row>> {
+        if self.ctes().all.is_empty() {
+            return self.give(cx, outer);
+        }
+        let ctes = std::mem::take(self.ctes());
+        let given = ctes.within(cx, outer, |cx| self.give(cx, outer));
+        *self.ctes() = ctes;
+        given
+    }
+
+    /// Runs those of its WITH queries that write to their end, the last one first, as PostgreSQL
+    /// does when no more rows are wanted.
+    fn finish(&mut self, cx: &mut Cx<'_>) -> Step<()> {
+        let ctes = self.ctes();
+        let writers = ctes.all.iter().rev().filter(|entry| entry.cte.plan.writes());
+        for entry in writers {
+            ctes.within(cx, None, |cx| read_whole(entry.cte.slot, cx))?;
+        }
+        Ok(())
+    }
+}
+
 /// How far one has come.
 #[derive(Default)]
 struct CteRun<'p> {
@@ -63,12 +92,8 @@ impl<'p> Ctes<'p> {
         Ctes { all: ctes.iter().map(entry).collect() }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
-
     /// Goes on with their query.
-    pub fn within<T>(
+    fn within<T>(
         &self,
         cx: &mut Cx<'_>,
         outer: Option<&Frame<'_>>,
@@ -78,15 +103,6 @@ impl<'p> Ctes<'p> {
         let here = Visible { own: self, outer, around: cx.ctes, stays };
         let (pid, params) = (cx.pid, cx.params);
         run(&mut Cx { db: cx.db, pid, params, state: cx.state, ctes: Some(&here) })
-    }
-
-    /// Runs those that write to their end, the last one first, as PostgreSQL does.
-    pub fn finish(&self, cx: &mut Cx<'_>) -> Step<()> {
-        let writers = self.all.iter().rev().filter(|entry| entry.cte.plan.writes());
-        for entry in writers {
-            self.within(cx, None, |cx| read_whole(entry.cte.slot, cx))?;
-        }
-        Ok(())
     }
 }
 

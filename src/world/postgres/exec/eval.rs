@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use super::ctes::Run as _;
 use super::{Cx, QueryRun, calls, cast};
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::sql::{CompareOp, Expr, Query, SubKind};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::constraint::{
     check_indexes, check_policies, check_row, find_conflict, generate, index_key,
 };
-use super::ctes::Ctes;
+use super::ctes::{Ctes, Run};
 use super::foreign;
 use super::modify::{Change, put_version, replace};
 use super::query::{QueryRun, project, values};
@@ -54,23 +54,14 @@ impl<'p> InsertRun<'p> {
             count: 0,
         }
     }
+}
 
-    pub fn next(&mut self, cx: &mut Cx<'_>) -> Step<Option<Row>> {
-        if self.ctes.is_empty() {
-            return self.give(cx);
-        }
-        let ctes = std::mem::take(&mut self.ctes);
-        let given = ctes.within(cx, None, |cx| self.give(cx));
-        self.ctes = ctes;
-        given
+impl<'p> Run<'p> for InsertRun<'p> {
+    fn ctes(&mut self) -> &mut Ctes<'p> {
+        &mut self.ctes
     }
 
-    /// What is left to do when no more rows are wanted.
-    pub fn finish(&self, cx: &mut Cx<'_>) -> Step<()> {
-        self.ctes.finish(cx)
-    }
-
-    fn give(&mut self, cx: &mut Cx<'_>) -> Step<Option<Row>> {
+    fn give(&mut self, cx: &mut Cx<'_>, _outer: Option<&Frame<'_>>) -> Step<Option<Row>> {
         loop {
             if let (Some(row), Some((exprs, _))) = (&self.written, &self.insert.returning) {
                 let row = project(exprs, cx, &Frame::of(row))?;
@@ -98,7 +89,9 @@ impl<'p> InsertRun<'p> {
             }
         }
     }
+}
 
+impl InsertRun<'_> {
     fn propose(&mut self, cx: &mut Cx<'_>) -> Step<bool> {
         if self.source_row.is_none() {
             self.source_row = self.source.next(cx, None)?;

@@ -53,7 +53,7 @@ use super::storage::locks::{Mode, Oid, Pid, Tag};
 use super::storage::xact::{Cid, Snapshot};
 use super::types::{Datum, Row};
 use calls::Calls;
-use ctes::Visible;
+use ctes::{Run as _, Visible};
 use foreign::Checks;
 use insert::InsertRun;
 use late::Late;
@@ -143,14 +143,14 @@ impl<'p> PlanRun<'p> {
     pub fn next(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<Option<Row>> {
         match &mut self.kind {
             Kind::Query(run) => run.next(cx, outer),
-            Kind::Insert(run) => run.next(cx),
-            Kind::Modify(run) => run.next(cx),
+            Kind::Insert(run) => run.next(cx, outer),
+            Kind::Modify(run) => run.next(cx, outer),
         }
     }
 
     /// What it has still to do once its rows are given: WITH queries that write.
-    pub fn finish(&self, cx: &mut Cx<'_>) -> Step<()> {
-        match &self.kind {
+    pub fn finish(&mut self, cx: &mut Cx<'_>) -> Step<()> {
+        match &mut self.kind {
             Kind::Query(run) => run.finish(cx),
             Kind::Insert(run) => run.finish(cx),
             Kind::Modify(run) => run.finish(cx),

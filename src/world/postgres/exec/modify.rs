@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::again::still_true;
 use super::constraint::{check_policies, check_row, check_unique, generate, index_keys};
-use super::ctes::Ctes;
+use super::ctes::{Ctes, Run};
 use super::foreign;
 use super::late::{has_late, keeps_keys};
 use super::query::project;
@@ -180,23 +180,14 @@ impl<'p> ModifyRun<'p> {
             What::Delete(delete) => delete.returning.as_ref(),
         }
     }
+}
 
-    pub fn next(&mut self, cx: &mut Cx<'_>) -> Step<Option<Row>> {
-        if self.ctes.is_empty() {
-            return self.give(cx);
-        }
-        let ctes = std::mem::take(&mut self.ctes);
-        let given = ctes.within(cx, None, |cx| self.give(cx));
-        self.ctes = ctes;
-        given
+impl<'p> Run<'p> for ModifyRun<'p> {
+    fn ctes(&mut self) -> &mut Ctes<'p> {
+        &mut self.ctes
     }
 
-    /// What is left to do when no more rows are wanted.
-    pub fn finish(&self, cx: &mut Cx<'_>) -> Step<()> {
-        self.ctes.finish(cx)
-    }
-
-    fn give(&mut self, cx: &mut Cx<'_>) -> Step<Option<Row>> {
+    fn give(&mut self, cx: &mut Cx<'_>, _outer: Option<&Frame<'_>>) -> Step<Option<Row>> {
         loop {
             if let (true, Some((exprs, _))) = (self.written, self.returning()) {
                 let row = project(exprs, cx, &Frame::of(&self.tuple.values))?;
@@ -222,7 +213,9 @@ impl<'p> ModifyRun<'p> {
             self.written = done && self.returning().is_some();
         }
     }
+}
 
+impl ModifyRun<'_> {
     /// Writes the current row; `false` if it is no longer to be written.
     fn work(&mut self, cx: &mut Cx<'_>) -> Step<bool> {
         loop {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::again::still_true;
 use super::aggregate::{Accumulator, accumulate};
-use super::ctes::Ctes;
+use super::ctes::{Ctes, Run};
 use super::scan::{Node, Tuple, call_set, untie};
 use super::tuple::{Locked, lock_row};
 use super::{Cx, Frame, eval, is_true};
@@ -90,20 +90,11 @@ impl<'p> QueryRun<'p> {
             limit: None,
         }
     }
+}
 
-    pub fn next(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<Option<Row>> {
-        if self.ctes.is_empty() {
-            return self.give(cx, outer);
-        }
-        let ctes = std::mem::take(&mut self.ctes);
-        let given = ctes.within(cx, outer, |cx| self.give(cx, outer));
-        self.ctes = ctes;
-        given
-    }
-
-    /// What is left to do when no more rows are wanted.
-    pub fn finish(&self, cx: &mut Cx<'_>) -> Step<()> {
-        self.ctes.finish(cx)
+impl<'p> Run<'p> for QueryRun<'p> {
+    fn ctes(&mut self) -> &mut Ctes<'p> {
+        &mut self.ctes
     }
 
     fn give(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<Option<Row>> {
@@ -129,7 +120,9 @@ impl<'p> QueryRun<'p> {
             };
         }
     }
+}
 
+impl<'p> QueryRun<'p> {
     fn begin(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<()> {
         if self.limit.is_none() {
             let limit = count(self.query.limit.as_ref(), "LIMIT", "2201W", cx, outer)?;

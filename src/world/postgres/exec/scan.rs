@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ctes::Run as _;
 use super::query::QueryRun;
 use super::{Cx, Frame, ctes, eval, is_true};
 use crate::world::postgres::error::Step;
