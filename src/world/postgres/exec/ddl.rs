@@ -10,7 +10,7 @@ use super::foreign::refuse_used;
 use super::keys::{add_constraints, keyable, made_name};
 use super::routine::require_immutable;
 use super::sequence::own_sequence;
-use super::{Cx, State, roles};
+use super::{Cx, State, constants, roles};
 use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::sql::{
     Analyzer, DEFAULT, Expr, data_type, ident, index_text, is_serial, known_collation, object_name,
@@ -167,7 +167,9 @@ pub fn put_table(cx: &mut Cx<'_>, mut table: Table) -> Step<()> {
     let oid = table.oid;
     table.checks.sort_by(|a, b| a.name.cmp(&b.name));
     cx.db.claim(cx.pid, &table.name, true)?;
-    claim_indexes(cx, &table)?;
+    for index in &table.indexes {
+        cx.db.claim(cx.pid, &index.name, false)?;
+    }
     cx.lock_table(oid, Mode::AccessExclusive)?;
     table.has_triggers = !table.foreign_keys.is_empty();
     cx.db.put_table(cx.pid, oid, Some(table.clone()))?;
@@ -185,6 +187,14 @@ pub fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<()> {
         add_column(cx, &mut table, definition)?;
     }
     add_constraints(cx, &mut table, (&create.columns, &create.constraints))?;
+    for generated in table.columns.iter().filter_map(|column| column.generated.as_ref()) {
+        // Before it is made of the column's type.
+        let written = match &**generated {
+            Expr::Cast { expr, explicit: false, .. } => expr,
+            other => other,
+        };
+        constants::check_one(written, cx)?;
+    }
     put_table(cx, table)
 }
 
@@ -426,6 +436,14 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
         return Err(PgError::new("42P07", format!("relation \"{name}\" already exists")).into());
     }
     let predicate = index_predicate(cx, &table, create)?;
+    for part in &parts {
+        if let IndexPart::Expression(expr, ..) = part {
+            constants::check_one(expr, cx)?;
+        }
+    }
+    if let Some(predicate) = &predicate {
+        constants::check_one(predicate, cx)?;
+    }
     let mut changed = (*table).clone();
     changed.indexes.resize_with(cx.db.catalog.next_index(table.oid), Index::vacant);
     changed.indexes.push(Index {
@@ -440,7 +458,6 @@ pub fn create_index(cx: &mut Cx<'_>, create: &ast::CreateIndex) -> Step<()> {
         dropped: false,
     });
     build_index(cx, &changed, changed.indexes.len() - 1)?;
-    claim_indexes(cx, &changed)?;
     changed.touch_indexes();
     cx.db.put_table(cx.pid, changed.oid, Some(changed))
 }
@@ -475,7 +492,6 @@ fn check_method(method: Option<&ast::IndexType>) -> Result<()> {
 pub fn alter(cx: &mut Cx<'_>, mut after: Table) -> Step<()> {
     // They are tested in the order of their names.
     after.checks.sort_by(|a, b| a.name.cmp(&b.name));
-    claim_indexes(cx, &after)?;
     let before = cx.db.table_by_oid(after.oid, cx.pid)?;
     if class(&before) != class(&after) {
         after.touch_class();
@@ -489,10 +505,6 @@ pub fn alter(cx: &mut Cx<'_>, mut after: Table) -> Step<()> {
         add_trigger(&mut after);
     }
     cx.db.put_table(cx.pid, after.oid, Some(after))
-}
-
-fn claim_indexes(cx: &mut Cx<'_>, table: &Table) -> Step<()> {
-    table.indexes.iter().try_for_each(|index| cx.db.claim(cx.pid, &index.name, false))
 }
 
 /// What PostgreSQL keeps in `pg_class`, of what statements change in passing.
@@ -521,8 +533,9 @@ fn add_trigger(table: &mut Table) -> bool {
     first
 }
 
-/// Fills a new index; 23505 if it is unique and the rows are not.
+/// Names and fills a new index; 23505 if it is unique and the rows are not.
 pub fn build_index(cx: &mut Cx<'_>, table: &Table, at: usize) -> Step<()> {
+    cx.db.claim(cx.pid, &table.indexes[at].name, false)?;
     let rows: Vec<(Tid, Row, bool)> = cx
         .db
         .heap(table.oid)

@@ -1,7 +1,7 @@
 //! The rows of a table held against what is newly demanded of them.
 //! Must never look at a row that is gone.
 
-use super::{Cx, Frame, eval, foreign};
+use super::{Cx, Frame, constants, eval, foreign};
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::storage::catalog::{Check, Table};
 use crate::world::postgres::types::Row;
@@ -34,6 +34,7 @@ pub fn check_rows(cx: &mut Cx<'_>, before: &Table, table: &Table) -> Step<()> {
 
 /// Refuses a check that a row does not pass.
 fn fits(cx: &mut Cx<'_>, table: &Table, check: &Check) -> Step<()> {
+    constants::check_one(&check.expr, cx)?;
     for row in live_rows(cx, table) {
         if eval(&check.expr, cx, &Frame::of(&row))?.as_bool() == Some(false) {
             let (name, relation) = (&check.name, &table.name);

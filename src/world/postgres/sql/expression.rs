@@ -375,10 +375,12 @@ impl Analyzer<'_> {
         };
         // Long AND chains come nested to the left.
         if matches!(op, BinaryOperator::And | BinaryOperator::Or) {
-            let name = if *op == BinaryOperator::And { "AND" } else { "OR" };
+            let and = *op == BinaryOperator::And;
+            let name = if and { "AND" } else { "OR" };
+            let before = self.denied.borrow().clone();
             let left = self.condition(self.expr(left, scope)?, name)?;
             let right = self.condition(self.expr(right, scope)?, name)?;
-            return Ok(Typed::new(junction(*op == BinaryOperator::And, left, right), Ty::BOOL));
+            return Ok(Typed::new(self.decided(junction(and, left, right), before), Ty::BOOL));
         }
         match op {
             BinaryOperator::Overlaps => return Err(PgError::unsupported("OVERLAPS")),

@@ -12,6 +12,7 @@ use super::subquery::has_query;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::catalog::{Column, Table};
 use crate::world::postgres::storage::roles::{Privileges, RowPolicy};
+use crate::world::postgres::types::Datum;
 
 /// Which half of a policy.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,23 @@ impl Analyzer<'_> {
             return Ok(());
         }
         Err(denied(&table.name))
+    }
+
+    /// A junction that one of its parts decides: PostgreSQL leaves out the others, and asks for no
+    /// privileges on what they read. `before`: what was missing before it was analysed.
+    pub fn decided(&self, junction: Expr, before: Option<PgError>) -> Expr {
+        let holds = |all: &[Expr], decides: bool| {
+            all.iter().any(|part| matches!(part, Expr::Const(Datum::Bool(it)) if *it == decides))
+        };
+        let decided = match &junction {
+            Expr::And(all) => holds(all, false),
+            Expr::Or(all) => holds(all, true),
+            _ => false,
+        };
+        if decided {
+            *self.denied.borrow_mut() = before;
+        }
+        junction
     }
 
     /// Whether policies bind the role; an error if `row_security` is off and they would.
@@ -85,12 +103,15 @@ impl Analyzer<'_> {
             let analyze = |policy: &Arc<RowPolicy>| {
                 self.half(policy, Half::Using, table, alias, offset).transpose()
             };
+            let before = self.denied.borrow().clone();
             let any = open.iter().filter_map(analyze).collect::<Result<Vec<Expr>>>()?;
+            let strict = if any.is_empty() { Vec::new() } else { strict.clone() };
+            let any = self.decided(any_of(any), before);
             let mut filter = Vec::new();
-            for expr in strict.iter().filter(|_| !any.is_empty()).filter_map(analyze) {
+            for expr in strict.iter().filter_map(analyze) {
                 filter.push(Arc::new(expr?));
             }
-            filter.push(Arc::new(any_of(any)));
+            filter.push(Arc::new(any));
             Ok(filter)
         })
     }
@@ -115,16 +136,18 @@ impl Analyzer<'_> {
             let analyze = |policy: &Arc<RowPolicy>| {
                 self.half(policy, half, table, &table.name, 0).transpose()
             };
+            let before = self.denied.borrow().clone();
             let any = open.iter().filter_map(analyze).collect::<Result<Vec<Expr>>>()?;
-            let strict = strict.iter().filter(|_| !any.is_empty());
+            let strict = if any.is_empty() { Vec::new() } else { strict.clone() };
+            let any = self.decided(any_of(any), before);
             let mut checks = Vec::new();
-            for policy in strict {
+            for policy in &strict {
                 if let Some(expr) = analyze(policy) {
                     let name = Some(policy.name.clone());
                     checks.push(RowCheck { policy: name, expr: Arc::new(expr?), existing });
                 }
             }
-            let expr = Arc::new(any_of(any));
+            let expr = Arc::new(any);
             checks.insert(0, RowCheck { policy: None, expr, existing });
             Ok(checks)
         })
@@ -192,7 +215,6 @@ impl Analyzer<'_> {
 
 /// Nothing is let through where no policy lets it.
 fn any_of(mut any: Vec<Expr>) -> Expr {
-    use crate::world::postgres::types::Datum;
     match any.len() {
         0 => Expr::Const(Datum::Bool(false)),
         1 => any.remove(0),

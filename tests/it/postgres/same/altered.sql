@@ -102,3 +102,26 @@ update counted set a = a + 1;
 alter table counted add column c serial, add column d int generated always as (a * 2) stored;
 select * from counted order by a;
 drop table counted;
+
+-- Constants of definitions are worked out when they are made, also without a row.
+create table cons (a int);
+alter table cons add check (1/0 = 1);
+alter table cons add constraint c2 check (a > 1/0);
+create index on cons ((a + 1/0));
+create index on cons (a) where a > 1/0;
+create table consg (a int, b int generated always as (a + 1/0) stored);
+insert into consg values (1);
+alter table consg add c int generated always as (a + 1/0) stored;
+alter table cons add d int default 1/0;
+alter table cons add f int not null default 1/0;
+alter table cons alter a set default 1/0;
+alter table cons alter a type bigint using 1/0;
+create table consh (a int check (a > 1/0), b int default 1/0);
+insert into consh values (1, 2);
+insert into consh(a) values (1);
+create unique index on cons ((1/0));
+alter table cons add check (a > 1 or 1/0 = 1);
+alter table cons validate constraint c2;
+alter table cons add constraint c3 check (1/0 = 1) not valid;
+alter table cons validate constraint c3;
+drop table cons, consh;
