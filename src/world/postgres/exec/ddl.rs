@@ -7,7 +7,7 @@ use sqlparser::ast::{self, ColumnOption, Spanned as _};
 
 use super::constraint::{index_key, unique_violation};
 use super::foreign::refuse_used;
-use super::keys::{add_constraints, keyable, made_name};
+use super::keys::{self, keyable, made_name};
 use super::routine::require_immutable;
 use super::sequence::own_sequence;
 use super::{Cx, State, constants, roles};
@@ -171,13 +171,8 @@ pub fn put_table(cx: &mut Cx<'_>, mut table: Table) -> Step<()> {
         cx.db.claim(cx.pid, &index.name, false)?;
     }
     cx.lock_table(oid, Mode::AccessExclusive)?;
-    table.has_triggers = !table.foreign_keys.is_empty();
-    cx.db.put_table(cx.pid, oid, Some(table.clone()))?;
+    cx.db.put_table(cx.pid, oid, Some(table))?;
     put_rows(cx, oid, Heap::default());
-    for key in &table.foreign_keys {
-        cx.lock_table(key.target, Mode::ShareRowExclusive)?;
-        add_target(cx, &table, key.target)?;
-    }
     Ok(())
 }
 
@@ -186,7 +181,8 @@ pub fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<()> {
     for definition in &create.columns {
         add_column(cx, &mut table, definition)?;
     }
-    add_constraints(cx, &mut table, (&create.columns, &create.constraints))?;
+    let said = (create.columns.as_slice(), create.constraints.as_slice());
+    keys::add_own(cx, &mut table, said)?;
     for generated in table.columns.iter().filter_map(|column| column.generated.as_ref()) {
         // Before it is made of the column's type.
         let written = match &**generated {
@@ -195,7 +191,17 @@ pub fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<()> {
         };
         constants::check_one(written, cx)?;
     }
-    put_table(cx, table)
+    put_table(cx, table.clone())?;
+    for foreign in keys::foreign_keys(said) {
+        let target = object_name(&foreign.1.foreign_table)?;
+        let target = cx.db.table(&target, cx.pid)?.oid;
+        cx.lock_table(target, Mode::ShareRowExclusive)?;
+        let table = cx.db.table_by_oid(table.oid, cx.pid)?;
+        let mut pointing = (*table).clone();
+        keys::add_foreign_key(cx, &mut pointing, foreign)?;
+        alter(cx, pointing)?;
+    }
+    Ok(())
 }
 
 /// The parts of an index's name: those that are there already have numbers.
@@ -493,10 +499,17 @@ pub fn alter(cx: &mut Cx<'_>, mut after: Table) -> Step<()> {
     // They are tested in the order of their names.
     after.checks.sort_by(|a, b| a.name.cmp(&b.name));
     let before = cx.db.table_by_oid(after.oid, cx.pid)?;
+    let made = before.indexes.len() < after.indexes.len();
     if class(&before) != class(&after) {
         after.touch_class();
+        if made {
+            // A new column is there before its index is.
+            let mut first = (*before).clone();
+            first.touch_class();
+            cx.db.put_table(cx.pid, after.oid, Some(first))?;
+        }
     }
-    if before.indexes.len() < after.indexes.len() {
+    if made {
         after.touch_indexes();
     }
     after.touch_parts();

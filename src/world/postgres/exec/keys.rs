@@ -29,11 +29,36 @@ struct Key {
 
 /// Adds constraints to a table that has its columns, in the order of PostgreSQL: the keys are read,
 /// the checks made, then the keys, and last what points at keys.
-pub fn add_constraints(
-    cx: &mut Cx<'_>,
-    table: &mut Table,
-    (columns, rules): Said<'_>,
-) -> Result<()> {
+pub fn add_constraints(cx: &mut Cx<'_>, table: &mut Table, said: Said<'_>) -> Result<()> {
+    add_own(cx, table, said)?;
+    let all = foreign_keys(said);
+    all.into_iter().try_for_each(|foreign| add_foreign_key(cx, table, foreign))
+}
+
+/// A foreign key as it is written: its name, what it points at, and the columns that do.
+pub type Foreign<'a> = (Option<String>, &'a ast::ForeignKeyConstraint, &'a [ast::Ident]);
+
+/// The foreign keys of columns, then those of the table.
+pub fn foreign_keys<'a>((columns, rules): Said<'a>) -> Vec<Foreign<'a>> {
+    let mut all: Vec<Foreign<'a>> = Vec::new();
+    for definition in columns {
+        for option in &definition.options {
+            if let ColumnOption::ForeignKey(key) = &option.option {
+                let column = std::slice::from_ref(&definition.name);
+                all.push((option.name.as_ref().map(ident), key, column));
+            }
+        }
+    }
+    for rule in rules {
+        if let TableConstraint::ForeignKey(key) = rule {
+            all.push((key.name.as_ref().map(ident), key, &key.columns));
+        }
+    }
+    all
+}
+
+/// Adds the constraints that point at no other table.
+pub fn add_own(cx: &mut Cx<'_>, table: &mut Table, (columns, rules): Said<'_>) -> Result<()> {
     let keys = read_keys(table, (columns, rules))?;
     for definition in columns {
         own_rules(cx, table, definition)?;
@@ -55,19 +80,6 @@ pub fn add_constraints(
     }
     for key in keys {
         add_key(cx, table, key)?;
-    }
-    for definition in columns {
-        for option in &definition.options {
-            if let ColumnOption::ForeignKey(key) = &option.option {
-                let column = std::slice::from_ref(&definition.name);
-                add_foreign_key(cx, table, option.name.as_ref().map(ident), key, column)?;
-            }
-        }
-    }
-    for rule in rules {
-        if let TableConstraint::ForeignKey(key) = rule {
-            add_foreign_key(cx, table, key.name.as_ref().map(ident), key, &key.columns)?;
-        }
     }
     Ok(())
 }
@@ -403,12 +415,10 @@ fn require_references(cx: &Cx<'_>, target: &Table) -> Result<()> {
     Analyzer::new(cx.db, cx.pid, "", &[]).guard(target, Privileges::REFERENCES)
 }
 
-fn add_foreign_key(
+pub fn add_foreign_key(
     cx: &mut Cx<'_>,
     table: &mut Table,
-    name: Option<String>,
-    key: &ast::ForeignKeyConstraint,
-    columns: &[ast::Ident],
+    (name, key, columns): Foreign<'_>,
 ) -> Result<()> {
     if let Some(name) = &name {
         require_free(cx, table, name, Kind::ForeignKey)?;
