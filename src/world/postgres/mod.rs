@@ -58,8 +58,8 @@
 //!   planner's: here it is that of nested loops and of first appearance; rows that UPDATE finds by
 //!   an index are written in the heap's order, and the room of dead rows is not used again. Every
 //!   row is tested before it is sorted: a planner that goes by an index stops at the LIMIT.
-//! - Privileges on what the planner leaves out, a WITH query or a column that nobody reads, or what
-//!   a constant that is not written as `true` or `false` decides, are asked for.
+//! - Privileges on some of what the planner leaves out are asked for: on what a subquery's column
+//!   that nobody reads would read, or what a constant leaves undone that is not `true` or `false`.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).
 //! - Of errors: hints that guess a name, details of malformed JSON, and which of two faults is
 //!   told.

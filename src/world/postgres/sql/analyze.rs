@@ -93,8 +93,8 @@ pub struct Analyzer<'a> {
     /// The definitions that it went by. For a role that may do everything the plan depends on
     /// nothing else that a cluster has.
     pub definitions: RefCell<Vec<Arc<Table>>>,
-    /// What its role may not do.
-    pub denied: RefCell<Option<PgError>>,
+    /// What its role may not do, in the order of the analysis.
+    pub denied: RefCell<Vec<PgError>>,
     /// Tables whose policies are being analysed.
     pub guarding: RefCell<Vec<Oid>>,
     /// Where a function that gives a set may stand.
@@ -128,7 +128,7 @@ impl<'a> Analyzer<'a> {
             reads: Vec::new().into(),
             tables: Vec::new().into(),
             definitions: Vec::new().into(),
-            denied: None.into(),
+            denied: Vec::new().into(),
             guarding: Vec::new().into(),
             set: None.into(),
             depth: 0.into(),

@@ -31,10 +31,11 @@ impl Analyzer<'_> {
                 return Err(PgError::new("42712", message).at(place));
             }
             let slot = self.new_slot();
-            let read = self.reads.borrow().len();
+            let (read, before) = (self.reads.borrow().len(), self.denied.borrow().len());
             if with.recursive
-                && let Some(planned) = self.recursive(cte, &name, slot, scope)?
+                && let Some(mut planned) = self.recursive(cte, &name, slot, scope)?
             {
+                planned.denied = self.denied.borrow_mut().split_off(before);
                 self.later.borrow_mut().truncate(around + with.cte_tables.len() - at - 1);
                 ctes.push(planned);
                 continue;
@@ -50,9 +51,29 @@ impl Analyzer<'_> {
             self.ctes.borrow_mut().push(CteScope { name, slot, columns, correlated, silent });
             let reads = self.reads.borrow()[read..].to_vec();
             let kept = cte.materialized == Some(ast::CteAsMaterialized::Materialized);
-            ctes.push(Cte { slot, plan: Arc::new(plan), reads, recursive: None, kept });
+            let denied = self.denied.borrow_mut().split_off(before);
+            ctes.push(Cte { slot, plan: Arc::new(plan), reads, recursive: None, kept, denied });
         }
         Ok(ctes)
+    }
+
+    /// The WITH queries that are read, those that write, and what these read; the role needs what
+    /// they do. `from`: where what was named since begins.
+    pub fn wanted_of_with(&self, mut ctes: Vec<Cte>, from: usize) -> Vec<Cte> {
+        let writers = ctes.iter().filter(|cte| cte.plan.writes()).map(|cte| cte.slot);
+        let mut open: Vec<usize> = self.reads.borrow()[from..].to_vec();
+        open.extend(writers);
+        let mut wanted = BTreeSet::new();
+        while let Some(slot) = open.pop() {
+            if wanted.insert(slot) {
+                let own = ctes.iter().filter(|cte| cte.slot == slot);
+                open.extend(own.flat_map(|cte| &cte.reads));
+            }
+        }
+        ctes.retain(|cte| wanted.contains(&cte.slot));
+        let denied = ctes.iter_mut().flat_map(|cte| std::mem::take(&mut cte.denied));
+        self.denied.borrow_mut().extend(denied);
+        ctes
     }
 
     fn cte_plan(&self, query: &ast::Query, scope: &Scope<'_>) -> Result<(Plan, bool)> {
@@ -122,7 +143,8 @@ impl Analyzer<'_> {
         let recursive = Some((Arc::new(step.casted(casts)), all));
         let reads = self.reads.borrow()[read..].to_vec();
         let first = Arc::new(Plan::Query(Arc::new(base)));
-        Ok(Some(Cte { slot, plan: first, reads, recursive, kept: true }))
+        let denied = Vec::new();
+        Ok(Some(Cte { slot, plan: first, reads, recursive, kept: true, denied }))
     }
 }
 
@@ -232,21 +254,6 @@ fn place(body: &mut Body, slot: usize, source: &Source) -> bool {
             })
         }
     }
-}
-
-/// The WITH queries that are read, those that write, and what these read.
-pub fn wanted(mut ctes: Vec<Cte>, read: &[usize]) -> Vec<Cte> {
-    let writers = ctes.iter().filter(|cte| cte.plan.writes()).map(|cte| cte.slot);
-    let mut open: Vec<usize> = read.iter().copied().chain(writers).collect();
-    let mut wanted = BTreeSet::new();
-    while let Some(slot) = open.pop() {
-        if wanted.insert(slot) {
-            let own = ctes.iter().filter(|cte| cte.slot == slot);
-            open.extend(own.flat_map(|cte| &cte.reads));
-        }
-    }
-    ctes.retain(|cte| wanted.contains(&cte.slot));
-    ctes
 }
 
 fn rename_cte(columns: &mut [OutColumn], alias: &ast::TableAlias) -> Result<()> {

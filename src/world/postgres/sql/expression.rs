@@ -377,7 +377,7 @@ impl Analyzer<'_> {
         if matches!(op, BinaryOperator::And | BinaryOperator::Or) {
             let and = *op == BinaryOperator::And;
             let name = if and { "AND" } else { "OR" };
-            let before = self.denied.borrow().clone();
+            let before = self.denied.borrow().len();
             let left = self.condition(self.expr(left, scope)?, name)?;
             let right = self.condition(self.expr(right, scope)?, name)?;
             return Ok(Typed::new(self.decided(junction(and, left, right), before), Ty::BOOL));

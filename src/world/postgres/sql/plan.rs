@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::body::Volatility;
 use super::functions::Builtin;
 use super::system::System;
+use crate::world::postgres::error::PgError;
 use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::storage::heap::Strength;
 use crate::world::postgres::storage::locks::Oid;
@@ -372,6 +373,8 @@ pub struct Cte {
     pub recursive: Option<(Arc<Query>, bool)>,
     /// Its rows are kept, however often it is read.
     pub kept: bool,
+    /// What the role may not do of it: that matters once it is wanted.
+    pub denied: Vec<PgError>,
 }
 
 #[derive(Clone, Debug)]

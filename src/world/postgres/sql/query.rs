@@ -7,7 +7,7 @@ use sqlparser::ast::{self, Spanned as _};
 
 use super::aggregates::has_aggregate;
 use super::analyze::{Analyzer, Context, Typed, can_group, out_column};
-use super::ctes::{inline, refuse_partial, wanted};
+use super::ctes::{inline, refuse_partial};
 use super::functions::sort_key;
 use super::gates::of_groups;
 use super::locking::locks;
@@ -69,7 +69,7 @@ impl Analyzer<'_> {
         self.limits(query, &mut plan, scope)?;
         self.depth.set(self.depth.get() - 1);
         self.ctes.borrow_mut().truncate(visible);
-        plan.ctes.splice(0..0, wanted(ctes, &self.reads.borrow()[read..]));
+        plan.ctes.splice(0..0, self.wanted_of_with(ctes, read));
         if query.with.is_some() {
             inline(&mut plan, &self.reads.borrow()[named..]);
             refuse_partial(&plan)?;

@@ -30,7 +30,7 @@ impl Analyzer<'_> {
     /// it runs: whatever else is wrong with it comes first.
     pub fn needs(&self, table: &Table, wanted: Privileges) {
         if let Err(denied) = self.guard(table, wanted) {
-            self.denied.borrow_mut().get_or_insert(denied);
+            self.denied.borrow_mut().push(denied);
         }
     }
 
@@ -50,8 +50,8 @@ impl Analyzer<'_> {
     }
 
     /// A junction that one of its parts decides: PostgreSQL leaves out the others, and asks for no
-    /// privileges on what they read. `before`: what was missing before it was analysed.
-    pub fn decided(&self, junction: Expr, before: Option<PgError>) -> Expr {
+    /// privileges on what they read. `before`: how many were missing before it.
+    pub fn decided(&self, junction: Expr, before: usize) -> Expr {
         let holds = |all: &[Expr], decides: bool| {
             all.iter().any(|part| matches!(part, Expr::Const(Datum::Bool(it)) if *it == decides))
         };
@@ -61,7 +61,7 @@ impl Analyzer<'_> {
             _ => false,
         };
         if decided {
-            *self.denied.borrow_mut() = before;
+            self.denied.borrow_mut().truncate(before);
         }
         junction
     }
@@ -103,7 +103,7 @@ impl Analyzer<'_> {
             let analyze = |policy: &Arc<RowPolicy>| {
                 self.half(policy, Half::Using, table, alias, offset).transpose()
             };
-            let before = self.denied.borrow().clone();
+            let before = self.denied.borrow().len();
             let any = open.iter().filter_map(analyze).collect::<Result<Vec<Expr>>>()?;
             let strict = if any.is_empty() { Vec::new() } else { strict.clone() };
             let any = self.decided(any_of(any), before);
@@ -136,7 +136,7 @@ impl Analyzer<'_> {
             let analyze = |policy: &Arc<RowPolicy>| {
                 self.half(policy, half, table, &table.name, 0).transpose()
             };
-            let before = self.denied.borrow().clone();
+            let before = self.denied.borrow().len();
             let any = open.iter().filter_map(analyze).collect::<Result<Vec<Expr>>>()?;
             let strict = if any.is_empty() { Vec::new() } else { strict.clone() };
             let any = self.decided(any_of(any), before);

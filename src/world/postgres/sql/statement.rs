@@ -5,7 +5,6 @@ use std::sync::Arc;
 use sqlparser::ast::{self, CreatePolicyCommand as Command, Spanned as _, Statement};
 
 use super::analyze::{Analyzer, Typed, check_times};
-use super::ctes::wanted;
 use super::from::{add_table, table_columns};
 use super::names::{ident, object_name};
 use super::placing::place;
@@ -131,7 +130,7 @@ fn finished(analyzer: &Analyzer<'_>, mut plan: Plan) -> Result<Planned> {
         tables: analyzer.tables.take().into(),
         settled: !db.catalog.is_open(),
         calls,
-        denied: analyzer.denied.take(),
+        denied: analyzer.denied.take().into_iter().next(),
         definitions,
         version: db.catalog.version,
         role: db.restricted(pid).map(Into::into),
@@ -161,7 +160,7 @@ impl Analyzer<'_> {
                     };
                     let read = self.reads.borrow().len();
                     let mut plan = self.statement(inner)?;
-                    let wanted = wanted(ctes, &self.reads.borrow()[read..]);
+                    let wanted = self.wanted_of_with(ctes, read);
                     let ctes = match &mut plan {
                         Plan::Query(_) => return Ok(plan),
                         Plan::Insert(insert) => &mut insert.ctes,

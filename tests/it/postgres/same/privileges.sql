@@ -198,3 +198,28 @@ select * from open_to;
 reset role;
 drop table open_to, closed_to;
 drop role deciding;
+
+-- A WITH query that nobody reads asks for no privileges.
+create role unread_by;
+create table open_to (k int);
+create table closed_to (k int);
+create table shut_to (k int);
+insert into open_to values (1);
+grant select, update on open_to to unread_by;
+set role unread_by;
+with w as (select * from closed_to) select 1;
+with w as (select * from closed_to) select * from open_to;
+with w as (select * from closed_to), x as (select * from w) select * from open_to;
+with w as (select * from closed_to), x as (select * from w) select * from x;
+with w as (with n as (select * from closed_to) select 1) select * from w;
+with w as (with n as (select * from closed_to) select * from n) select 1;
+with w as (insert into closed_to values (1)) select 1;
+with recursive w(a) as (select k from closed_to union select a from w) select 1;
+with recursive w(a) as (select k from closed_to union select a from w) select * from w;
+with w as (select * from closed_to) update open_to set k = 1;
+with w as (select * from closed_to) update open_to set k = 1 from w;
+with w as (select * from closed_to) select * from shut_to;
+with w as (select * from closed_to) select * from shut_to, w;
+reset role;
+drop table open_to, closed_to, shut_to;
+drop role unread_by;
