@@ -12,6 +12,14 @@ step() {
     printf '==> %s took %d s\n' "$name" $((SECONDS - began))
 }
 
+# Ends the script with exit code 2 unless a value is a number: number USAGE VALUE
+number() {
+    if ! [[ $2 =~ ^[0-9]+$ ]]; then
+        echo "'$2' is no number; usage: $1" >&2
+        exit 2
+    fi
+}
+
 # The worse of two exit codes of seedbed. What is no verdict (2, 4, 130, a signal) comes first:
 # the campaign did not take place; then internal, diverged, violated, inconclusive, held.
 worst() {

@@ -20,11 +20,21 @@ fn said(script: &str) -> String {
 
 #[test]
 fn each_script_is_executable_and_parses() {
-    for script in ["ci/check", "ci/determinism", "ci/gate", "ci/nightly", ".ci/run"] {
+    for script in ["ci/check", "ci/determinism", "ci/gate", "ci/nightly", "ci/pgbench", ".ci/run"] {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
         let mode = file.metadata().expect("the script is there").permissions().mode();
         assert_ne!(mode & 0o100, 0, "{script} is not executable");
         assert!(bash(&format!("bash -n {script}")).status.success(), "{script} does not parse");
+    }
+}
+
+#[test]
+fn what_is_no_number_is_told_before_anything_is_built() {
+    for script in ["ci/determinism", "ci/pgbench"] {
+        let output = bash(&format!("{script} many"));
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{script}: {told}");
+        assert!(told.contains("'many' is no number; usage: ci/"), "{script}: {told}");
     }
 }
 
