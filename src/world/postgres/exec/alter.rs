@@ -57,8 +57,10 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
             if several {
                 refuse_told(column)?;
             }
-            anew |= is_filled(column);
-            fill_column(cx, &table, &changed)?;
+            let written = is_filled(cx, column)?;
+            anew |= written;
+            ddl::claim_class(cx, &table, &mut changed)?;
+            fill_column(cx, &table, &changed, written)?;
             build_new(cx, &table, &changed)?;
         }
         if !changes_nothing(operation, &table) {
@@ -269,6 +271,7 @@ fn apply(
         AlterTableOperation::AddConstraint { constraint, not_valid } => {
             let rules = std::slice::from_ref(constraint);
             keys::add_constraints(cx, changed, (&[], rules)).map_err(PgError::unplaced)?;
+            ddl::claim_class(cx, table, changed)?;
             build_new(cx, table, changed)?;
             if !not_valid {
                 return check_rows(cx, table, changed);
@@ -391,7 +394,7 @@ fn rename_table(cx: &mut Cx<'_>, table: &mut Table, name: String) -> Step<()> {
 }
 
 /// Gives every row the new last column's default.
-fn fill_column(cx: &mut Cx<'_>, table: &Table, changed: &Table) -> Step<()> {
+fn fill_column(cx: &mut Cx<'_>, table: &Table, changed: &Table, anew: bool) -> Step<()> {
     let Some(column) = changed.columns.last() else { return Ok(()) };
     let filler = column.generated.as_ref().or(column.default.as_ref());
     if let Some(expr) = filler {
@@ -400,7 +403,7 @@ fn fill_column(cx: &mut Cx<'_>, table: &Table, changed: &Table) -> Step<()> {
     let tids: Vec<u64> = cx.db.heap(table.oid).iter().map(|(tid, _)| tid).collect();
     for tid in tids {
         let Some(version) = cx.db.heap(table.oid).get(tid) else { continue };
-        let left_out = is_filled(column) && is_dead(version, &cx.db.xacts);
+        let left_out = anew && is_dead(version, &cx.db.xacts);
         let before = version.row.clone();
         let value = match filler {
             Some(expr) if !left_out => eval(expr, cx, &Frame::of(&before))?,

@@ -3,7 +3,8 @@
 
 use super::Cx;
 use super::ddl::put_rows;
-use crate::world::postgres::sql::{Expr, is_volatile};
+use crate::world::postgres::error::Result;
+use crate::world::postgres::sql::{Analyzer, Expr, may_change};
 use crate::world::postgres::storage::catalog::{Column, Table};
 use crate::world::postgres::storage::heap::{Tid, Version};
 use crate::world::postgres::storage::locks::Oid;
@@ -36,9 +37,10 @@ pub fn is_dead(version: &Version, xacts: &Xacts) -> bool {
 }
 
 /// Whether a new column's values are written into the rows, and not only beside the definition.
-pub fn is_filled(column: &Column) -> bool {
-    let counts = |default: &std::sync::Arc<Expr>| is_volatile(default);
-    column.generated.is_some() || column.default.as_ref().is_some_and(counts)
+pub fn is_filled(cx: &Cx<'_>, column: &Column) -> Result<bool> {
+    let Some(default) = &column.default else { return Ok(column.generated.is_some()) };
+    let planned = Analyzer::new(cx.db, cx.pid, "", &[]).as_planned(default)?;
+    Ok(may_change(&planned))
 }
 
 /// Whether the values that a column has are already of its new type, so that its table stays.

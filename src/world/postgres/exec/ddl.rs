@@ -499,25 +499,31 @@ pub fn alter(cx: &mut Cx<'_>, mut after: Table) -> Step<()> {
     // They are tested in the order of their names.
     after.checks.sort_by(|a, b| a.name.cmp(&b.name));
     let before = cx.db.table_by_oid(after.oid, cx.pid)?;
-    let made = before.indexes.len() < after.indexes.len();
-    if class(&before) != class(&after) {
-        after.touch_class();
-        if made {
-            // A new column is there before its index is.
-            let mut first = (*before).clone();
-            first.touch_class();
-            cx.db.put_table(cx.pid, after.oid, Some(first))?;
-        }
-    }
-    if made {
+    claim_class(cx, &before, &mut after)?;
+    if before.indexes.len() < after.indexes.len() {
         after.touch_indexes();
     }
     after.touch_parts();
-    for key in after.foreign_keys.clone().get(before.foreign_keys.len()..).unwrap_or_default() {
-        add_target(cx, &after, key.target)?;
-        add_trigger(&mut after);
-    }
     cx.db.put_table(cx.pid, after.oid, Some(after))
+}
+
+/// Writes the rows in `pg_class` that a changed definition has written anew, its own and those of
+/// what new foreign keys point at: before its indexes are made and its rows are looked at.
+pub fn claim_class(cx: &mut Cx<'_>, before: &Table, after: &mut Table) -> Step<()> {
+    let keys = after.foreign_keys.get(before.foreign_keys.len()..).unwrap_or_default();
+    let targets: Vec<Oid> = keys.iter().map(|key| key.target).collect();
+    let mut written = class(before) != class(after);
+    for target in targets {
+        add_target(cx, after, target)?;
+        written |= !std::mem::replace(&mut after.has_triggers, true);
+    }
+    if written {
+        let mut first = before.clone();
+        first.touch_class();
+        after.touch_class();
+        cx.db.put_table(cx.pid, after.oid, Some(first))?;
+    }
+    Ok(())
 }
 
 /// What PostgreSQL keeps in `pg_class`, of what statements change in passing.
@@ -531,19 +537,11 @@ fn add_target(cx: &mut Cx<'_>, table: &Table, target: Oid) -> Step<()> {
         return Ok(());
     }
     let mut target = (*cx.db.table_by_oid(target, cx.pid)?).clone();
-    if add_trigger(&mut target) {
+    if !std::mem::replace(&mut target.has_triggers, true) {
+        target.touch_class();
         cx.db.put_table(cx.pid, target.oid, Some(target))?;
     }
     Ok(())
-}
-
-/// Says whether it is the table's first.
-fn add_trigger(table: &mut Table) -> bool {
-    let first = !std::mem::replace(&mut table.has_triggers, true);
-    if first {
-        table.touch_class();
-    }
-    first
 }
 
 /// Names and fills a new index; 23505 if it is unique and the rows are not.

@@ -71,5 +71,5 @@ pub use security::table_scope;
 pub use statement::{Planned, Unplanned, plan_statement};
 pub use subquery::has_query;
 pub use system::System;
-pub use volatility::{is_volatile, is_zoned, may_differ};
+pub use volatility::{is_zoned, may_change, may_differ};
 pub use walk::{each_of_plan, each_of_query};
