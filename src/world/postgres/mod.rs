@@ -61,8 +61,8 @@
 //! - Privileges on some of what the planner leaves out are asked for: on what a subquery's column
 //!   that nobody reads would read, or what a constant leaves undone that is not `true` or `false`.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).
-//! - Of errors: hints that guess a name, details of malformed JSON, and which of two faults is
-//!   told.
+//! - Of errors: hints that guess a name, details of malformed JSON, which of several duplicates
+//!   CREATE UNIQUE INDEX names, and which of two faults is told.
 
 mod error;
 mod exec;

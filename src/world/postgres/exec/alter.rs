@@ -53,15 +53,18 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
         } else {
             apply(cx, &table, &mut changed, operation)?;
         }
+        ddl::claim_class(cx, &table, &mut changed)?;
         if let Some(column) = changed.columns.get(table.columns.len()) {
             if several {
                 refuse_told(column)?;
             }
             let written = is_filled(cx, column)?;
             anew |= written;
-            ddl::claim_class(cx, &table, &mut changed)?;
             fill_column(cx, &table, &changed, written)?;
-            build_new(cx, &table, &changed)?;
+        }
+        build_new(cx, &table, &changed)?;
+        if let AlterTableOperation::AddConstraint { not_valid: false, .. } = operation {
+            check_rows(cx, &table, &changed)?;
         }
         if !changes_nothing(operation, &table) {
             ddl::alter(cx, changed)?;
@@ -271,13 +274,8 @@ fn apply(
         AlterTableOperation::AddConstraint { constraint, not_valid } => {
             let rules = std::slice::from_ref(constraint);
             keys::add_constraints(cx, changed, (&[], rules)).map_err(PgError::unplaced)?;
-            ddl::claim_class(cx, table, changed)?;
-            build_new(cx, table, changed)?;
-            if !not_valid {
-                return check_rows(cx, table, changed);
-            }
             for key in &mut changed.foreign_keys[table.foreign_keys.len()..] {
-                key.validated = false;
+                key.validated = !not_valid;
             }
             Ok(())
         }

@@ -199,6 +199,7 @@ pub fn create_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<()> {
         let table = cx.db.table_by_oid(table.oid, cx.pid)?;
         let mut pointing = (*table).clone();
         keys::add_foreign_key(cx, &mut pointing, foreign)?;
+        claim_class(cx, &table, &mut pointing)?;
         alter(cx, pointing)?;
     }
     Ok(())
@@ -499,7 +500,6 @@ pub fn alter(cx: &mut Cx<'_>, mut after: Table) -> Step<()> {
     // They are tested in the order of their names.
     after.checks.sort_by(|a, b| a.name.cmp(&b.name));
     let before = cx.db.table_by_oid(after.oid, cx.pid)?;
-    claim_class(cx, &before, &mut after)?;
     if before.indexes.len() < after.indexes.len() {
         after.touch_indexes();
     }

@@ -306,17 +306,18 @@ fn check_parent(
     let foreign = &child.foreign_keys[key];
     let wanted = values(old, &foreign.target_columns);
     let action = if new.is_some() { foreign.on_update } else { foreign.on_delete };
-    let carries = !matches!(action, Action::Nothing | Action::Restrict);
-    if carries && !cx.state.checks.carried {
+    let acts = !matches!(action, Action::Nothing | Action::Restrict);
+    if acts && !cx.state.checks.carried {
         let current = lock(cx, child.oid, Mode::RowExclusive)?;
         if let Some(change) = cx.state.checks.change.take_if(|change| change.is_written()) {
             put(cx, &current, change)?;
         }
+        let carrier = Carrier { parent: table, child: &current, foreign, action, new };
         for tid in pointing(cx, &current, foreign, &wanted) {
             if cx.is_repeatable() {
                 check_shown(cx, &current, tid)?;
             }
-            carry_on(cx, table, &current, foreign, action, tid, new)?;
+            carry_on(cx, &carrier, tid)?;
         }
         if action != Action::SetDefault {
             return Ok(());
@@ -401,20 +402,23 @@ fn same_key(cx: &Cx<'_>, child: &Table, foreign: &ForeignKey, one: Tid, other: T
     key(one) == key(other)
 }
 
-/// CASCADE, SET NULL, SET DEFAULT on one row.
-fn carry_on(
-    cx: &mut Cx<'_>,
-    parent: &Table,
-    child: &Arc<Table>,
-    foreign: &ForeignKey,
+/// What CASCADE, SET NULL or SET DEFAULT carries from a row to those that point at it.
+struct Carrier<'a> {
+    parent: &'a Table,
+    child: &'a Arc<Table>,
+    foreign: &'a ForeignKey,
     action: Action,
-    tid: Tid,
-    new: Option<&Row>,
-) -> Step<()> {
+    /// What the row is now, unless it is deleted.
+    new: Option<&'a Row>,
+}
+
+/// Carries it on to one row.
+fn carry_on(cx: &mut Cx<'_>, carrier: &Carrier<'_>, tid: Tid) -> Step<()> {
+    let Carrier { child, foreign, action, new, .. } = *carrier;
     let erases = action == Action::Cascade && new.is_none();
     let mut change = cx.state.checks.change.take_if(|change| change.tid == tid);
     if change.is_none() && !erases {
-        change = carried(cx, parent, child, foreign, action, tid, new)?;
+        change = carried(cx, carrier, tid)?;
     }
     let strength = change.as_ref().map_or(Strength::Update, |change| change.strength(cx, child));
     let settled = settle(cx, child, tid, strength, true, Policy::Wait)?;
@@ -422,7 +426,7 @@ fn carry_on(
     match settled {
         Settled::Free => {}
         Settled::Updated(newer) if same_key(cx, child, foreign, tid, newer) => {
-            return carry_on(cx, parent, child, foreign, action, newer, new);
+            return carry_on(cx, carrier, newer);
         }
         _ => return Ok(()),
     }
@@ -443,15 +447,8 @@ fn put(cx: &mut Cx<'_>, child: &Arc<Table>, mut change: Change) -> Step<()> {
 }
 
 /// The row as it is to be; `None` if it is gone.
-fn carried(
-    cx: &mut Cx<'_>,
-    parent: &Table,
-    child: &Arc<Table>,
-    foreign: &ForeignKey,
-    action: Action,
-    tid: Tid,
-    new: Option<&Row>,
-) -> Step<Option<Change>> {
+fn carried(cx: &mut Cx<'_>, carrier: &Carrier<'_>, tid: Tid) -> Step<Option<Change>> {
+    let Carrier { parent, child, foreign, action, new } = *carrier;
     let version = cx.db.heap(child.oid).get(tid);
     let Some(row) = version.map(|version| version.row.clone()) else { return Ok(None) };
     let mut after = row.to_vec();
