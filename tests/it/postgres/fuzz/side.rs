@@ -59,6 +59,14 @@ fn without_oid(answer: String) -> String {
     answer
 }
 
+/// Of several duplicate keys a unique index names the pair that its sort compares first.
+fn told(answer: String) -> String {
+    match answer.split_once(" / Key (") {
+        Some((told, _)) if told.starts_with("23505: could not create unique index") => told.into(),
+        _ => answer,
+    }
+}
+
 struct Session {
     client: std::sync::Arc<Client>,
     pid: i32,
@@ -141,7 +149,7 @@ impl Side {
         for (number, session) in self.sessions.iter_mut().enumerate() {
             if session.running.as_ref().is_some_and(JoinHandle::is_finished) {
                 let answer = session.running.take().expect("just seen").await;
-                ended.push((number, answer.expect("no panic")));
+                ended.push((number, told(answer.expect("no panic"))));
                 session.waits = None;
             }
         }
