@@ -219,8 +219,7 @@ pub fn of_groups(having: Expr, keys: &[Expr], quals: &mut Vec<Arc<Expr>>) -> Opt
         let of_rows = columns.is_some_and(|all| all.iter().all(|column| *column < keys.len()));
         let mut query = false;
         condition.walk(&mut |part| {
-            query |=
-                matches!(part, Expr::Sub { cache: None, .. } | Expr::Sub { left: Some(_), .. });
+            query |= matches!(part, Expr::Sub { cache: None, .. });
         });
         if !of_rows || query || may_change(condition) || keys.iter().any(may_change) {
             return true;

@@ -459,3 +459,13 @@ create function f32(x int) returns int language sql as 'select f31(x)'
 select f31(a) from e
 
 select f32(1)
+
+create function f33(i int) returns int language plpgsql stable as 'begin raise notice ''f33 %'', i; return i; end'
+
+create function f34(x int) returns int language sql stable as 'select x + x'
+
+create function f35(x int) returns int language sql stable as 'select x + 1'
+
+select f34(f33(a)) from t
+
+select f35(f33(a)) from t
