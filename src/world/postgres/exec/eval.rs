@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::ctes::Run as _;
 use super::{Cx, QueryRun, calls, cast};
 use crate::world::postgres::error::{PgError, Step};
-use crate::world::postgres::sql::{CompareOp, Expr, Query, SubKind};
+use crate::world::postgres::sql::{CompareOp, Expr, Kept, Query, SubKind};
 use crate::world::postgres::types::{Array, Datum, Record, Row, Ty};
 
 /// The current row and those of the queries around.
@@ -128,7 +128,7 @@ fn compound(expr: &Expr, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
             Ok(Datum::Record(Arc::new(Record { names: names.clone(), fields: values })))
         }
         Expr::Sub { query, kind, left, cache, .. } => {
-            if let Some(known) = cache.and_then(|at| cx.state.caches[at].clone()) {
+            if let Some(known) = cache.and_then(|at| cx.state.caches[at.0].clone()) {
                 return Ok(known);
             }
             let left = match left {
@@ -141,7 +141,7 @@ fn compound(expr: &Expr, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
             }
             let datum = calls::within(cx, |cx: &mut Cx<'_>| subquery(query, *kind, cx, frame))?;
             if let Some(at) = cache {
-                cx.state.caches[*at] = Some(datum.clone());
+                cx.state.caches[at.0] = Some(datum.clone());
             }
             Ok(datum)
         }
@@ -251,7 +251,7 @@ fn quantified<'a>(
 /// The rows that a value is compared with.
 pub fn set(
     query: &Query,
-    cache: Option<usize>,
+    cache: Option<Kept>,
     cx: &mut Cx<'_>,
     frame: &Frame<'_>,
 ) -> Step<Arc<Vec<Row>>> {

@@ -47,7 +47,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::error::Step;
-use super::sql::{Plan, Planned};
+use super::sql::{Kept, Plan, Planned};
 use super::storage::Db;
 use super::storage::locks::{Mode, Oid, Pid, Tag};
 use super::storage::xact::{Cid, Snapshot};
@@ -67,7 +67,7 @@ pub struct State {
     /// Results of subqueries that do not depend on the row.
     pub caches: Vec<Option<Datum>>,
     /// The rows of queries that do not depend on the row, by their place among the caches.
-    pub sets: BTreeMap<usize, Arc<Vec<Row>>>,
+    pub sets: BTreeMap<Kept, Arc<Vec<Row>>>,
     /// Foreign keys to check when the statement is through.
     pub checks: Checks,
     /// What a definition is written as, for errors that point into it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sqlparser::tokenizer::{Location, Span};
 
-use super::plan::{Expand, Expr, OutColumn};
+use super::plan::{Expand, Expr, Kept, OutColumn};
 use super::resolve::{can_cast, common_type};
 use super::routine::Names;
 use crate::world::postgres::error::{PgError, Result};
@@ -289,10 +289,10 @@ impl Analyzer<'_> {
         Ok(typed)
     }
 
-    pub fn new_cache(&self) -> usize {
+    pub fn new_cache(&self) -> Kept {
         let cache = self.caches.get();
         self.caches.set(cache + 1);
-        cache
+        Kept(cache)
     }
 
     pub fn new_slot(&self) -> usize {

@@ -11,7 +11,7 @@ use super::names::{ident, modified_name};
 use super::placing::has_whole;
 use super::plan::{Body, Cte, From, JoinKind, OutColumn, Plan, Query, Source};
 use super::query::rename;
-use super::resolve::common_type;
+use super::resolve::{common_type, is_of_types};
 use super::scope::Scope;
 use super::volatility::may_change_query;
 use crate::world::postgres::error::{PgError, Result};
@@ -40,9 +40,11 @@ impl Analyzer<'_> {
                 ctes.push(planned);
                 continue;
             }
-            let (plan, correlated) = self
-                .cte_plan(&cte.query, scope)
-                .map_err(|error| error.at(self.position(cte.alias.name.span)))?;
+            let planned = self.cte_plan(&cte.query, scope);
+            let (plan, correlated) = planned.map_err(|error| match is_of_types(&error) {
+                true => error,
+                false => error.at(self.position(cte.alias.name.span)),
+            })?;
             let mut columns = plan.columns().unwrap_or_default().to_vec();
             let renamed = rename_cte(&mut columns, &cte.alias);
             renamed.map_err(|error| error.at(self.position(cte.alias.name.span)))?;

@@ -477,17 +477,13 @@ impl Analyzer<'_> {
         scope: &Scope<'_>,
     ) -> Result<Typed> {
         let mut whens = Vec::with_capacity(conditions.len());
-        // The type is sought from ELSE on.
         let mut results = Vec::with_capacity(conditions.len() + 1);
-        results.push(match otherwise {
-            Some(otherwise) => self.expr(otherwise, scope)?,
-            None => Typed::new(Expr::NULL, Ty::UNKNOWN),
-        });
         for when in conditions {
+            let operand = operand.map(|operand| self.expr(operand, scope)).transpose()?;
+            let operand = operand.map(|operand| self.settle(operand)).transpose()?;
             let condition = self.expr(&when.condition, scope)?;
             whens.push(match operand {
                 Some(operand) => {
-                    let operand = self.settle(self.expr(operand, scope)?)?;
                     if conditions.len() > 1 && is_volatile(&operand.expr) {
                         return Err(PgError::unsupported("CASE of a volatile expression"));
                     }
@@ -497,6 +493,14 @@ impl Analyzer<'_> {
             });
             results.push(self.expr(&when.result, scope)?);
         }
+        // The type is sought from ELSE on.
+        results.insert(
+            0,
+            match otherwise {
+                Some(otherwise) => self.expr(otherwise, scope)?,
+                None => Typed::new(Expr::NULL, Ty::UNKNOWN),
+            },
+        );
         let (mut results, ty, typmod) = self.unify(results, "CASE")?;
         let otherwise = boxed(results.remove(0));
         let whens = whens.into_iter().zip(results).collect();

@@ -8,7 +8,7 @@ use super::aggregates::{AGGREGATES, check_distinct, misplaced, placed, refuse_ab
 use super::analyze::{Analyzer, Context, Typed, can_compare, can_group, check_times};
 use super::names::object_name;
 use super::plan::{Aggregate, Expr, SortKey, SubKind};
-use super::resolve::{Chosen, Meaning, compared, resolve, signature};
+use super::resolve::{Chosen, Meaning, compared, is_of_types, resolve, signature};
 use super::scope::Scope;
 use super::signatures::Kind;
 use super::volatility::{counts, is_steady, is_volatile};
@@ -234,8 +234,7 @@ impl Analyzer<'_> {
             _ => {
                 let set = SET_FUNCTIONS.contains(&name.as_str());
                 let call = if set { self.set_item(&name, args) } else { self.call(&name, args) };
-                let span = function.name.0.first().and_then(|part| part.as_ident()).map(|i| i.span);
-                call.map_err(|error| error.at(span.and_then(|span| self.position(span))))
+                call.map_err(|error| if is_of_types(&error) { error } else { error.at(place) })
             }
         }
     }

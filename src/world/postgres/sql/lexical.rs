@@ -13,8 +13,52 @@ const OPERATORS_MAX: usize = 400;
 /// The tokens as PostgreSQL sees them.
 pub fn scanned(tokens: &[TokenWithSpan]) -> Result<Vec<TokenWithSpan>> {
     check_chains(tokens)?;
-    check_intervals(tokens)?;
-    Ok(respelled(without_only(with_roles(&named_operators(tokens)?))))
+    check_pairs(tokens)?;
+    Ok(respelled(without_only(negated(with_roles(&named_operators(tokens)?)))))
+}
+
+/// `NOT EXISTS (…) IS TRUE` is `NOT (EXISTS (…) IS TRUE)`: the parser has NOT EXISTS for one word.
+fn negated(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let binds = |token: &Token| {
+        const TIGHTER: [&str; 9] =
+            ["is", "isnull", "notnull", "not", "in", "like", "ilike", "similar", "between"];
+        TIGHTER.iter().any(|word| said(token, word))
+            || is_symbol(token)
+            || *token == Token::DoubleColon
+    };
+    // The parentheses that are put around each EXISTS: before a token, and after one.
+    let (mut opens, mut closes) = (Vec::new(), Vec::new());
+    for (at, pair) in tokens.windows(2).enumerate() {
+        if !said(&pair[0].token, "not") || !said(&pair[1].token, "exists") {
+            continue;
+        }
+        let mut depth = 0_usize;
+        let end = tokens[at + 2..].iter().position(|token| {
+            match token.token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0
+        });
+        let end = end.map(|end| at + 2 + end);
+        if let Some(end) = end.filter(|end| tokens.get(end + 1).is_some_and(|t| binds(&t.token))) {
+            opens.push(at + 1);
+            closes.push(end);
+        }
+    }
+    if opens.is_empty() {
+        return tokens;
+    }
+    let mut out = Vec::with_capacity(tokens.len() + 2 * opens.len());
+    for (at, token) in tokens.into_iter().enumerate() {
+        let span = token.span;
+        let paren = |token: Token| TokenWithSpan { token, span };
+        out.extend(opens.contains(&at).then(|| paren(Token::LParen)));
+        out.push(token);
+        out.extend(closes.iter().filter(|close| **close == at).map(|_| paren(Token::RParen)));
+    }
+    out
 }
 
 /// `GRANT a, b TO c` of roles: the parser wants to hear that they are.
@@ -48,10 +92,6 @@ fn with_roles(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
 pub const NAMED: &str = "operator(";
 
 fn named_operators(tokens: &[TokenWithSpan]) -> Result<Vec<TokenWithSpan>> {
-    let said = |token: &Token, name: &str| match token {
-        Token::Word(word) => word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name),
-        _ => false,
-    };
     let mut out = Vec::with_capacity(tokens.len());
     let mut rest = tokens;
     while let Some((first, after)) = rest.split_first() {
@@ -132,6 +172,7 @@ fn respelled(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         let instead: &[&str] = match word.as_str() {
             "isnull" if operator => &["IS", "NULL"],
             "notnull" if operator => &["IS", "NOT", "NULL"],
+            "asymmetric" if before(1) == "between" => &[],
             "table" if begins_query(&before(1)) || with && before(1) == ")" => {
                 &["SELECT", "*", "FROM"]
             }
@@ -185,15 +226,25 @@ fn without_only(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     tokens.into_iter().filter(|token| !says_nothing(token)).collect()
 }
 
-/// `interval(0) '…'`: the library passes over what stands in the parentheses.
-fn check_intervals(tokens: &[TokenWithSpan]) -> Result<()> {
-    let interval = |token: &Token| match token {
-        Token::Word(word) => word.quote_style.is_none() && word.keyword == Keyword::INTERVAL,
+/// Refuses two words in a row that the parser takes for something else: it passes over what stands
+/// in the parentheses of `interval(0) '…'`, and SYMMETRIC is a name to it.
+fn check_pairs(tokens: &[TokenWithSpan]) -> Result<()> {
+    for pair in tokens.windows(2) {
+        if said(&pair[0].token, "interval") && pair[1].token == Token::LParen {
+            return Err(PgError::unsupported("the precision of an interval"));
+        }
+        if said(&pair[0].token, "between") && said(&pair[1].token, "symmetric") {
+            return Err(PgError::unsupported("BETWEEN SYMMETRIC"));
+        }
+    }
+    Ok(())
+}
+
+fn said(token: &Token, name: &str) -> bool {
+    match token {
+        Token::Word(word) => word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name),
         _ => false,
-    };
-    let bounded =
-        tokens.windows(2).any(|pair| interval(&pair[0].token) && pair[1].token == Token::LParen);
-    if bounded { Err(PgError::unsupported("the precision of an interval")) } else { Ok(()) }
+    }
 }
 
 /// Refuses operators that stand in a row beyond what can be taken.

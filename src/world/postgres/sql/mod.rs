@@ -60,7 +60,7 @@ pub use keywords::quoted;
 pub use names::{data_type, ident, is_serial, known_collation, modified_name, object_name};
 pub use parse::{Parsed, Parses, offset, parse};
 pub use plan::{
-    Aggregate, Body, CompareOp, Conflict, Cte, Delete, Expr, From, Insert, JoinKind, Lookup,
+    Aggregate, Body, CompareOp, Conflict, Cte, Delete, Expr, From, Insert, JoinKind, Kept, Lookup,
     OutColumn, Plan, Policy, Query, Relation, RowCheck, Scan, Select, SetOp, SortKey, Source,
     SubKind, Update,
 };

@@ -355,7 +355,8 @@ pub fn output_name(expr: &ast::Expr) -> String {
 fn is_weak(expr: &ast::Expr) -> bool {
     match expr {
         ast::Expr::Nested(inner) => is_weak(inner),
-        ast::Expr::Cast { expr, .. } => is_weak(expr),
+        ast::Expr::Cast { expr, .. } | ast::Expr::Collate { expr, .. } => is_weak(expr),
+        ast::Expr::CompoundFieldAccess { root, .. } => is_weak(root),
         ast::Expr::TypedString(_) | ast::Expr::Interval(_) => true,
         ast::Expr::Subquery(_) => false,
         ast::Expr::Case { else_result, .. } => else_result.as_deref().is_none_or(is_weak),

@@ -9,6 +9,7 @@ use sqlparser::tokenizer::{Location, Span};
 use super::analyze::{Analyzer, Typed};
 use super::lexical::NAMED;
 use super::names::{ident, object_name};
+use super::resolve::is_of_types;
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::types::{Base, Ty};
@@ -55,11 +56,22 @@ pub fn ends_open(parsed: &Expr) -> bool {
 
 /// Where an expression begins, if what it begins with has a place in the syntax tree.
 pub fn beginning(parsed: &Expr) -> Option<Location> {
+    match leftmost(parsed) {
+        first @ (Expr::Identifier(_)
+        | Expr::CompoundIdentifier(_)
+        | Expr::Value(_)
+        | Expr::Function(_)) => Some(first.span().start),
+        _ => None,
+    }
+}
+
+/// What an expression begins with.
+fn leftmost(parsed: &Expr) -> &Expr {
     match parsed {
-        Expr::BinaryOp { left, .. } | Expr::AnyOp { left, .. } | Expr::AllOp { left, .. } => {
-            beginning(left)
-        }
-        Expr::Nested(inner)
+        Expr::BinaryOp { left: inner, .. }
+        | Expr::AnyOp { left: inner, .. }
+        | Expr::AllOp { left: inner, .. }
+        | Expr::Nested(inner)
         | Expr::Cast { kind: ast::CastKind::DoubleColon, expr: inner, .. }
         | Expr::IsNull(inner)
         | Expr::IsNotNull(inner)
@@ -77,26 +89,20 @@ pub fn beginning(parsed: &Expr) -> Option<Location> {
         | Expr::ILike { expr: inner, .. }
         | Expr::InList { expr: inner, .. }
         | Expr::InSubquery { expr: inner, .. }
-        | Expr::Between { expr: inner, .. } => beginning(inner),
-        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) | Expr::Function(_) => {
-            Some(parsed.span().start)
-        }
-        _ => None,
+        | Expr::Between { expr: inner, .. } => leftmost(inner),
+        other => other,
     }
 }
 
 impl Analyzer<'_> {
-    /// The same, and where a sign before a value stands.
+    /// The same, and where a sign before a value stands, or a query's parenthesis.
     pub fn beginning(&self, parsed: &Expr) -> Option<Location> {
-        match parsed {
-            Expr::UnaryOp { .. } => Some(location(self.text, self.error_place(parsed)?)),
-            Expr::BinaryOp { left, .. } => self.beginning(left),
-            Expr::Array(array) => {
-                let place = self.operator("array", array.elem.first()?.span());
-                place.map(|place| location(self.text, place))
-            }
-            other => beginning(other),
-        }
+        let place = match leftmost(parsed) {
+            first @ (Expr::UnaryOp { .. } | Expr::Subquery(_)) => self.error_place(first),
+            Expr::Array(array) => self.operator("array", array.elem.first()?.span()),
+            first => return beginning(first),
+        };
+        place.map(|place| location(self.text, place))
     }
 
     /// Refuses COLLATE of what has no collation.
@@ -124,7 +130,7 @@ impl Analyzer<'_> {
             _ => error,
         };
         let code = error.code();
-        let analysed = code.starts_with("42") && code != "42501";
+        let analysed = code.starts_with("42") && code != "42501" && !is_of_types(&error);
         if analysed { error.at(self.error_place(parsed)) } else { error }
     }
 

@@ -1,5 +1,6 @@
 //! Plans: what a statement will do, with names and types resolved. Must never hold state of a run.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::body::Volatility;
@@ -52,6 +53,17 @@ pub enum SubKind {
     Array,
     /// `left op ANY (query)`; `true` for ALL.
     Quantified(CompareOp, bool),
+}
+
+/// A place for a query's result among those that are kept while a statement runs. Expressions that
+/// differ in nothing else are the same (they are compared as `Debug` shows them).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kept(pub usize);
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Kept")
+    }
 }
 
 /// An expression over the current row and the rows around it.
@@ -130,7 +142,7 @@ pub enum Expr {
         query: Arc<Query>,
         kind: SubKind,
         left: Option<Box<Expr>>,
-        cache: Option<usize>,
+        cache: Option<Kept>,
         joins: bool,
     },
 }

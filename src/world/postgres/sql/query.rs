@@ -292,26 +292,25 @@ impl Analyzer<'_> {
         let (project, columns, expand) = self.unrolled(&select.projection, width, scope)?;
         let having = self.having(select, scope, &mut quals)?;
         let from = place(from, &relations, &quals);
-        let (distinct, distinct_on) = match &select.distinct {
-            None | Some(ast::Distinct::All) => (false, Vec::new()),
-            Some(ast::Distinct::Distinct) => {
-                for column in &columns {
-                    can_group(column.ty, column.typmod)?;
-                }
-                (true, Vec::new())
-            }
-            Some(ast::Distinct::On(keys)) => {
-                if grouped || expand.is_some() {
-                    return Err(PgError::unsupported("DISTINCT ON of groups or of a set"));
-                }
-                (false, self.distinct_on(keys, &project, &columns, scope)?)
-            }
-        };
-        let over_output = distinct || expand.is_some();
+        let unique = matches!(&select.distinct, Some(ast::Distinct::Distinct));
+        let over_output = unique || expand.is_some();
         for key in order {
             let expr = self.sort_expr(&key.expr, (&project, &columns), over_output, scope)?;
             sort.borrow_mut().push(sort_key(expr, &key.options)?);
         }
+        let distinct_on = match &select.distinct {
+            None | Some(ast::Distinct::All) => Vec::new(),
+            Some(ast::Distinct::Distinct) => {
+                for column in &columns {
+                    can_group(column.ty, column.typmod)?;
+                }
+                Vec::new()
+            }
+            Some(ast::Distinct::On(_)) if grouped || expand.is_some() => {
+                return Err(PgError::unsupported("DISTINCT ON of groups or of a set"));
+            }
+            Some(ast::Distinct::On(keys)) => self.distinct_on(keys, &project, &columns, scope)?,
+        };
         sorted_for(&distinct_on, &mut sort.borrow_mut())
             .map_err(|at| self.unsorted(select.distinct.as_ref(), at))?;
         let (keys, aggregates) = match scope.group.take() {
@@ -331,7 +330,7 @@ impl Analyzer<'_> {
             aggregates,
             having,
             project,
-            distinct,
+            distinct: unique,
             distinct_on,
             expand,
         };

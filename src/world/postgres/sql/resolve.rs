@@ -6,6 +6,16 @@ use super::signatures::{Kind, Type, casts, category, has, named, named_type, tak
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::types::Ty;
 
+/// What types that follow from others may lack; PostgreSQL tells no place of it.
+const UNDETERMINED: &str = "could not determine polymorphic type";
+const NESTED: &str = "could not find array type";
+
+/// Whether the error is about a call as a whole, and has no place.
+pub fn is_of_types(error: &PgError) -> bool {
+    let message = &error.fields().message;
+    error.code() == "42P18" || message.starts_with(UNDETERMINED) || message.starts_with(NESTED)
+}
+
 /// What a call means.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Meaning {
@@ -42,12 +52,11 @@ impl Meaning {
                 ))
             }
             Meaning::Undetermined => {
-                let why = "could not determine polymorphic type because input has type unknown";
-                PgError::new("42804", why)
+                PgError::new("42804", format!("{UNDETERMINED} because input has type unknown"))
             }
             Meaning::Nested(ty) => {
                 let name = ty.name();
-                PgError::new("42704", format!("could not find array type for data type {name}"))
+                PgError::new("42704", format!("{NESTED} for data type {name}"))
             }
             Meaning::Missing if operator => common::no_operator(&signature),
             Meaning::Missing if kind == Kind::Aggregate || !other => {
