@@ -65,3 +65,15 @@ fn statements_that_are_wrong_say_where_as_postgresql_does() {
     let differences = differences(&[include_str!("messages/grammar.sql")]);
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
+
+#[test]
+fn what_is_analysed_first_is_told_first_as_in_postgresql() {
+    let differences = differences(&[include_str!("messages/analysed.sql")]);
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+#[test]
+fn malformed_json_is_told_as_postgresql_does() {
+    let differences = differences(&[include_str!("messages/json.sql")]);
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}

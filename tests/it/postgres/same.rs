@@ -165,3 +165,9 @@ fn statements_within_functions_answer_as_postgresql_does() {
 fn what_is_not_there_or_not_allowed_is_told_as_in_postgresql() {
     same(include_str!("same/schemas.sql"));
 }
+
+/// What decides a junction beside what it leaves undone; queries that are the same.
+#[test]
+fn what_constants_decide_is_decided_as_in_postgresql() {
+    same(include_str!("same/decided.sql"));
+}

@@ -7,7 +7,7 @@ use super::calls::Call;
 use super::{Cx, Frame, eval};
 use crate::world::postgres::error::{Step, Stop};
 use crate::world::postgres::sql::{
-    Analyzer, Expr, Plan, SubKind, Volatility, each_of_plan, each_of_query, is_zoned,
+    Analyzer, Expr, Plan, SubKind, Volatility, each_of_plan, each_of_query, is_zoned, parts,
 };
 use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::types::{Datum, Ty};
@@ -125,10 +125,22 @@ fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
             false
         }
     };
-    if !known {
-        return Ok(None);
+    if known { value(expr, cx, bound).map(Some) } else { Ok(None) }
+}
+
+/// The value of an expression whose parts are known.
+fn value(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Datum> {
+    if is_constant(expr) {
+        return eval(expr, cx, &Frame::EMPTY);
     }
-    eval(expr, cx, &Frame::EMPTY).map(Some)
+    // What decides a junction within may stand beside what reads a row.
+    let mut settled = expr.clone();
+    for part in parts(&mut settled) {
+        if let Some(value) = fold(part, cx, bound)? {
+            *part = Expr::Const(value);
+        }
+    }
+    eval(&settled, cx, &Frame::EMPTY)
 }
 
 /// What stands in the place of a call, once the arguments are known.

@@ -55,7 +55,7 @@ pub use expression::DEFAULT;
 pub use functions::{Builtin, Function};
 pub use grammar::{Grammar, Symbol};
 pub use index_text::index_text;
-pub use inline::stands_for;
+pub use inline::{parts, stands_for};
 pub use keywords::quoted;
 pub use names::{data_type, ident, is_serial, known_collation, modified_name, object_name};
 pub use parse::{Parsed, Parses, offset, parse};

@@ -65,13 +65,16 @@ pub fn beginning(parsed: &Expr) -> Option<Location> {
     }
 }
 
+fn unnested(parsed: &Expr) -> &Expr {
+    if let Expr::Nested(inner) = parsed { unnested(inner) } else { parsed }
+}
+
 /// What an expression begins with.
 fn leftmost(parsed: &Expr) -> &Expr {
     match parsed {
         Expr::BinaryOp { left: inner, .. }
         | Expr::AnyOp { left: inner, .. }
         | Expr::AllOp { left: inner, .. }
-        | Expr::Nested(inner)
         | Expr::Cast { kind: ast::CastKind::DoubleColon, expr: inner, .. }
         | Expr::IsNull(inner)
         | Expr::IsNotNull(inner)
@@ -90,6 +93,8 @@ fn leftmost(parsed: &Expr) -> &Expr {
         | Expr::InList { expr: inner, .. }
         | Expr::InSubquery { expr: inner, .. }
         | Expr::Between { expr: inner, .. } => leftmost(inner),
+        // The parentheses of a query belong to it.
+        Expr::Nested(inner) if !matches!(unnested(inner), Expr::Subquery(_)) => leftmost(inner),
         other => other,
     }
 }
@@ -98,7 +103,9 @@ impl Analyzer<'_> {
     /// The same, and where a sign before a value stands, or a query's parenthesis.
     pub fn beginning(&self, parsed: &Expr) -> Option<Location> {
         let place = match leftmost(parsed) {
-            first @ (Expr::UnaryOp { .. } | Expr::Subquery(_)) => self.error_place(first),
+            first @ (Expr::UnaryOp { .. } | Expr::Subquery(_) | Expr::Nested(_)) => {
+                self.error_place(first)
+            }
             Expr::Array(array) => self.operator("array", array.elem.first()?.span()),
             first => return beginning(first),
         };
@@ -177,6 +184,10 @@ impl Analyzer<'_> {
                 self.operator("trim", trim_what.as_ref().unwrap_or(expr).span())
             }
             Expr::Subquery(query) => self.operator("(", query.span()),
+            Expr::Nested(inner) if matches!(unnested(inner), Expr::Subquery(_)) => {
+                let start = location(self.text, self.error_place(inner)?);
+                self.operator("(", Span { start, end: start })
+            }
             _ => self.placed(beginning(parsed)),
         }
     }

@@ -284,12 +284,15 @@ impl Analyzer<'_> {
         let mut relations = Vec::new();
         let mut quals = Vec::new();
         let from = self.from(&select.from, scope, &mut relations, &mut quals)?;
-        if let Some(selection) = &select.selection {
-            split(self.filter(selection, scope)?, &mut quals);
-        }
         let width = relations.iter().map(|r: &Relation| r.offset + r.width).max().unwrap_or(0);
-        let grouped = self.group(select, order, scope)?;
+        let grouped = self.grouped_by(select, order, scope)?;
         let (project, columns, expand) = self.unrolled(&select.projection, width, scope)?;
+        if let Some(selection) = &select.selection {
+            // Groups are made of rows that have met it.
+            let group = scope.group.take();
+            split(self.filter(selection, scope)?, &mut quals);
+            scope.group = group;
+        }
         let having = self.having(select, scope, &mut quals)?;
         let from = place(from, &relations, &quals);
         let unique = matches!(&select.distinct, Some(ast::Distinct::Distinct));
@@ -336,6 +339,19 @@ impl Analyzer<'_> {
         };
         let sort_output = over_output;
         Ok(Query { sort_output, ..plain_query(Body::Select(Box::new(select)), columns) })
+    }
+
+    /// Groups, if there are any. What is wrong with WHERE is told before what is wrong with them.
+    fn grouped_by(
+        &self,
+        select: &ast::Select,
+        order: &[ast::OrderByExpr],
+        scope: &mut Scope<'_>,
+    ) -> Result<bool> {
+        self.group(select, order, scope).or_else(|error| {
+            let filter = select.selection.as_ref().map(|filter| self.filter(filter, scope));
+            filter.transpose().and(Err(error))
+        })
     }
 
     /// What HAVING says of groups; the rest of it is added to the conditions of their rows.
