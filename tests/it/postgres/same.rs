@@ -165,3 +165,9 @@ fn statements_within_functions_answer_as_postgresql_does() {
 fn what_is_not_there_or_not_allowed_is_told_as_in_postgresql() {
     same(include_str!("same/schemas.sql"));
 }
+
+/// Names of sequences and tables in texts.
+#[test]
+fn what_a_text_names_is_what_it_names_in_postgresql() {
+    same(include_str!("same/named.sql"));
+}

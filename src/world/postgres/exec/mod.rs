@@ -35,7 +35,7 @@ mod system;
 mod tuple;
 mod validate;
 
-pub use cast::written_name;
+pub use cast::relation_oid;
 pub use constants::{has_any as has_constants, is_constant};
 pub use eval::{Frame, eval, is_true};
 pub use foreign::{Deferred, run_deferred};

@@ -10,6 +10,7 @@ use super::plan::{Expand, Expr, OutColumn};
 use super::resolve::{can_cast, common_type};
 use super::routine::Names;
 use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::exec::relation_oid;
 use crate::world::postgres::storage::Db;
 use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::storage::locks::{Mode, Oid, Pid};
@@ -101,7 +102,7 @@ pub struct Analyzer<'a> {
     pub set: RefCell<Option<SetPlace>>,
     /// How many queries are around the place of the analysis.
     pub depth: Cell<usize>,
-    /// Functions of one's own are called.
+    /// Functions of one's own are called, or sequences named.
     pub calls: Cell<bool>,
     /// A part of a definition, in which nothing may be queried: what PostgreSQL calls it.
     pub part: Option<&'static str>,
@@ -210,7 +211,12 @@ impl Analyzer<'_> {
             check_times(self.db, self.pid, to)?;
         }
         match expr {
-            Expr::Const(Datum::Text(text)) if to != Ty::REGCLASS => {
+            // Whatever becomes of its name, this one is meant: the plan is good for this cluster.
+            Expr::Const(Datum::Text(text)) if to == Ty::REGCLASS => {
+                self.calls.set(true);
+                Ok(Expr::Const(Datum::Int(relation_oid(self.db, self.pid, &text)?)))
+            }
+            Expr::Const(Datum::Text(text)) => {
                 let explicit = context == Context::Explicit;
                 let datum = from_text(&text, to, -1)?;
                 // What does not fit fails where it would be worked out.
