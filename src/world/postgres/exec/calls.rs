@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Cx, Frame, eval};
-use crate::world::postgres::error::{PgError, Step, Stop};
+use crate::world::postgres::error::{Step, Stop, common};
 use crate::world::postgres::sql::Expr;
 use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::types::Datum;
@@ -146,8 +146,7 @@ pub fn routine(
         values.push(eval(arg, cx, frame)?);
     }
     let Some(routine) = cx.db.routine(oid, cx.pid) else {
-        let message = format!("cache lookup failed for function {oid}");
-        return Err(PgError::new("XX000", message).into());
+        return Err(common::function_gone(oid).into());
     };
     if routine.strict && values.iter().any(Datum::is_null) {
         return Ok(Datum::Null);

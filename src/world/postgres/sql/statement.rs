@@ -118,6 +118,7 @@ fn finished(analyzer: &Analyzer<'_>, mut plan: Plan) -> Result<Planned> {
     if columns.iter().flat_map(|of| of.iter()).any(|column| column.ty.base == Base::Regclass) {
         return Err(PgError::unsupported("regclass in a result, without a cast,"));
     }
+    analyzer.check_indexes(&plan)?;
     let caches = analyzer.caches.get();
     let calls = analyzer.calls.get();
     let definitions: Arc<[Arc<Table>]> = analyzer.definitions.take().into();
