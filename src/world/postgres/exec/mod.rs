@@ -36,7 +36,7 @@ mod tuple;
 mod validate;
 
 pub use cast::relation_oid;
-pub use constants::{has_any as has_constants, is_constant};
+pub use constants::{has_any as has_constants, holds_constant, is_constant};
 pub use eval::{Frame, eval, is_true};
 pub use foreign::{Deferred, run_deferred};
 pub use query::QueryRun;

@@ -9,8 +9,9 @@ use sqlparser::tokenizer::{Location, Span};
 use super::plan::{Expand, Expr, OutColumn};
 use super::resolve::{can_cast, common_type};
 use super::routine::Names;
+use super::volatility::may_differ;
 use crate::world::postgres::error::{PgError, Result};
-use crate::world::postgres::exec::relation_oid;
+use crate::world::postgres::exec::{holds_constant, is_constant, relation_oid};
 use crate::world::postgres::storage::Db;
 use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::storage::locks::{Mode, Oid, Pid};
@@ -293,6 +294,24 @@ impl Analyzer<'_> {
             return Ok(Typed { place, ..Typed::new(expr, Ty::TEXT) });
         }
         Ok(typed)
+    }
+
+    /// Whether PostgreSQL knows its value when it plans.
+    pub fn is_known(&self, expr: &Expr) -> bool {
+        is_constant(expr) && !may_differ(expr) && !self.has_variable(expr)
+    }
+
+    /// Whether it may be known, or fail, where it is planned: the variables of a function may be.
+    pub fn may_be_known(&self, expr: &Expr) -> bool {
+        holds_constant(expr) || self.has_variable(expr)
+    }
+
+    fn has_variable(&self, expr: &Expr) -> bool {
+        let mut found = false;
+        if self.names.is_some() {
+            expr.walk(&mut |part| found |= matches!(part, Expr::Param(_)));
+        }
+        found
     }
 
     pub fn new_cache(&self) -> usize {

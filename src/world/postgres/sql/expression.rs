@@ -380,7 +380,8 @@ impl Analyzer<'_> {
             let before = self.denied.borrow().len();
             let left = self.condition(self.expr(left, scope)?, name)?;
             let right = self.condition(self.expr(right, scope)?, name)?;
-            return Ok(Typed::new(self.decided(junction(and, left, right), before), Ty::BOOL));
+            let both = self.junction(and, left, right);
+            return Ok(Typed::new(self.decided(both, before), Ty::BOOL));
         }
         match op {
             BinaryOperator::Overlaps => return Err(PgError::unsupported("OVERLAPS")),
@@ -569,17 +570,6 @@ fn is_empty_array(parsed: &ast::Expr) -> bool {
         ast::Expr::Nested(inner) => is_empty_array(inner),
         ast::Expr::Array(array) => array.elem.is_empty(),
         _ => false,
-    }
-}
-
-fn junction(and: bool, left: Expr, right: Expr) -> Expr {
-    match (and, left) {
-        (true, Expr::And(mut all)) | (false, Expr::Or(mut all)) => {
-            all.push(right);
-            if and { Expr::And(all) } else { Expr::Or(all) }
-        }
-        (true, left) => Expr::And(vec![left, right]),
-        (false, left) => Expr::Or(vec![left, right]),
     }
 }
 

@@ -9,7 +9,7 @@ use super::aggregates::has_aggregate;
 use super::analyze::{Analyzer, Context, Typed, can_group, out_column};
 use super::ctes::{inline, refuse_partial};
 use super::functions::sort_key;
-use super::gates::of_groups;
+use super::gates::{canonical, of_groups};
 use super::locking::locks;
 use super::names::ident;
 use super::output::{
@@ -526,11 +526,21 @@ fn refuse_rare(select: &ast::Select) -> Result<()> {
     }
 }
 
+fn is_one(expr: &Expr) -> bool {
+    !matches!(expr, Expr::And(_) | Expr::Or(_))
+}
+
 /// The parts of a conjunction.
 pub fn split(condition: Expr, parts: &mut Vec<Arc<Expr>>) {
     match condition {
         Expr::And(all) => all.into_iter().for_each(|part| split(part, parts)),
         Expr::Const(Datum::Bool(true)) => {}
+        Expr::Or(_) | Expr::Not(_) if !matches!(&condition, Expr::Not(inner) if is_one(inner)) => {
+            match canonical(condition) {
+                Expr::And(all) => parts.extend(all.into_iter().map(Arc::new)),
+                other => parts.push(Arc::new(other)),
+            }
+        }
         other => parts.push(Arc::new(joined(other))),
     }
 }
