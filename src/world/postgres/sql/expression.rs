@@ -10,7 +10,7 @@ use super::names::{data_type, ident, known_collation, literal_type};
 use super::places::{called, ends_open, signs_power};
 use super::plan::{CompareOp, Expr, SubKind};
 use super::resolve::{can_cast, compared};
-use super::rows::{whole_row, written};
+use super::rows::{in_one, whole_row, written};
 use super::scope::{Group, Scope};
 use super::volatility::is_volatile;
 use crate::world::postgres::error::{PgError, Result};
@@ -124,8 +124,8 @@ impl Analyzer<'_> {
             ast::Expr::IsDistinctFrom(a, b) => self.distinct(a, b, true, scope),
             ast::Expr::IsNotDistinctFrom(a, b) => self.distinct(a, b, false, scope),
             ast::Expr::InList { expr, list, negated } => {
-                let any = self.in_list(expr, list, scope)?;
-                Ok(negate(Typed::new(Expr::Or(any), Ty::BOOL), *negated))
+                let any = in_one(self.in_list(expr, list, scope)?);
+                Ok(negate(Typed::new(any, Ty::BOOL), *negated))
             }
             ast::Expr::InSubquery { expr, subquery, negated } => {
                 let typed = self.in_query(expr, subquery, CompareOp::Eq, false, scope)?;
