@@ -177,3 +177,9 @@ fn what_a_text_names_is_what_it_names_in_postgresql() {
 fn what_is_known_beforehand_leaves_out_calls_as_in_postgresql() {
     same(include_str!("same/sides.sql"));
 }
+
+/// Statements with two faults.
+#[test]
+fn the_first_of_two_faults_is_told_as_in_postgresql() {
+    same(include_str!("same/first.sql"));
+}

@@ -101,6 +101,8 @@ pub struct Analyzer<'a> {
     pub guarding: RefCell<Vec<Oid>>,
     /// Where a function that gives a set may stand.
     pub set: RefCell<Option<SetPlace>>,
+    /// How often it may yet be looked for the first of several faults.
+    pub looks: Cell<usize>,
     /// How many queries are around the place of the analysis.
     pub depth: Cell<usize>,
     /// Functions of one's own are called, or sequences named.
@@ -134,6 +136,7 @@ impl<'a> Analyzer<'a> {
             guarding: Vec::new().into(),
             set: None.into(),
             depth: 0.into(),
+            looks: 32.into(),
             calls: false.into(),
             part: None,
             names: None,

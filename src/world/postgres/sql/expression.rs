@@ -478,14 +478,12 @@ impl Analyzer<'_> {
         scope: &Scope<'_>,
     ) -> Result<Typed> {
         let mut whens = Vec::with_capacity(conditions.len());
-        // The type is sought from ELSE on.
+        // The type is sought from ELSE on, which is read last.
         let mut results = Vec::with_capacity(conditions.len() + 1);
-        results.push(match otherwise {
-            Some(otherwise) => self.expr(otherwise, scope)?,
-            None => Typed::new(Expr::NULL, Ty::UNKNOWN),
-        });
         for when in conditions {
-            let condition = self.expr(&when.condition, scope)?;
+            let before = || operand.and_then(|operand| self.expr(operand, scope).err());
+            let condition = self.expr(&when.condition, scope);
+            let condition = condition.map_err(|error| before().unwrap_or(error))?;
             whens.push(match operand {
                 Some(operand) => {
                     let operand = self.settle(self.expr(operand, scope)?)?;
@@ -498,6 +496,11 @@ impl Analyzer<'_> {
             });
             results.push(self.expr(&when.result, scope)?);
         }
+        let otherwise = match otherwise {
+            Some(otherwise) => self.expr(otherwise, scope)?,
+            None => Typed::new(Expr::NULL, Ty::UNKNOWN),
+        };
+        results.insert(0, otherwise);
         let (mut results, ty, typmod) = self.unify(results, "CASE")?;
         let otherwise = boxed(results.remove(0));
         let whens = whens.into_iter().zip(results).collect();

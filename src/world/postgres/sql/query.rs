@@ -1,6 +1,6 @@
 //! SELECT, VALUES and set operations: from the syntax tree to a plan. Must never read a row.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use sqlparser::ast::{self, Spanned as _};
@@ -280,10 +280,27 @@ impl Analyzer<'_> {
         sort: &RefCell<Vec<SortKey>>,
         scope: &mut Scope<'_>,
     ) -> Result<Query> {
+        let known = Cell::new(false);
+        let planned = self.parts(select, (order, sort), scope, &known);
+        planned.map_err(|error| {
+            let first = known.get().then(|| self.first_wrong(select, order, scope));
+            first.flatten().unwrap_or(error)
+        })
+    }
+
+    /// `known`: the relations are.
+    fn parts(
+        &self,
+        select: &ast::Select,
+        (order, sort): (&[ast::OrderByExpr], &RefCell<Vec<SortKey>>),
+        scope: &mut Scope<'_>,
+        known: &Cell<bool>,
+    ) -> Result<Query> {
         refuse_rare(select)?;
         let mut relations = Vec::new();
         let mut quals = Vec::new();
         let from = self.from(&select.from, scope, &mut relations, &mut quals)?;
+        known.set(true);
         if let Some(selection) = &select.selection {
             split(self.filter(selection, scope)?, &mut quals);
         }
