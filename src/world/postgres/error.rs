@@ -209,6 +209,10 @@ pub type Step<T> = std::result::Result<T, Stop>;
 pub mod common {
     use super::PgError;
 
+    pub fn function_gone(oid: u32) -> PgError {
+        PgError::new("XX000", format!("cache lookup failed for function {oid}"))
+    }
+
     pub fn out_of_range(type_name: &str) -> PgError {
         PgError::new("22003", format!("{type_name} out of range"))
     }

@@ -60,6 +60,8 @@
 //!   row is tested before it is sorted: a planner that goes by an index stops at the LIMIT.
 //! - Privileges on some of what the planner leaves out are asked for: on what a subquery's column
 //!   that nobody reads would read, or what a constant leaves undone that is not `true` or `false`.
+//! - What PostgreSQL keeps: a session that has planned with an index goes on when its function is
+//!   gone, and after five executions a plan may be for any parameters; here it is always anew.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).
 //! - Of errors: hints that guess a name, details of malformed JSON, which of several duplicates
 //!   CREATE UNIQUE INDEX names, and which of two faults is told.

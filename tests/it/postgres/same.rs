@@ -171,3 +171,21 @@ fn what_is_not_there_or_not_allowed_is_told_as_in_postgresql() {
 fn what_constants_decide_is_decided_as_in_postgresql() {
     same(include_str!("same/decided.sql"));
 }
+
+/// Names of sequences and tables in texts.
+#[test]
+fn what_a_text_names_is_what_it_names_in_postgresql() {
+    same(include_str!("same/named.sql"));
+}
+
+/// Conditions that are known to hold, or not to, beside those that call what writes.
+#[test]
+fn what_is_known_beforehand_leaves_out_calls_as_in_postgresql() {
+    same(include_str!("same/sides.sql"));
+}
+
+/// Statements with two faults.
+#[test]
+fn the_first_of_two_faults_is_told_as_in_postgresql() {
+    same(include_str!("same/first.sql"));
+}

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Cx, Frame, eval};
-use crate::world::postgres::error::{PgError, Step, Stop};
+use crate::world::postgres::error::{Step, Stop, common};
 use crate::world::postgres::sql::Expr;
 use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::types::Datum;
@@ -14,6 +14,8 @@ use crate::world::postgres::types::Datum;
 pub enum Call {
     Builtin(&'static str),
     Routine(Oid, Vec<Datum>),
+    /// What a text named.
+    Named(Datum),
 }
 
 /// The calls of the current step that are through.
@@ -111,13 +113,21 @@ impl Calls {
 
 /// A call of a builtin that counts.
 pub fn counted(name: &'static str, call: &Expr, cx: &mut Cx<'_>, frame: &Frame<'_>) -> Step<Datum> {
-    let known = cx.state.calls.met(|call| matches!(call, Call::Builtin(other) if *other == name));
-    if let Some(known) = known {
+    once(Call::Builtin(name), cx, |cx| eval(call, cx, frame))
+}
+
+/// What the call gave before the step was taken again, or gives now.
+pub fn once(
+    call: Call,
+    cx: &mut Cx<'_>,
+    run: impl FnOnce(&mut Cx<'_>) -> Step<Datum>,
+) -> Step<Datum> {
+    if let Some(known) = cx.state.calls.met(|made| *made == call) {
         return Ok(known);
     }
-    let result = eval(call, cx, frame)?;
+    let result = run(cx)?;
     let strand = cx.state.calls.strand();
-    strand.made.push((Call::Builtin(name), result.clone()));
+    strand.made.push((call, result.clone()));
     strand.at = strand.made.len();
     Ok(result)
 }
@@ -136,8 +146,7 @@ pub fn routine(
         values.push(eval(arg, cx, frame)?);
     }
     let Some(routine) = cx.db.routine(oid, cx.pid) else {
-        let message = format!("cache lookup failed for function {oid}");
-        return Err(PgError::new("XX000", message).into());
+        return Err(common::function_gone(oid).into());
     };
     if routine.strict && values.iter().any(Datum::is_null) {
         return Ok(Datum::Null);

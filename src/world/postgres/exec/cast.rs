@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use super::calls::{Call, once};
 use super::{Cx, system};
 use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::sql::quoted;
+use crate::world::postgres::storage::Db;
+use crate::world::postgres::storage::locks::Pid;
 use crate::world::postgres::types::{
     Array, Base, Datum, Json, MICROS_PER_DAY, Numeric, Ty, date_micros, fit, from_text, in_range,
     single, to_text,
@@ -27,8 +30,8 @@ pub fn cast(
     if from == Ty::REGCLASS && to.is_text() {
         let name = datum.as_int().and_then(|oid| {
             let oid = u32::try_from(oid).ok()?;
-            let table = cx.db.catalog.tables.latest(&oid).map(|table| table.name.clone());
-            table.or_else(|| Some(cx.db.catalog.sequences.latest(&oid)?.name.clone()))
+            let table = cx.db.table_by_oid(oid, cx.pid).map(|table| table.name.clone());
+            table.ok().or_else(|| Some(cx.db.sequence(oid, cx.pid)?.name.clone()))
         });
         let index = || system::index_by_oid(cx.db, datum.as_int()?).map(Into::into);
         let name = name.or_else(index);
@@ -40,25 +43,46 @@ pub fn cast(
 }
 
 fn regclass(cx: &mut Cx<'_>, datum: &Datum) -> Step<Datum> {
-    Ok(Datum::Int(relation_oid(cx, datum.as_str().unwrap_or_default())?))
+    let find = |cx: &mut Cx<'_>| {
+        let text = datum.as_str().unwrap_or_default();
+        Ok(Datum::Int(relation_oid(cx.db, cx.pid, text)?))
+    };
+    once(Call::Named(datum.clone()), cx, find)
 }
 
-/// The table, index or sequence that a text names.
-pub fn relation_oid(cx: &Cx<'_>, text: &str) -> Result<i64> {
-    let name = written_name(text)?;
-    if let Ok(table) = cx.db.table(&name, cx.pid) {
+/// The table, index or sequence that a text names, or has the number of.
+pub fn relation_oid(db: &Db, pid: Pid, text: &str) -> Result<i64> {
+    if text == "-" {
+        return Ok(0);
+    }
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse::<u32>().map(i64::from).map_err(|_| {
+            let message = format!("value \"{text}\" is out of range for type oid");
+            PgError::new("22003", message)
+        });
+    }
+    let (name, whole) = parts_of_name(text)?;
+    if let Ok(table) = db.table(&name, pid) {
         return Ok(i64::from(table.oid));
     }
-    if let Some((oid, at)) = cx.db.catalog.index(&name, cx.db.own(cx.pid)) {
-        let table = cx.db.table_by_oid(oid, cx.pid)?;
+    if let Some((oid, at)) = db.catalog.index(&name, db.own(pid)) {
+        let table = db.table_by_oid(oid, pid)?;
         return Ok(system::index_oid(&table, at));
     }
-    let sequence = cx.db.catalog.sequence(&name, cx.db.own(cx.pid));
-    sequence.map(i64::from).ok_or_else(|| common::no_relation(&name))
+    let sequence = db.catalog.sequence(&name, db.own(pid));
+    sequence.map(i64::from).ok_or_else(|| {
+        let shown = if whole { format!("public.{name}") } else { name };
+        common::no_relation(&shown)
+    })
 }
 
 /// The name that a text holds, as SQL would read it, without the schema `public`.
 pub fn written_name(text: &str) -> Result<String> {
+    Ok(parts_of_name(text)?.0)
+}
+
+/// The name, and whether `public` was before it.
+fn parts_of_name(text: &str) -> Result<(String, bool)> {
     let invalid = || PgError::new("42602", "invalid name syntax");
     let mut parts = Vec::new();
     let mut rest = text.trim();
@@ -90,8 +114,8 @@ pub fn written_name(text: &str) -> Result<String> {
         }
     }
     match parts.as_slice() {
-        [_] => Ok(parts.swap_remove(0)),
-        [schema, _] if schema == "public" => Ok(parts.swap_remove(1)),
+        [_] => Ok((parts.swap_remove(0), false)),
+        [schema, _] if schema == "public" => Ok((parts.swap_remove(1), true)),
         [schema, _] if !["pg_catalog", "information_schema"].contains(&schema.as_str()) => {
             Err(PgError::new("3F000", format!("schema \"{schema}\" does not exist")))
         }

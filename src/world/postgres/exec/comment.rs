@@ -1,33 +1,36 @@
 //! COMMENT ON: nothing here shows a comment, but what it is about must be there and one's own.
 //! Must never change anything.
 
+use std::sync::Arc;
+
 use sqlparser::ast::{self, CommentObject};
 
 use super::alter::no_column;
 use super::ddl::is_taken;
 use super::{Cx, roles};
-use crate::world::postgres::error::{PgError, Result, Step, Stop, common};
+use crate::world::postgres::error::{PgError, Result, Step, common};
 use crate::world::postgres::sql::{ident, object_name};
+use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::storage::locks::Mode;
 
 pub fn comment(cx: &mut Cx<'_>, object: CommentObject, name: &ast::ObjectName) -> Step<()> {
     match object {
-        CommentObject::Table => on_table(cx, &object_name(name)?),
+        CommentObject::Table => {
+            let table = locked(cx, &object_name(name)?)?;
+            Ok(roles::require_owner(cx, &table)?)
+        }
         CommentObject::Column => {
             let Some((column, table)) = name.0.split_last().filter(|(_, table)| !table.is_empty())
             else {
                 return Err(PgError::new("42601", "column name must be qualified").into());
             };
-            let table = object_name(&ast::ObjectName(table.to_vec()))?;
-            on_table(cx, &table).map_err(|stop| match stop {
-                Stop::Error(error) if error.code() == "42501" => {
-                    PgError::new("42501", format!("must be owner of relation {table}")).into()
-                }
-                other => other,
-            })?;
-            let table = cx.db.table(&table, cx.pid)?;
+            let table = locked(cx, &object_name(&ast::ObjectName(table.to_vec()))?)?;
             let column = column.as_ident().map(ident).unwrap_or_default();
-            table.column(&column).map(|_| ()).ok_or_else(|| no_column(&table, &column).into())
+            table.column(&column).ok_or_else(|| no_column(&table, &column))?;
+            roles::require_owner(cx, &table).map_err(|_| {
+                let message = format!("must be owner of relation {}", table.name);
+                PgError::new("42501", message).into()
+            })
         }
         CommentObject::Index | CommentObject::Sequence => {
             Ok(on_other(cx, object, &object_name(name)?)?)
@@ -43,14 +46,15 @@ pub fn comment(cx: &mut Cx<'_>, object: CommentObject, name: &ast::ObjectName) -
     }
 }
 
-fn on_table(cx: &mut Cx<'_>, name: &str) -> Step<()> {
+/// What it is about is locked before it is asked whose that is.
+fn locked(cx: &mut Cx<'_>, name: &str) -> Step<Arc<Table>> {
     let other = is_taken(cx, name);
     if cx.db.table(name, cx.pid).is_err() && other {
         return Err(PgError::new("42809", format!("\"{name}\" is not a table")).into());
     }
     let table = cx.db.table(name, cx.pid)?;
-    roles::require_owner(cx, &table)?;
-    cx.lock_table(table.oid, Mode::ShareUpdateExclusive)
+    cx.lock_table(table.oid, Mode::ShareUpdateExclusive)?;
+    Ok(table)
 }
 
 fn on_other(cx: &Cx<'_>, object: CommentObject, name: &str) -> Result<()> {

@@ -34,14 +34,14 @@ pub fn has_any(plan: &Plan) -> bool {
 }
 
 /// Whether a call or a conversion of nothing but constants and parameters is within.
-fn holds_constant(expr: &Expr) -> bool {
+pub fn holds_constant(expr: &Expr) -> bool {
     let mut found = false;
     expr.walk(&mut |part| {
         found = found
             || match part {
-                Expr::Call { steady: true, .. } | Expr::Cast { .. } | Expr::Routine { .. } => {
-                    is_constant(part)
-                }
+                Expr::Call { steady: true, .. }
+                | Expr::Cast { .. }
+                | Expr::Routine { volatility: Volatility::Immutable, .. } => is_constant(part),
                 Expr::Inlined { args, .. } => args.iter().any(holds_constant),
                 Expr::Sub { query, .. } => has_any(&Plan::Query(query.clone())),
                 _ => false,

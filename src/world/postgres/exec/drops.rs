@@ -267,13 +267,14 @@ fn drop_index(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
     let Some((oid, _)) = cx.db.catalog.index(name, cx.db.own(cx.pid)) else {
         return absent(cx, "index", name, if_exists);
     };
+    let table = cx.db.table_by_oid(oid, cx.pid)?;
+    roles::require_owner(cx, &table)
+        .map_err(|_| PgError::new("42501", format!("must be owner of index {name}")))?;
     cx.lock_table(oid, Mode::AccessExclusive)?;
     let Some((oid, at)) = cx.db.catalog.index(name, cx.db.own(cx.pid)) else {
         return absent(cx, "index", name, if_exists);
     };
     let table = cx.db.table_by_oid(oid, cx.pid)?;
-    roles::require_owner(cx, &table)
-        .map_err(|_| PgError::new("42501", format!("must be owner of index {name}")))?;
     if table.indexes[at].constraint {
         let what = format!("constraint {name} on table {}", table.name);
         let message = format!("cannot drop index {name} because {what} requires it");

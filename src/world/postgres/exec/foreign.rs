@@ -14,7 +14,7 @@ use crate::world::postgres::error::{PgError, Result, Step};
 use crate::world::postgres::sql::{Expr, Policy};
 use crate::world::postgres::storage::catalog::{Action, ForeignKey, Table};
 use crate::world::postgres::storage::heap::{Strength, Tid};
-use crate::world::postgres::storage::locks::{Mode, Oid};
+use crate::world::postgres::storage::locks::{Mode, Oid, Tag};
 use crate::world::postgres::storage::xact::Snapshot;
 use crate::world::postgres::types::{Datum, Row};
 
@@ -38,12 +38,14 @@ pub struct Checks {
     latest: Option<Snapshot>,
     /// What its action does is done.
     carried: bool,
+    /// Whether its transaction had the lock that it looks under before.
+    held: Option<bool>,
 }
 
 impl Checks {
     /// Makes the way free for the next one.
     fn next(&mut self) {
-        (self.change, self.seen, self.latest, self.carried) = (None, None, None, false);
+        *self = Checks { queue: std::mem::take(&mut self.queue), ..Checks::default() };
     }
 }
 
@@ -51,7 +53,7 @@ fn values(row: &Row, columns: &[usize]) -> Vec<Datum> {
     columns.iter().map(|at| row.get(*at).cloned().unwrap_or_default()).collect()
 }
 
-/// A row that points at nothing has its check too, which locks the other table.
+/// A row that points at nothing has its check too, which locks the other table while it looks.
 pub fn inserted(cx: &mut Cx<'_>, table: &Arc<Table>, tid: Tid) {
     for key in 0..table.foreign_keys.len() {
         cx.state.checks.queue.push_back(Deferred::Child { table: table.clone(), key, tid });
@@ -213,9 +215,18 @@ fn visible_by(cx: &Cx<'_>, table: &Table, columns: &[usize], wanted: &[Datum]) -
 
 /// Locks the table that a check looks into; from then on it sees what there is now.
 fn lock(cx: &mut Cx<'_>, oid: Oid, mode: Mode) -> Step<Arc<Table>> {
+    let holds = cx.db.locks.holds(cx.pid, Tag::Relation(oid), mode);
+    cx.state.checks.held.get_or_insert(holds);
     cx.lock_table(oid, mode)?;
     cx.state.checks.seen.get_or_insert_with(|| cx.state.snapshot.clone());
     Ok(cx.db.table_by_oid(oid, cx.pid)?)
+}
+
+/// A check that has not looked into the table gives its lock back.
+fn unlock(cx: &mut Cx<'_>, oid: Oid) {
+    if cx.state.checks.held == Some(false) {
+        cx.db.unlock(cx.pid, Tag::Relation(oid), Mode::RowShare, None);
+    }
 }
 
 fn check_child(cx: &mut Cx<'_>, table: &Arc<Table>, key: usize, tid: Tid) -> Step<()> {
@@ -229,6 +240,7 @@ fn check_child(cx: &mut Cx<'_>, table: &Arc<Table>, key: usize, tid: Tid) -> Ste
     let wanted = values(&row, &foreign.columns);
     let parent = lock(cx, foreign.target, Mode::RowShare)?;
     if wanted.iter().any(Datum::is_null) {
+        unlock(cx, parent.oid);
         return Ok(());
     }
     for candidate in visible_by(cx, &parent, &foreign.target_columns, &wanted) {
@@ -330,6 +342,7 @@ fn check_parent(
     }
     let current = lock(cx, child.oid, Mode::RowShare)?;
     if action != Action::Restrict && is_replaced(cx, table, &foreign.target_columns, &wanted)? {
+        unlock(cx, current.oid);
         return Ok(());
     }
     for tid in pointing(cx, &current, foreign, &wanted) {

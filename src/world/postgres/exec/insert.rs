@@ -7,9 +7,9 @@ use super::constraint::{
 };
 use super::ctes::{Ctes, Run};
 use super::foreign;
-use super::modify::{Change, put_version, replace};
+use super::modify::{Change, already_modified, put_version, replace};
 use super::query::{QueryRun, project, values};
-use super::tuple::{Settled, lock_row, serialization, settle};
+use super::tuple::{Settled, lock_row, serialization, settle, written_later};
 use super::{Cx, Frame, eval, is_true};
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::sql::{Conflict, Insert, Policy};
@@ -176,20 +176,10 @@ impl InsertRun<'_> {
             let key = targets.iter().any(|target| keys.contains(&target.column));
             let strength = if key { Strength::Update } else { Strength::NoKeyUpdate };
             self.stage = Stage::Conflict(tid, row.clone(), None);
-            match settle(cx, table, tid, strength, true, Policy::Wait)? {
-                Settled::Free => {}
-                Settled::SelfModified | Settled::Invisible => return Err(twice().into()),
-                Settled::Updated(_) if cx.is_repeatable() => {
-                    return Err(serialization(cx, table, "update").into());
-                }
-                Settled::Deleted if cx.is_repeatable() => {
-                    return Err(serialization(cx, table, "delete").into());
-                }
-                Settled::Updated(_) | Settled::Deleted | Settled::Busy => {
-                    self.stage = Stage::Proposed(row);
-                    return Ok(None);
-                }
-            }
+            let Some(late) = settled(cx, table, tid, strength)? else {
+                self.stage = Stage::Proposed(row);
+                return Ok(None);
+            };
             lock_row(cx, table, tid, strength, Policy::Wait)?;
             check_seen(cx, table, tid)?;
             let current = current_row(cx, table, tid);
@@ -211,7 +201,11 @@ impl InsertRun<'_> {
             generate(cx, table, &mut new)?;
             let new: Row = new.into();
             check_policies(cx, table, &conflict.checks, false, &new)?;
-            Box::new(Change::new(cx, table, (tid, new), Some(&self.insert.named))?)
+            let change = Change::new(cx, table, (tid, new), Some(&self.insert.named))?;
+            if late {
+                return Err(already_modified("updated").into());
+            }
+            Box::new(change)
         };
         let done = replace(cx, table, &mut change);
         if done.is_err() {
@@ -221,6 +215,19 @@ impl InsertRun<'_> {
         }
         self.stage = Stage::Next;
         Ok(Some(change.row))
+    }
+}
+
+/// Waits for the row in the way; whether a function that this command calls has written it since it
+/// was locked. `None`: it has to be looked for again.
+fn settled(cx: &mut Cx<'_>, table: &Table, tid: Tid, strength: Strength) -> Step<Option<bool>> {
+    match settle(cx, table, tid, strength, true, Policy::Wait)? {
+        Settled::Free => Ok(Some(false)),
+        Settled::SelfModified if written_later(cx, table.oid, tid) => Ok(Some(true)),
+        Settled::SelfModified | Settled::Invisible => Err(twice().into()),
+        Settled::Updated(_) if cx.is_repeatable() => Err(serialization(cx, table, "update").into()),
+        Settled::Deleted if cx.is_repeatable() => Err(serialization(cx, table, "delete").into()),
+        Settled::Updated(_) | Settled::Deleted | Settled::Busy => Ok(None),
     }
 }
 

@@ -35,8 +35,8 @@ mod system;
 mod tuple;
 mod validate;
 
-pub use cast::written_name;
-pub use constants::{has_any as has_constants, is_constant};
+pub use cast::relation_oid;
+pub use constants::{has_any as has_constants, holds_constant, is_constant};
 pub use eval::{Frame, eval, is_true};
 pub use foreign::{Deferred, run_deferred};
 pub use query::QueryRun;
@@ -184,6 +184,8 @@ pub struct StatementRun<'p> {
     fixed: bool,
     /// No more rows than this are wanted.
     pub most: usize,
+    /// It is not to be run, only begun.
+    pub begins: bool,
     pub state: State,
     pub rows: Vec<Row>,
 }
@@ -213,6 +215,7 @@ impl<'p> StatementRun<'p> {
             nested: false,
             fixed: false,
             most: usize::MAX,
+            begins: false,
             state,
             rows: Vec::new(),
         }
@@ -264,6 +267,9 @@ impl<'p> StatementRun<'p> {
             constants::check(&self.planned.plan, &mut cx, !self.nested)?;
             cx.settled();
             self.folded = true;
+        }
+        if self.begins {
+            return Ok(());
         }
         self.planned.allowed()?;
         while !self.done {

@@ -117,6 +117,14 @@ pub fn replace(cx: &mut Cx<'_>, table: &Arc<Table>, change: &mut Change) -> Step
     Ok(())
 }
 
+/// A function that the command calls was first at a row of its own.
+pub fn already_modified(done: &str) -> PgError {
+    let what = "was already modified by an operation triggered by the current command";
+    let hint = "Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes \
+                to other rows.";
+    PgError::new("27000", format!("tuple to be {done} {what}")).hint(hint)
+}
+
 enum What<'p> {
     Update(&'p Update),
     Delete(&'p Delete),
@@ -136,8 +144,9 @@ pub struct ModifyRun<'p> {
     current: bool,
     newer: bool,
     change: Option<Change>,
-    /// Somebody was first: the version that came of it.
-    chase: Option<Tid>,
+    /// Somebody was first: the version that came of it, and whether that is locked and has only to
+    /// be tested again.
+    chase: Option<(Tid, bool)>,
     /// The current row is written and RETURNING is to give it out.
     written: bool,
     pub count: u64,
@@ -219,8 +228,8 @@ impl ModifyRun<'_> {
     /// Writes the current row; `false` if it is no longer to be written.
     fn work(&mut self, cx: &mut Cx<'_>) -> Step<bool> {
         loop {
-            if let Some(newer) = self.chase {
-                if !self.follow(cx, newer)? {
+            if let Some((newer, caught)) = self.chase {
+                if !caught && !self.follow(cx, newer)? || !self.still_fits(cx)? {
                     return Ok(false);
                 }
                 self.chase = None;
@@ -237,7 +246,7 @@ impl ModifyRun<'_> {
         }
     }
 
-    /// Looks at the newest version instead; `false` if it is gone or no longer fits.
+    /// Looks at the newest version instead; `false` if it is gone.
     fn follow(&mut self, cx: &mut Cx<'_>, newer: Tid) -> Step<bool> {
         let strength = match self.what {
             What::Update(update) => update.strength,
@@ -257,6 +266,11 @@ impl ModifyRun<'_> {
         self.newer = true;
         self.tuple.put(&self.source.relations[0], &row);
         self.tuple.tids[0] = Some(newest);
+        self.chase = Some((newest, true));
+        Ok(true)
+    }
+
+    fn still_fits(&mut self, cx: &mut Cx<'_>) -> Step<bool> {
         let (old, new) = (Frame::of(&self.read.values), Frame::of(&self.tuple.values));
         still_true(&self.source.quals, cx, &old, &new)
     }
@@ -267,13 +281,7 @@ impl ModifyRun<'_> {
             What::Update(_) => "updated",
             What::Delete(_) => "deleted",
         };
-        if !later {
-            return Ok(());
-        }
-        let what = "was already modified by an operation triggered by the current command";
-        let hint = "Consider using an AFTER trigger instead of a BEFORE trigger to propagate \
-                    changes to other rows.";
-        Err(PgError::new("27000", format!("tuple to be {done} {what}")).hint(hint))
+        if later { Err(already_modified(done)) } else { Ok(()) }
     }
 
     /// `None`: look again at another version.
@@ -285,7 +293,7 @@ impl ModifyRun<'_> {
         Ok(match settled {
             Settled::Free => Some(true),
             Settled::Updated(newer) => {
-                (self.change, self.chase) = (None, Some(newer));
+                (self.change, self.chase) = (None, Some((newer, false)));
                 None
             }
             _ => Some(false),

@@ -46,6 +46,8 @@ pub struct QueryRun<'p> {
     pending: Option<Tuple>,
     /// What is given out of it, worked out before it is locked.
     given: Option<Row>,
+    /// So many of its locks are taken.
+    locked: usize,
     /// It as it was read, if a part of it is a newer version: conditions are to be tested again.
     read: Option<Tuple>,
     kept: Vec<(Vec<Datum>, Tuple)>,
@@ -80,6 +82,7 @@ impl<'p> QueryRun<'p> {
             tuple: Tuple::default(),
             pending: None,
             given: None,
+            locked: 0,
             read: None,
             kept: Vec::new(),
             unsorted: false,
@@ -406,7 +409,7 @@ impl<'p> QueryRun<'p> {
     }
 
     fn fetch(&mut self, cx: &mut Cx<'_>, outer: Option<&Frame<'_>>) -> Step<bool> {
-        (self.read, self.given) = (None, None);
+        (self.read, self.given, self.locked) = (None, None, 0);
         if let Stage::Sorted(rows) = &mut self.stage {
             self.pending = rows.next();
             return Ok(self.pending.is_some());
@@ -431,11 +434,15 @@ impl<'p> QueryRun<'p> {
         cx: &mut Cx<'_>,
         outer: Option<&Frame<'_>>,
     ) -> Step<bool> {
-        for lock in &self.query.locks {
+        // What is called to test it again may write what is locked.
+        while let Some(lock) = self.query.locks.get(self.locked) {
             let relation = &select.relations[lock.relation];
-            let Source::Table(table) = &relation.source else { continue };
             let tuple = self.pending.as_ref().expect("the caller fetched it");
-            let Some(tid) = tuple.tids[lock.relation] else { continue };
+            let (Source::Table(table), Some(tid)) = (&relation.source, tuple.tids[lock.relation])
+            else {
+                self.locked += 1;
+                continue;
+            };
             match lock_row(cx, table, tid, lock.strength, lock.policy)? {
                 Locked::Same => {}
                 Locked::Gone => return Ok(false),
@@ -448,6 +455,7 @@ impl<'p> QueryRun<'p> {
                     tuple.tids[lock.relation] = Some(newer);
                 }
             }
+            self.locked += 1;
         }
         let Some(read) = &self.read else { return Ok(true) };
         let tuple = self.pending.as_mut().expect("the caller fetched it");

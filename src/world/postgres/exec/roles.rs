@@ -242,7 +242,7 @@ pub fn grant(
         ast::GrantObjects::Schemas(schemas) => {
             known_schemas(schemas)?;
             let mut acl = cx.db.roles(cx.pid).schema();
-            change.apply(cx, ("schema", "public"), None, &mut acl)?;
+            change.apply(cx, ("schema", "public"), None, &mut acl, &[])?;
             cx.db.put_schema(cx.pid, acl)?;
         }
         other => return Err(PgError::unsupported(format_args!("GRANT on {other}")).into()),
@@ -266,6 +266,7 @@ impl Regrant<'_> {
         (kind, thing): (&str, &str),
         owner: Option<&str>,
         acl: &mut Acl,
+        columns: &[&str],
     ) -> Result<()> {
         let (role, roles) = (cx.db.proc(cx.pid).role(), cx.db.roles(cx.pid));
         if roles.is_superuser(role) || owner.is_some_and(|owner| roles.owns(role, owner)) {
@@ -286,6 +287,15 @@ impl Regrant<'_> {
             if self.revoke { ("01006", "could be revoked") } else { ("01007", "were granted") };
         let message = format!("no privileges {done} for \"{thing}\"");
         tell(cx, "WARNING", PgError::new(code, message));
+        // Who loses what each column may be granted for loses it of each.
+        if self.revoke && self.privileges.meets(Privileges::OF_COLUMNS) {
+            let system = ["tableoid", "cmax", "xmax", "cmin", "xmin", "ctid"];
+            for column in system.iter().chain(columns).filter(|_| !columns.is_empty()) {
+                let what = format!("column \"{column}\" of relation \"{thing}\"");
+                let message = format!("no privileges {done} for {what}");
+                tell(cx, "WARNING", PgError::new(code, message));
+            }
+        }
         Ok(())
     }
 }
@@ -313,7 +323,9 @@ fn grant_table(cx: &mut Cx<'_>, name: &str, change: &Regrant<'_>) -> Step<()> {
     };
     let mut changed = (*table).clone();
     let (owner, acl) = (&table.security.owner, &mut changed.security.acl);
-    change.apply(cx, ("table", &table.name), Some(owner), acl)?;
+    let there = table.columns.iter().filter(|column| !column.dropped);
+    let columns: Vec<&str> = there.map(|column| &*column.name).collect();
+    change.apply(cx, ("table", &table.name), Some(owner), acl, &columns)?;
     if change.revoke && change.names.iter().any(|name| **name == **owner) {
         return Err(PgError::unsupported("REVOKE of the owner's own privileges").into());
     }
@@ -324,7 +336,8 @@ fn grant_table(cx: &mut Cx<'_>, name: &str, change: &Regrant<'_>) -> Step<()> {
 fn grant_sequence(cx: &mut Cx<'_>, oid: u32, change: &Regrant<'_>) -> Step<()> {
     let Some(sequence) = cx.db.sequence(oid, cx.pid).cloned() else { return Ok(()) };
     let mut changed = (*sequence).clone();
-    change.apply(cx, ("sequence", &sequence.name), Some(&sequence.role), &mut changed.acl)?;
+    let (named, columns) = (("sequence", &*sequence.name), ["last_value", "log_cnt", "is_called"]);
+    change.apply(cx, named, Some(&sequence.role), &mut changed.acl, &columns)?;
     cx.db.put_sequence(cx.pid, oid, Some(changed))
 }
 

@@ -1,6 +1,7 @@
 //! Running a function of one's own: its statements one after the other, each waiting as any other
 //! does. Must never write to the socket.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,9 +11,10 @@ use sqlparser::ast::Statement;
 use super::run::Runner;
 use crate::env::{Env, Moment};
 use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::exec::calls::Calls;
 use crate::world::postgres::exec::{Cx, State, StatementRun, routine as values};
 use crate::world::postgres::sql::{
-    Code, Fragment, Planned, Routine, Volatility, check_returned, stands_for,
+    Code, Fragment, Planned, Routine, Volatility, check_returned, is_planned, stands_for,
 };
 use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::storage::xact::{Cid, Snapshot};
@@ -64,6 +66,8 @@ pub struct Invocation<'a, E> {
     pub caller: &'a Caller,
     /// Errors that are being handled, innermost last.
     pub caught: Vec<PgError>,
+    /// What the statements that are begun and not yet run have called for their constants.
+    ahead: VecDeque<Calls>,
 }
 
 /// Why a statement in a function gave nothing, and whether that was before it was run.
@@ -97,8 +101,9 @@ impl<E: Env> Runner<E> {
         if let Code::Procedural { .. } = routine.body {
             values[args.len()] = Datum::Bool(false);
         }
-        let caught = Vec::new();
-        let mut invocation = Invocation { runner: self, routine, values, began, caller, caught };
+        let (caught, ahead) = (Vec::new(), VecDeque::new());
+        let mut invocation =
+            Invocation { runner: self, routine, values, began, caller, caught, ahead };
         Box::pin(async move {
             if caller.depth > DEEPEST {
                 let hint = "Increase the configuration parameter \"max_stack_depth\" (currently \
@@ -116,6 +121,11 @@ impl<E: Env> Runner<E> {
 impl<E: Env> Invocation<'_, E> {
     /// LANGUAGE sql: what the last statement's first row says.
     async fn sql(&mut self, fragments: &[Fragment]) -> Result<Datum> {
+        if fragments.len() > 1 {
+            let begun = self.begin(fragments).await;
+            let failed = |error| Failed { error, early: true, placed: false };
+            begun.map_err(|error| self.told(fragments, failed(error), ""))?;
+        }
         let mut last = None;
         for (at, fragment) in fragments.iter().enumerate() {
             let line = format!("SQL function \"{}\" statement {}", self.routine.name, at + 1);
@@ -130,6 +140,51 @@ impl<E: Env> Invocation<'_, E> {
             Some(gave) => self.first(&gave, self.routine.ret, -1),
             None => Ok(Datum::Null),
         }
+    }
+
+    /// Before the first statement is run, all are analysed, which locks their tables, and then all
+    /// are planned (`init_sql_fcache`).
+    async fn begin(&mut self, fragments: &[Fragment]) -> Result<()> {
+        let (runner, pid) = (self.runner, self.runner.pid);
+        for fragment in fragments.iter().filter(|fragment| is_planned(&fragment.statement)) {
+            let analyse = |inner: &mut Inner| {
+                let planned = inner.fragment(pid, self.routine, fragment);
+                inner.db.analysed(pid, planned)
+            };
+            let planned = runner.repeat(self.began, analyse).await?;
+            let columns = planned.columns.as_ref().map(|all| all.iter().map(|c| c.ty));
+            let columns = columns.map(Iterator::collect::<Vec<Ty>>);
+            self.check_result(fragment, columns.as_deref())?;
+        }
+        let fixed = self.routine.volatility != Volatility::Volatile;
+        for fragment in fragments {
+            if !is_planned(&fragment.statement) {
+                if fixed {
+                    return Err(refused_fixed(&super::utility::command(&fragment.statement)));
+                }
+                continue;
+            }
+            loop {
+                let plan = runner.with(|inner| {
+                    let planned = inner.fragment(pid, self.routine, fragment);
+                    planned.map_err(|unplanned| unplanned.error)
+                })?;
+                if fixed {
+                    refuse(&plan, false, true)?;
+                }
+                let seen = Some((self.caller.snapshot.clone(), self.caller.cid));
+                let run =
+                    |inner: &mut Inner| Ok(StatementRun::nested(&plan, &mut inner.db, pid, seen));
+                let mut run = runner.with(run)?;
+                run.begins = true;
+                let caller = (self.caller.depth + 1, self.caller.context.as_deref());
+                if runner.drive(&plan, &mut run, &self.values, self.began, caller).await? {
+                    self.ahead.push_back(run.state.calls);
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Where in a function of SQL it failed.
@@ -184,7 +239,7 @@ impl<E: Env> Invocation<'_, E> {
         let runner = self.runner;
         let (statement, pid) = (&fragment.statement, runner.pid);
         let fixed = self.routine.volatility != Volatility::Volatile;
-        if !crate::world::postgres::sql::is_planned(statement) {
+        if !is_planned(statement) {
             let gave = self.utility(fragment).await;
             return gave.map_err(|error| failed(error, fixed, false));
         }
@@ -213,6 +268,7 @@ impl<E: Env> Invocation<'_, E> {
             let mut run = run.map_err(|error| failed(error, true, placed))?;
             run.most = most;
             run.state.around = Some(self.caller.tables.clone());
+            run.state.calls = self.ahead.pop_front().unwrap_or_default();
             let context = self.context(fragment, line, placed);
             let caller = (self.caller.depth + 1, context.as_deref());
             let params = &self.values;

@@ -312,7 +312,9 @@ fn maintain(cx: &mut Cx<'_>, name: Option<&ast::ObjectName>, verb: &str, full: b
         transaction::warn(cx.db, cx.pid, "01000", &message);
         return Ok(());
     }
-    cx.lock_table(table.oid, if full { Mode::AccessExclusive } else { Mode::ShareUpdateExclusive })
+    let mode = if full { Mode::AccessExclusive } else { Mode::ShareUpdateExclusive };
+    cx.lock_table(table.oid, mode)?;
+    cx.db.await_class(cx.pid, table.oid, full)
 }
 
 /// Forgets what the session has gathered. Prepared statements are the session's to forget.

@@ -9,7 +9,9 @@ use sqlparser::tokenizer::{Location, Span};
 use super::plan::{Expand, Expr, Kept, OutColumn};
 use super::resolve::{can_cast, common_type};
 use super::routine::Names;
+use super::volatility::may_differ;
 use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::exec::{holds_constant, is_constant, relation_oid};
 use crate::world::postgres::storage::Db;
 use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::storage::locks::{Mode, Oid, Pid};
@@ -99,9 +101,11 @@ pub struct Analyzer<'a> {
     pub guarding: RefCell<Vec<Oid>>,
     /// Where a function that gives a set may stand.
     pub set: RefCell<Option<SetPlace>>,
+    /// How often it may yet be looked for the first of several faults.
+    pub looks: Cell<usize>,
     /// How many queries are around the place of the analysis.
     pub depth: Cell<usize>,
-    /// Functions of one's own are called.
+    /// Functions of one's own are called, or sequences named.
     pub calls: Cell<bool>,
     /// A part of a definition, in which nothing may be queried: what PostgreSQL calls it.
     pub part: Option<&'static str>,
@@ -132,6 +136,7 @@ impl<'a> Analyzer<'a> {
             guarding: Vec::new().into(),
             set: None.into(),
             depth: 0.into(),
+            looks: 32.into(),
             calls: false.into(),
             part: None,
             names: None,
@@ -210,7 +215,12 @@ impl Analyzer<'_> {
             check_times(self.db, self.pid, to)?;
         }
         match expr {
-            Expr::Const(Datum::Text(text)) if to != Ty::REGCLASS => {
+            // Whatever becomes of its name, this one is meant: the plan is good for this cluster.
+            Expr::Const(Datum::Text(text)) if to == Ty::REGCLASS => {
+                self.calls.set(true);
+                Ok(Expr::Const(Datum::Int(relation_oid(self.db, self.pid, &text)?)))
+            }
+            Expr::Const(Datum::Text(text)) => {
                 let explicit = context == Context::Explicit;
                 let datum = from_text(&text, to, -1)?;
                 // What does not fit fails where it would be worked out.
@@ -287,6 +297,24 @@ impl Analyzer<'_> {
             return Ok(Typed { place, ..Typed::new(expr, Ty::TEXT) });
         }
         Ok(typed)
+    }
+
+    /// Whether PostgreSQL knows its value when it plans.
+    pub fn is_known(&self, expr: &Expr) -> bool {
+        is_constant(expr) && !may_differ(expr) && !self.has_variable(expr)
+    }
+
+    /// Whether it may be known, or fail, where it is planned: the variables of a function may be.
+    pub fn may_be_known(&self, expr: &Expr) -> bool {
+        holds_constant(expr) || self.has_variable(expr)
+    }
+
+    fn has_variable(&self, expr: &Expr) -> bool {
+        let mut found = false;
+        if self.names.is_some() {
+            expr.walk(&mut |part| found |= matches!(part, Expr::Param(_)));
+        }
+        found
     }
 
     pub fn new_cache(&self) -> Kept {

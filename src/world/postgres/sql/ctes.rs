@@ -41,10 +41,9 @@ impl Analyzer<'_> {
                 continue;
             }
             let planned = self.cte_plan(&cte.query, scope);
-            let (plan, correlated) = planned.map_err(|error| match is_of_types(&error) {
-                true => error,
-                false => error.at(self.position(cte.alias.name.span)),
-            })?;
+            let place = self.position(cte.alias.name.span);
+            let placed = |error| if is_of_types(&error) { error } else { error.at(place) };
+            let (plan, correlated) = planned.map_err(placed)?;
             let mut columns = plan.columns().unwrap_or_default().to_vec();
             let renamed = rename_cte(&mut columns, &cte.alias);
             renamed.map_err(|error| error.at(self.position(cte.alias.name.span)))?;

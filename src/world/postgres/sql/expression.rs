@@ -10,7 +10,7 @@ use super::names::{data_type, ident, known_collation, literal_type};
 use super::places::{called, ends_open, signs_power};
 use super::plan::{CompareOp, Expr, SubKind};
 use super::resolve::{can_cast, compared};
-use super::rows::{whole_row, written};
+use super::rows::{in_one, whole_row, written};
 use super::scope::{Group, Scope};
 use super::volatility::is_volatile;
 use crate::world::postgres::error::{PgError, Result};
@@ -124,8 +124,8 @@ impl Analyzer<'_> {
             ast::Expr::IsDistinctFrom(a, b) => self.distinct(a, b, true, scope),
             ast::Expr::IsNotDistinctFrom(a, b) => self.distinct(a, b, false, scope),
             ast::Expr::InList { expr, list, negated } => {
-                let any = self.in_list(expr, list, scope)?;
-                Ok(negate(Typed::new(Expr::Or(any), Ty::BOOL), *negated))
+                let any = in_one(self.in_list(expr, list, scope)?);
+                Ok(negate(Typed::new(any, Ty::BOOL), *negated))
             }
             ast::Expr::InSubquery { expr, subquery, negated } => {
                 let typed = self.in_query(expr, subquery, CompareOp::Eq, false, scope)?;
@@ -380,7 +380,8 @@ impl Analyzer<'_> {
             let before = self.denied.borrow().len();
             let left = self.condition(self.expr(left, scope)?, name)?;
             let right = self.condition(self.expr(right, scope)?, name)?;
-            return Ok(Typed::new(self.decided(junction(and, left, right), before), Ty::BOOL));
+            let both = self.junction(and, left, right);
+            return Ok(Typed::new(self.decided(both, before), Ty::BOOL));
         }
         match op {
             BinaryOperator::Overlaps => return Err(PgError::unsupported("OVERLAPS")),
@@ -477,6 +478,7 @@ impl Analyzer<'_> {
         scope: &Scope<'_>,
     ) -> Result<Typed> {
         let mut whens = Vec::with_capacity(conditions.len());
+        // The type is sought from ELSE on, which is read last.
         let mut results = Vec::with_capacity(conditions.len() + 1);
         for when in conditions {
             let operand = operand.map(|operand| self.expr(operand, scope)).transpose()?;
@@ -493,14 +495,11 @@ impl Analyzer<'_> {
             });
             results.push(self.expr(&when.result, scope)?);
         }
-        // The type is sought from ELSE on.
-        results.insert(
-            0,
-            match otherwise {
-                Some(otherwise) => self.expr(otherwise, scope)?,
-                None => Typed::new(Expr::NULL, Ty::UNKNOWN),
-            },
-        );
+        let otherwise = match otherwise {
+            Some(otherwise) => self.expr(otherwise, scope)?,
+            None => Typed::new(Expr::NULL, Ty::UNKNOWN),
+        };
+        results.insert(0, otherwise);
         let (mut results, ty, typmod) = self.unify(results, "CASE")?;
         let otherwise = boxed(results.remove(0));
         let whens = whens.into_iter().zip(results).collect();
@@ -573,17 +572,6 @@ fn is_empty_array(parsed: &ast::Expr) -> bool {
         ast::Expr::Nested(inner) => is_empty_array(inner),
         ast::Expr::Array(array) => array.elem.is_empty(),
         _ => false,
-    }
-}
-
-fn junction(and: bool, left: Expr, right: Expr) -> Expr {
-    match (and, left) {
-        (true, Expr::And(mut all)) | (false, Expr::Or(mut all)) => {
-            all.push(right);
-            if and { Expr::And(all) } else { Expr::Or(all) }
-        }
-        (true, left) => Expr::And(vec![left, right]),
-        (false, left) => Expr::Or(vec![left, right]),
     }
 }
 

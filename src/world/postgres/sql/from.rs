@@ -8,6 +8,7 @@ use sqlparser::ast::{self, Spanned as _};
 
 use super::analyze::{Analyzer, Typed};
 use super::functions::{Builtin, SET_FUNCTIONS};
+use super::gates::decide;
 use super::names::{ident, object_name};
 use super::placing::{within, within_on};
 use super::plan::{CompareOp, Expr, From, JoinKind, OutColumn, Relation, Scan, Source};
@@ -135,6 +136,9 @@ impl Analyzer<'_> {
                 self.no_aggregate(condition, "JOIN conditions")?;
                 let condition = self.condition(self.expr(condition, scope)?, "JOIN/ON")?;
                 split(condition, &mut on);
+                if matches!(kind, JoinKind::Left | JoinKind::Right) {
+                    decide(&mut on);
+                }
                 return Ok(on);
             }
             ast::JoinConstraint::Using(names) => {

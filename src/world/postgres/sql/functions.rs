@@ -13,8 +13,7 @@ use super::scope::Scope;
 use super::signatures::Kind;
 use super::volatility::{counts, is_steady, is_volatile};
 use crate::world::postgres::error::{PgError, Result, Step, common};
-use crate::world::postgres::exec::{self, Cx, written_name};
-use crate::world::postgres::storage::catalog::Taken;
+use crate::world::postgres::exec::{self, Cx};
 use crate::world::postgres::types::{Base, Datum, Ty};
 
 /// What a call runs: its arguments and their types.
@@ -131,15 +130,6 @@ impl Analyzer<'_> {
                 return Err(PgError::new("42P18", message));
             }
             exprs.push(self.coerce(arg, ty, -1, Context::Implicit)?);
-        }
-        if matches!(function.name, "nextval" | "currval" | "setval")
-            && let Some(Expr::Cast { expr, .. }) = exprs.first()
-            && let Expr::Const(Datum::Text(name)) = &**expr
-        {
-            let name = written_name(name)?;
-            if self.db.catalog.taken(&name, self.db.own(self.pid)) != Taken::Yes {
-                return Err(common::no_relation(&name));
-            }
         }
         let ret = if function.ret.base == Base::Any {
             Ty { array: function.ret.array, ..element }

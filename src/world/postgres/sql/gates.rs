@@ -1,14 +1,17 @@
 //! Conditions of no row: tested once, before any row is read. Among them is what follows from two
 //! values that the same is equal to (`equivclass.c` of PostgreSQL). Must never test a row.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::inline::parts;
 use super::plan::{Body, CompareOp, Expr, From, JoinKind, Query, Relation, Select, Source};
 use super::query::split;
 use super::unread::reads_row;
-use super::volatility::{may_change, may_change_within, may_differ};
-use crate::world::postgres::exec::is_constant;
+use super::volatility::{is_volatile, may_change, may_change_within, may_differ};
+use crate::world::postgres::error::Step;
+use crate::world::postgres::exec::{Cx, is_constant};
+
 use crate::world::postgres::types::{Base, Datum, Ty};
 
 /// Takes the conditions of no row out of these, and adds what follows from the rest.
@@ -23,6 +26,9 @@ pub fn take_gates(quals: &mut Vec<Arc<Expr>>) -> Vec<Arc<Expr>> {
     });
     if quals.iter().any(|qual| is_unknown(qual)) {
         gates.push(Arc::new(Expr::Const(Datum::Bool(false))));
+    }
+    if quals.iter().any(|qual| is_volatile(qual)) {
+        gates.extend(open_parameters(quals));
     }
     // Of what is false anyway nothing is left but that.
     gates.sort_by_key(|gate| !is_constant(gate) || may_differ(gate));
@@ -40,6 +46,93 @@ fn is_unknown(expr: &Expr) -> bool {
         Expr::Compare(_, left, right) => is_unknown(left) || is_unknown(right),
         Expr::Call { strict: true, args, .. } => args.iter().any(is_unknown),
         _ => false,
+    }
+}
+
+/// Parameters that must not be NULL for the conditions to hold, as PostgreSQL sees when it plans
+/// for them.
+fn open_parameters(quals: &[Arc<Expr>]) -> Vec<Arc<Expr>> {
+    let mut found = BTreeSet::new();
+    for qual in quals {
+        decisive(qual, &mut found);
+    }
+    let open = |at: usize| {
+        let (args, types) = (vec![Expr::Param(at)], [Ty::ANY].into());
+        Arc::new(Expr::Call { function: is_open, strict: false, steady: false, args, types })
+    };
+    found.into_iter().map(open).collect()
+}
+
+/// Whether the parameter is no NULL that is known before: in a function none is.
+#[allow(clippy::unnecessary_wraps, reason = "as every function of the tables is")]
+fn is_open(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
+    Ok(Datum::Bool(cx.state.around.is_some() || !args[0].is_null()))
+}
+
+/// Adds the parameters that make it NULL if they are.
+fn decisive(expr: &Expr, found: &mut BTreeSet<usize>) {
+    match expr {
+        Expr::Param(at) => {
+            found.insert(*at);
+        }
+        Expr::Not(inner) | Expr::Cast { expr: inner, .. } => decisive(inner, found),
+        Expr::Compare(_, left, right) => [left, right].iter().for_each(|e| decisive(e, found)),
+        Expr::Call { strict: true, args, .. } => args.iter().for_each(|arg| decisive(arg, found)),
+        _ => {}
+    }
+}
+
+/// A condition as PostgreSQL brings it into its normal form (`negate_clause`, `canonicalize_qual`):
+/// NOT goes down to what is no junction, and NULL is as good as false.
+pub fn canonical(condition: Expr) -> Expr {
+    let not = |all: Vec<Expr>| all.into_iter().map(negated).collect::<Vec<Expr>>();
+    match condition {
+        Expr::Not(inner) => match *inner {
+            Expr::And(all) => canonical(Expr::Or(not(all))),
+            Expr::Or(all) => canonical(Expr::And(not(all))),
+            other => Expr::Not(Box::new(other)),
+        },
+        Expr::And(all) => {
+            let parts = |part: Expr| match canonical(part) {
+                Expr::And(all) => all,
+                one => vec![one],
+            };
+            let mut all: Vec<Expr> = all.into_iter().flat_map(parts).collect();
+            if all.iter().any(is_unknown) {
+                all.push(Expr::Const(Datum::Bool(false)));
+            }
+            Expr::And(all)
+        }
+        Expr::Or(all) => {
+            let mut all: Vec<Expr> = all.into_iter().map(canonical).collect();
+            all.retain(|part| !matches!(part, Expr::Const(Datum::Null)));
+            Expr::Or(all)
+        }
+        other => other,
+    }
+}
+
+fn negated(expr: Expr) -> Expr {
+    match expr {
+        Expr::Const(Datum::Bool(flag)) => Expr::Const(Datum::Bool(!flag)),
+        Expr::Const(Datum::Null) => Expr::NULL,
+        Expr::Not(inner) => *inner,
+        other => Expr::Not(Box::new(other)),
+    }
+}
+
+/// Has the conditions of an outer join that never hold decide before its other side is read.
+pub fn decide(on: &mut Vec<Arc<Expr>>) {
+    let never =
+        |part: &Arc<Expr>| is_unknown(part) || matches!(**part, Expr::Const(Datum::Bool(false)));
+    if on.iter().any(never) {
+        let never = Expr::Const(Datum::Bool(false));
+        let mut all: Vec<Expr> = on.drain(..).map(Arc::unwrap_or_clone).collect();
+        all.push(never.clone());
+        on.extend([Arc::new(never), Arc::new(Expr::And(all))]);
+    }
+    if on.iter().any(|part| is_volatile(part)) {
+        on.splice(0..0, open_parameters(on));
     }
 }
 
@@ -214,6 +307,12 @@ fn is_simple(query: &Query, select: &Select) -> bool {
 pub fn of_groups(having: Expr, keys: &[Expr], quals: &mut Vec<Arc<Expr>>) -> Option<Expr> {
     let mut conditions = Vec::new();
     split(having, &mut conditions);
+    if conditions.iter().any(|condition| is_unknown(condition)) {
+        conditions.push(Arc::new(Expr::Const(Datum::Bool(false))));
+    }
+    if conditions.iter().chain(&*quals).any(|condition| is_volatile(condition)) {
+        conditions.extend(open_parameters(&conditions));
+    }
     conditions.retain(|condition| {
         let columns = condition.columns();
         let of_rows = columns.is_some_and(|all| all.iter().all(|column| *column < keys.len()));

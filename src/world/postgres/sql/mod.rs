@@ -8,6 +8,7 @@ mod conflict;
 mod ctes;
 mod escapes;
 mod expression;
+mod first;
 mod from;
 mod functions;
 mod gates;

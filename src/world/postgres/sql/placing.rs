@@ -322,14 +322,17 @@ pub fn within(part: &mut From, conditions: &mut Vec<Arc<Expr>>, relations: &[Rel
 }
 
 /// What follows from the conditions of an outer join that only read its optional side is tested
-/// before that is read.
+/// before that is read, and what is known before.
 pub fn within_on(part: &mut From, on: &[Arc<Expr>], relations: &[Relation]) {
     let own = |condition: &&Arc<Expr>| {
         let needed = needed(condition, relations);
         needed.is_some_and(|needed| needed.iter().all(|relation| holds(part, *relation)))
     };
     let own: Vec<Arc<Expr>> = on.iter().filter(own).cloned().collect();
-    gate(part, implied(&own));
+    let known = |condition: &&Arc<Expr>| is_constant(condition) && !may_differ(condition);
+    let mut gates = implied(&own);
+    gates.extend(on.iter().filter(known).cloned());
+    gate(part, gates);
 }
 
 fn gate(part: &mut From, gates: Vec<Arc<Expr>>) {

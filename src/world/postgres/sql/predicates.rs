@@ -10,6 +10,25 @@ use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::{Datum, Ty};
 
 impl Analyzer<'_> {
+    /// AND, or OR.
+    pub fn junction(&self, and: bool, left: Expr, right: Expr) -> Expr {
+        let parts = |side: Expr| match (and, side) {
+            (true, Expr::And(all)) | (false, Expr::Or(all)) => all,
+            (_, one) => vec![one],
+        };
+        let mut all = parts(left);
+        for part in parts(right) {
+            // What is known before any row decides, or PostgreSQL leaves it out: it is looked at
+            // first, unless it would keep what comes before it from failing.
+            let unknown = |other: &Expr| !self.is_known(other);
+            let first = if unknown(&part) { None } else { all.iter().position(unknown) };
+            let passes = |at: &usize| !all[*at..].iter().any(|other| self.may_be_known(other));
+            let at = first.filter(passes).unwrap_or(all.len());
+            all.insert(at, part);
+        }
+        if and { Expr::And(all) } else { Expr::Or(all) }
+    }
+
     /// IS [NOT] DISTINCT FROM.
     pub fn distinct(
         &self,

@@ -1,6 +1,6 @@
 //! SELECT, VALUES and set operations: from the syntax tree to a plan. Must never read a row.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use sqlparser::ast::{self, Spanned as _};
@@ -9,7 +9,7 @@ use super::aggregates::has_aggregate;
 use super::analyze::{Analyzer, Context, Typed, can_group, out_column};
 use super::ctes::{inline, refuse_partial};
 use super::functions::sort_key;
-use super::gates::of_groups;
+use super::gates::{canonical, of_groups};
 use super::locking::locks;
 use super::names::ident;
 use super::output::{
@@ -280,19 +280,33 @@ impl Analyzer<'_> {
         sort: &RefCell<Vec<SortKey>>,
         scope: &mut Scope<'_>,
     ) -> Result<Query> {
+        let known = Cell::new(false);
+        let planned = self.parts(select, (order, sort), scope, &known);
+        planned.map_err(|error| {
+            let first = known.get().then(|| self.first_wrong(select, order, scope));
+            first.flatten().unwrap_or(error)
+        })
+    }
+
+    /// `known`: the relations are.
+    fn parts(
+        &self,
+        select: &ast::Select,
+        (order, sort): (&[ast::OrderByExpr], &RefCell<Vec<SortKey>>),
+        scope: &mut Scope<'_>,
+        known: &Cell<bool>,
+    ) -> Result<Query> {
         refuse_rare(select)?;
         let mut relations = Vec::new();
         let mut quals = Vec::new();
         let from = self.from(&select.from, scope, &mut relations, &mut quals)?;
-        let width = relations.iter().map(|r: &Relation| r.offset + r.width).max().unwrap_or(0);
-        let grouped = self.grouped_by(select, order, scope)?;
-        let (project, columns, expand) = self.unrolled(&select.projection, width, scope)?;
+        known.set(true);
         if let Some(selection) = &select.selection {
-            // Groups are made of rows that have met it.
-            let group = scope.group.take();
             split(self.filter(selection, scope)?, &mut quals);
-            scope.group = group;
         }
+        let width = relations.iter().map(|r: &Relation| r.offset + r.width).max().unwrap_or(0);
+        let grouped = self.group(select, order, scope)?;
+        let (project, columns, expand) = self.unrolled(&select.projection, width, scope)?;
         let having = self.having(select, scope, &mut quals)?;
         let from = place(from, &relations, &quals);
         let unique = matches!(&select.distinct, Some(ast::Distinct::Distinct));
@@ -339,19 +353,6 @@ impl Analyzer<'_> {
         };
         let sort_output = over_output;
         Ok(Query { sort_output, ..plain_query(Body::Select(Box::new(select)), columns) })
-    }
-
-    /// Groups, if there are any. What is wrong with WHERE is told before what is wrong with them.
-    fn grouped_by(
-        &self,
-        select: &ast::Select,
-        order: &[ast::OrderByExpr],
-        scope: &mut Scope<'_>,
-    ) -> Result<bool> {
-        self.group(select, order, scope).or_else(|error| {
-            let filter = select.selection.as_ref().map(|filter| self.filter(filter, scope));
-            filter.transpose().and(Err(error))
-        })
     }
 
     /// What HAVING says of groups; the rest of it is added to the conditions of their rows.
@@ -541,11 +542,21 @@ fn refuse_rare(select: &ast::Select) -> Result<()> {
     }
 }
 
+fn is_one(expr: &Expr) -> bool {
+    !matches!(expr, Expr::And(_) | Expr::Or(_))
+}
+
 /// The parts of a conjunction.
 pub fn split(condition: Expr, parts: &mut Vec<Arc<Expr>>) {
     match condition {
         Expr::And(all) => all.into_iter().for_each(|part| split(part, parts)),
         Expr::Const(Datum::Bool(true)) => {}
+        Expr::Or(_) | Expr::Not(_) if !matches!(&condition, Expr::Not(inner) if is_one(inner)) => {
+            match canonical(condition) {
+                Expr::And(all) => parts.extend(all.into_iter().map(Arc::new)),
+                other => parts.push(Arc::new(other)),
+            }
+        }
         other => parts.push(Arc::new(joined(other))),
     }
 }

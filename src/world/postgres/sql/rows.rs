@@ -10,7 +10,7 @@ use super::resolve::common_type;
 use super::scope::{Scope, ScopeRelation};
 use super::volatility::is_volatile;
 use crate::world::postgres::error::{PgError, Result};
-use crate::world::postgres::types::{Names, Ty};
+use crate::world::postgres::types::{Datum, Names, Ty};
 
 /// What stands in a row that is written as one: `(a, b)`, `ROW(a, b)`.
 pub fn written(parsed: &ast::Expr) -> Option<Vec<&ast::Expr>> {
@@ -211,4 +211,17 @@ fn reads(item: &Typed) -> bool {
     let mut reads = false;
     item.expr.walk(&mut |part| reads |= matches!(part, Expr::Column { .. } | Expr::Sub { .. }));
     reads
+}
+
+/// What IN says. To PostgreSQL several values are an array: a NULL among them does not decide, so
+/// that they are no junction.
+pub fn in_one(any: Vec<Expr>) -> Expr {
+    let open = |part: &Expr| {
+        let mut found = false;
+        part.walk(&mut |e| found |= matches!(e, Expr::Const(Datum::Null) | Expr::Param(_)));
+        found
+    };
+    let several = any.len() > 1 && any.iter().any(open);
+    let any = Expr::Or(any);
+    if several { Expr::Coalesce(vec![any]) } else { any }
 }

@@ -118,6 +118,7 @@ fn finished(analyzer: &Analyzer<'_>, mut plan: Plan) -> Result<Planned> {
     if columns.iter().flat_map(|of| of.iter()).any(|column| column.ty.base == Base::Regclass) {
         return Err(PgError::unsupported("regclass in a result, without a cast,"));
     }
+    analyzer.check_indexes(&plan)?;
     let caches = analyzer.caches.get();
     let calls = analyzer.calls.get();
     let definitions: Arc<[Arc<Table>]> = analyzer.definitions.take().into();
@@ -289,10 +290,15 @@ impl Analyzer<'_> {
         scope: &Scope<'_>,
     ) -> Result<Vec<Target>> {
         let mut targets: Vec<Target> = Vec::with_capacity(assignments.len());
-        for assignment in assignments {
+        for (number, assignment) in assignments.iter().enumerate() {
             for (name, value) in self.assigned(assignment, scope)? {
                 let text = written_column(name)?;
                 let at = table.column(&text).ok_or_else(|| {
+                    // All values are read before any name.
+                    let mut behind = assignments[number + 1..].iter();
+                    if let Some(wrong) = behind.find_map(|one| self.assigned(one, scope).err()) {
+                        return wrong;
+                    }
                     let span = name.0.first().and_then(|part| part.as_ident()).map(|i| i.span);
                     let message =
                         format!("column \"{text}\" of relation \"{}\" does not exist", table.name);
@@ -389,7 +395,10 @@ impl Analyzer<'_> {
         let mut scope = Scope::default();
         let (table, source) =
             self.target_source(name, alias.as_ref(), from, update.selection.as_ref(), &mut scope)?;
-        let targets = self.targets(&update.assignments, &table, &scope)?;
+        // Of two faults that of RETURNING is told.
+        let before = || self.returning(update.returning.as_deref(), &scope).err();
+        let targets = self.targets(&update.assignments, &table, &scope);
+        let targets = targets.map_err(|error| before().unwrap_or(error))?;
         let returning = self.returning(update.returning.as_deref(), &scope)?;
         let keys = table.key_columns();
         let touches_key = targets.iter().any(|target| keys.contains(&target.column));

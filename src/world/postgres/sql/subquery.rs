@@ -142,13 +142,13 @@ impl Analyzer<'_> {
         all: bool,
         scope: &Scope<'_>,
     ) -> Result<Typed> {
-        let fields = match written(left) {
+        let (mut query, correlated) = self.query_within(query, Some(scope))?;
+        let fields: Vec<Typed> = match written(left) {
             Some(fields) => {
                 fields.into_iter().map(|f| self.expr(f, scope)).collect::<Result<_>>()?
             }
             None => vec![self.expr(left, scope)?],
         };
-        let (mut query, correlated) = self.query_within(query, Some(scope))?;
         if fields.len() != query.columns.len() {
             let few = if fields.len() < query.columns.len() { "many" } else { "few" };
             return Err(PgError::new("42601", format!("subquery has too {few} columns")));

@@ -161,6 +161,17 @@ impl Db {
         self.wait_for_writer(pid, by, None, None)
     }
 
+    /// Waits for whoever has the table's row in `pg_class` written anew, before it is overwritten
+    /// where it is; XX000 if another version is to be made of it and that one commits.
+    pub fn await_class(&mut self, pid: Pid, table: Oid, anew: bool) -> Step<()> {
+        let Some(other) = self.catalog.tables.in_the_way(&table, self.own(pid)) else {
+            return Ok(());
+        };
+        let error = anew.then(|| PgError::new("XX000", "tuple concurrently updated"));
+        let by = other.by;
+        self.await_definer(pid, Awaited { by, name: None, error })
+    }
+
     /// After a wait: fails if what it was for is now what another transaction made of it.
     pub fn check_awaited(&mut self, pid: Pid) -> Result<()> {
         let Some(awaited) = self.proc_mut(pid).awaited.take() else { return Ok(()) };

@@ -25,6 +25,8 @@ impl Privileges {
     pub const USAGE: Privileges = Privileges(128);
     pub const CREATE: Privileges = Privileges(256);
     pub const ALL: Privileges = Privileges(511);
+    /// Those that there are of a column.
+    pub const OF_COLUMNS: Privileges = Privileges(1 | 2 | 4 | 32);
 
     /// The first of them, as SQL calls it.
     pub fn name(self) -> Option<&'static str> {

@@ -732,3 +732,63 @@ select 'a' like 'b' not like 'c'
 select 1 between 2 and 3 between 4 and 5
 
 select * from t limit 1, 2
+
+alter table t [ add column
+
+alter table [
+
+alter table t [1]
+
+alter table t [ a ] add column x int
+
+alter table t[1:2] add column x int
+
+alter table t[1].b add column x int
+
+alter table t[:] add column x int
+
+alter table only t[1] add column x int
+
+alter table only (t[1]) add column x int
+
+select * from t[1]
+
+select * from t[1] x
+
+select * from t[a b]
+
+insert into t[1] values (1)
+
+insert into t[ values (1)
+
+update t[1] set a = 1
+
+update t[1]
+
+delete from t[1] where a = 1
+
+lock table t[1]
+
+lock table t[1] in share mode
+
+truncate t[1]
+
+truncate t[1], t
+
+create table u[1] (a int)
+
+create table u (a int references t[1])
+
+create table u (a int references t[1] (a))
+
+drop table t[1]
+
+grant select on t[1] to x
+
+vacuum t[1]
+
+create index on t[1] (a)
+
+select * from t[1+
+
+select * from t.a[1]

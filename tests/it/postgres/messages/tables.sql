@@ -125,3 +125,27 @@ select pg_advisory_unlock(77); grant m1 to m2; grant m1 to m2
 reset client_min_messages
 
 revoke m1 from m2; drop role m1, m2, m3
+
+create role w1; create role w2; create table warned (a int, gone int, b int); alter table warned drop gone; create sequence counted
+
+grant select on warned to w1; grant usage, update on counted to w1; set role w1
+
+revoke select on warned from w2
+
+revoke all on warned from w1, w2
+
+revoke delete, trigger on warned from public
+
+revoke insert, delete on table warned, warned from w2
+
+grant select on warned to w2
+
+revoke select on sequence counted from w2
+
+revoke usage on sequence counted from w2
+
+revoke all on sequence counted from w2
+
+revoke usage on schema public from w2
+
+reset role; drop table warned; drop sequence counted; drop role w1, w2

@@ -221,7 +221,7 @@ fn notify(cx: &mut Cx<'_>, args: &[Datum], _: &[Ty]) -> Step<Datum> {
 
 fn sequence_of(cx: &Cx<'_>, arg: &Datum) -> Result<u32> {
     match arg {
-        Datum::Text(name) => Ok(u32::try_from(relation_oid(cx, name)?).unwrap_or(0)),
+        Datum::Text(name) => Ok(u32::try_from(relation_oid(cx.db, cx.pid, name)?).unwrap_or(0)),
         other => Ok(other.as_int().and_then(|oid| u32::try_from(oid).ok()).unwrap_or(0)),
     }
 }
@@ -234,7 +234,9 @@ fn lock_sequence(cx: &mut Cx<'_>, oid: u32) -> Step<()> {
 /// 42501 unless the role may use the sequence in one of these ways.
 fn guard_sequence(cx: &mut Cx<'_>, oid: u32, wanted: Privileges) -> Step<()> {
     lock_sequence(cx, oid)?;
-    let Some(sequence) = cx.db.sequence(oid, cx.pid) else { return Ok(()) };
+    let Some(sequence) = cx.db.sequence(oid, cx.pid) else {
+        return Err(not_sequence(cx, oid).into());
+    };
     let (roles, role) = (cx.db.roles(cx.pid), cx.db.proc(cx.pid).role());
     let members = roles.memberships(role, true);
     if roles.owns(role, &sequence.role) || sequence.acl.of(&members).meets(wanted) {
