@@ -162,7 +162,9 @@ impl Analyzer<'_> {
                 self.negatable("ilike", *negated, pattern.span())
             }
             Expr::InList { negated, list, .. } => {
-                self.negatable("in", *negated, list.first()?.span())
+                let first = list.first()?;
+                let start = self.beginning(first).unwrap_or(first.span().start);
+                self.negatable("in", *negated, Span { start, end: start })
             }
             Expr::InSubquery { negated, subquery, .. } => {
                 self.negatable("in", *negated, subquery.span())

@@ -301,12 +301,15 @@ impl Analyzer<'_> {
         let mut quals = Vec::new();
         let from = self.from(&select.from, scope, &mut relations, &mut quals)?;
         known.set(true);
-        if let Some(selection) = &select.selection {
-            split(self.filter(selection, scope)?, &mut quals);
-        }
         let width = relations.iter().map(|r: &Relation| r.offset + r.width).max().unwrap_or(0);
         let grouped = self.group(select, order, scope)?;
         let (project, columns, expand) = self.unrolled(&select.projection, width, scope)?;
+        if let Some(selection) = &select.selection {
+            // Groups are made of rows that have met it; parameters have their types by now.
+            let group = scope.group.take();
+            split(self.filter(selection, scope)?, &mut quals);
+            scope.group = group;
+        }
         let having = self.having(select, scope, &mut quals)?;
         let from = place(from, &relations, &quals);
         let unique = matches!(&select.distinct, Some(ast::Distinct::Distinct));

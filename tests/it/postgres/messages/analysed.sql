@@ -85,3 +85,7 @@ with m as (select nope from analysed) select 1
 select case when true then (select q from analysed) else r end, s from analysed where t
 
 select 1 from analysed x, lateral (select x.q from analysed where r) y where s
+
+select a not in ((not true), false) from analysed
+
+prepare analysed_p as select nullif($1, $1) from analysed where case when $1 then true end
