@@ -189,3 +189,9 @@ fn what_is_known_beforehand_leaves_out_calls_as_in_postgresql() {
 fn the_first_of_two_faults_is_told_as_in_postgresql() {
     same(include_str!("same/first.sql"));
 }
+
+/// Conditions on the rows of queries in FROM.
+#[test]
+fn simple_queries_in_from_are_a_part_of_the_query_around_as_in_postgresql() {
+    same(include_str!("same/pulled.sql"));
+}

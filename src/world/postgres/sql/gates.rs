@@ -287,8 +287,13 @@ fn gates_of(from: &From) -> &[Arc<Expr>] {
     }
 }
 
-/// Whether it only reads, joins and tests rows (`is_simple_subquery`).
+/// Whether it is made a part of the query around it (`is_simple_subquery`).
 fn is_simple(query: &Query, select: &Select) -> bool {
+    is_plain(query, select) && !select.project.iter().any(may_change_within)
+}
+
+/// Whether it only reads, joins and tests rows.
+pub fn is_plain(query: &Query, select: &Select) -> bool {
     !select.grouped
         && select.having.is_none()
         && !select.distinct
@@ -299,7 +304,6 @@ fn is_simple(query: &Query, select: &Select) -> bool {
         && query.offset.is_none()
         && query.locks.is_empty()
         && query.ctes.is_empty()
-        && !select.project.iter().any(may_change_within)
 }
 
 /// What of HAVING is about groups; what asks for no aggregate is a condition of their rows, and

@@ -38,6 +38,7 @@ mod scan;
 mod scope;
 mod security;
 mod signatures;
+mod sink;
 mod statement;
 mod subquery;
 mod system;

@@ -32,6 +32,13 @@ pub fn place(mut from: From, relations: &[Relation], quals: &[Arc<Expr>]) -> Fro
     gated(from, gates)
 }
 
+/// Adds a condition to those that are placed.
+pub fn add(from: &mut From, qual: &Arc<Expr>, relations: &[Relation]) {
+    push_whole(from, qual, relations);
+    order(from);
+    choose_lookups(from, relations);
+}
+
 /// The relation that is read first.
 fn first(from: &From) -> Option<usize> {
     match from {

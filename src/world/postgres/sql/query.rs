@@ -22,6 +22,7 @@ use super::plan::{Body, Expr, OutColumn, Query, Relation, Select, SetOp, SortKey
 use super::resolve::{can_cast, common_type};
 use super::scope::{Group, Scope};
 use super::security::filter_scan;
+use super::sink::sink;
 use super::subquery::joined;
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::storage::roles::Privileges;
@@ -35,7 +36,8 @@ impl Analyzer<'_> {
         parent: Option<&Scope<'_>>,
     ) -> Result<(Query, bool)> {
         let mut scope = Scope::within(parent);
-        let plan = self.query(query, &mut scope)?;
+        let mut plan = self.query(query, &mut scope)?;
+        sink(&mut plan);
         Ok((plan, scope.correlated.get()))
     }
 

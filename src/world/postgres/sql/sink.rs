@@ -1,0 +1,113 @@
+//! Conditions on the rows of a plain query in FROM are tested within it, beside its own: PostgreSQL
+//! makes such a query a part of the one around it (`pull_up_subqueries`) or has it test them
+//! (`subquery_push_qual`), so that nothing is worked out for rows that they keep out. Must never
+//! move one that reads what is not there.
+
+use std::sync::Arc;
+
+use super::gates::is_plain;
+use super::inline::parts;
+use super::placing::add;
+use super::plan::{Body, Expr, From, Plan, Query, Relation, Select, Source};
+use super::volatility::{is_written_volatile, may_change_within};
+
+pub fn sink(query: &mut Query) {
+    for cte in &mut query.ctes {
+        if let Plan::Query(query) = Arc::make_mut(&mut cte.plan) {
+            sink(Arc::make_mut(query));
+        }
+    }
+    match &mut query.body {
+        Body::Values(_) => {}
+        Body::Set { left, right, .. } => {
+            sink(Arc::make_mut(left));
+            sink(Arc::make_mut(right));
+        }
+        Body::Select(select) => {
+            let mut sunk = Vec::new();
+            from_scans(&mut select.from, &mut select.relations, &mut sunk);
+            // A row that is locked is tested again.
+            if query.locks.is_empty() {
+                select.quals.retain(|qual| !sunk.iter().any(|one| Arc::ptr_eq(one, qual)));
+            }
+            for relation in &mut select.relations {
+                if let Source::Query { query, .. } = &mut relation.source {
+                    sink(Arc::make_mut(query));
+                }
+            }
+        }
+    }
+}
+
+fn from_scans(from: &mut From, relations: &mut [Relation], sunk: &mut Vec<Arc<Expr>>) {
+    match from {
+        From::Nothing => {}
+        From::Join { left, right, .. } => {
+            from_scans(left, relations, sunk);
+            from_scans(right, relations, sunk);
+        }
+        From::Scan(scan) => {
+            let relation = &mut relations[scan.relation];
+            let (offset, width) = (relation.offset, relation.width);
+            let Source::Query { query, lateral: false } = &mut relation.source else { return };
+            let Some(select) = receiver(query) else { return };
+            scan.filter.retain(|qual| {
+                let Some(inner) = moved(qual, (offset, width), select) else { return true };
+                let inner = Arc::new(inner);
+                add(&mut select.from, &inner, &select.relations);
+                select.quals.push(inner);
+                sunk.push(qual.clone());
+                false
+            });
+        }
+    }
+}
+
+/// The query's own rows, if it only reads, joins and tests them.
+fn receiver(query: &mut Arc<Query>) -> Option<&mut Select> {
+    let Body::Select(select) = &query.body else { return None };
+    let fits =
+        is_plain(query, select) && query.output.is_none() && !matches!(select.from, From::Nothing);
+    match &mut Arc::make_mut(query).body {
+        Body::Select(select) if fits => Some(select),
+        _ => None,
+    }
+}
+
+/// The condition over the rows of the query within.
+fn moved(qual: &Expr, (offset, width): (usize, usize), select: &Select) -> Option<Expr> {
+    let has_query = |expr: &Expr| {
+        let mut found = false;
+        expr.walk(&mut |part| found |= matches!(part, Expr::Sub { .. }));
+        found
+    };
+    let mut around = false;
+    qual.walk(&mut |part| around |= matches!(part, Expr::Column { depth: 1.., .. }));
+    let columns = qual.columns()?;
+    let own = |column: &usize| (offset..offset + width).contains(column);
+    let given = columns.iter().map(|column| select.project.get(column.checked_sub(offset)?));
+    let given: Vec<&Expr> = given.collect::<Option<_>>()?;
+    if columns.is_empty() || !columns.iter().all(own) || around || has_query(qual) {
+        return None;
+    }
+    if given.into_iter().any(|expr| has_query(expr) || is_written_volatile(expr)) {
+        return None;
+    }
+    // How often it calls what is VOLATILE is not the query's within, unless that is no query then.
+    if is_written_volatile(qual) && select.project.iter().any(may_change_within) {
+        return None;
+    }
+    let mut inner = qual.clone();
+    replace(&mut inner, offset, &select.project);
+    Some(inner)
+}
+
+fn replace(expr: &mut Expr, offset: usize, project: &[Expr]) {
+    if let Expr::Column { depth: 0, index } = expr {
+        *expr = project[*index - offset].clone();
+        return;
+    }
+    for part in parts(expr) {
+        replace(part, offset, project);
+    }
+}
