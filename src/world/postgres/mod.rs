@@ -45,8 +45,9 @@
 //! width in `format()`, `to_char` of anything but times in digits, LIKE ANY of a query; changing
 //! what a policy's query may read, DROP INDEX of a table that a query around uses, variables in
 //! CREATE TABLE AS, columns in ON DELETE SET, COMMENT ON anything but tables, columns, indexes,
-//! sequences and the schema; a new column with a default that counts, beside other values that
-//! ALTER TABLE works out; `OPERATOR(…)` of schemas of one's own or before one operand.
+//! sequences and the schema; BETWEEN SYMMETRIC; a new column with a default that counts, beside
+//! other values that ALTER TABLE works out; `OPERATOR(…)` of schemas of one's own or before one
+//! operand.
 //!
 //! Where it answers otherwise than PostgreSQL, and why:
 //!
@@ -58,13 +59,17 @@
 //!   planner's: here it is that of nested loops and of first appearance; rows that UPDATE finds by
 //!   an index are written in the heap's order, and the room of dead rows is not used again. Every
 //!   row is tested before it is sorted: a planner that goes by an index stops at the LIMIT.
-//! - Privileges on some of what the planner leaves out are asked for: on what a subquery's column
-//!   that nobody reads would read, or what a constant leaves undone that is not `true` or `false`.
+//! - Privileges on a query are asked for although NULL as a condition, or a field that is not NULL
+//!   of a row that is asked to be, leaves it out; CREATE TABLE AS asks for the schema's first.
+//! - A parameter without a type has that of the first use here that settles one; PostgreSQL settles
+//!   some later (a select list's own last), and refuses what does not agree (42P08, 42725).
+//! - `= ANY (query)` before IN and BETWEEN fails; modifiers of a type (`numeric(8,2)`) that a CASE
+//!   or COALESCE of constants would have are not told of its column.
 //! - What PostgreSQL keeps: a session that has planned with an index goes on when its function is
 //!   gone, and after five executions a plan may be for any parameters; here it is always anew.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).
-//! - Of errors: hints that guess a name, details of malformed JSON, which of several duplicates
-//!   CREATE UNIQUE INDEX names, and which of two faults is told.
+//! - Of errors: hints that guess a name, which of several duplicates CREATE UNIQUE INDEX names, and
+//!   of two faults of one statement which is told, where they are in different parts of it.
 
 mod error;
 mod exec;

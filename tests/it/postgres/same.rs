@@ -195,3 +195,9 @@ fn the_first_of_two_faults_is_told_as_in_postgresql() {
 fn simple_queries_in_from_are_a_part_of_the_query_around_as_in_postgresql() {
     same(include_str!("same/pulled.sql"));
 }
+
+/// What is left out of a statement needs no privileges.
+#[test]
+fn what_is_left_out_may_be_forbidden_as_in_postgresql() {
+    same(include_str!("same/barred.sql"));
+}

@@ -28,6 +28,7 @@ pub fn still_true(
                 left: Some(left),
                 cache,
                 joins: true,
+                ..
             } => {
                 let rows = set(query, *cache, cx, new)?;
                 let (old, new) = (eval(left, cx, old)?, eval(left, cx, new)?);

@@ -77,10 +77,7 @@ fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
         Expr::Not(inner) | Expr::IsNull(inner) | Expr::NoneNull(inner) | Expr::Is(inner, _) => {
             fold(inner, cx, bound)?.is_some()
         }
-        Expr::Compare(_, left, right) => match both(left, right, cx, bound)? {
-            (Some(Datum::Null), _) | (_, Some(Datum::Null)) => return Ok(Some(Datum::Null)),
-            (left, right) => left.is_some() && right.is_some(),
-        },
+        Expr::Compare(_, left, right) => return compared(expr, left, right, cx, bound),
         Expr::NotDistinct(left, right) | Expr::Quantified(_, _, left, right) => {
             let (left, right) = both(left, right, cx, bound)?;
             left.is_some() && right.is_some()
@@ -92,8 +89,10 @@ fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
             false
         }
         Expr::Call { strict, steady, args, .. } => {
+            let before = cx.state.denied.clone();
             let (known, null) = every(args, cx, bound)?;
             if *strict && null {
+                cx.state.denied = before;
                 return Ok(Some(Datum::Null));
             }
             known && *steady
@@ -116,16 +115,37 @@ fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
             Some(_) => !is_zoned(*from, *to) && *from != Ty::REGCLASS && *to != Ty::REGCLASS,
             None => false,
         },
-        Expr::Sub { query, kind, left, .. } => {
-            if let Some(left) = left {
-                fold(left, cx, bound)?;
+        Expr::Sub { query, kind, left, denied, .. } => {
+            if cx.state.denied.is_none() {
+                cx.state.denied = denied.as_ref().map(|denied| (**denied).clone());
             }
+            let left = left.as_ref().map(|left| fold(left, cx, bound));
+            left.transpose()?;
             let output = *kind != SubKind::Exists;
             each_of_query(query, output, &mut |expr| is_false(expr, cx, bound))?;
             false
         }
     };
     if known { value(expr, cx, bound).map(Some) } else { Ok(None) }
+}
+
+/// A comparison, which NULL decides.
+fn compared(
+    expr: &Expr,
+    left: &Expr,
+    right: &Expr,
+    cx: &mut Cx<'_>,
+    bound: bool,
+) -> Step<Option<Datum>> {
+    let before = cx.state.denied.clone();
+    match both(left, right, cx, bound)? {
+        (Some(Datum::Null), _) | (_, Some(Datum::Null)) => {
+            cx.state.denied = before;
+            Ok(Some(Datum::Null))
+        }
+        (Some(_), Some(_)) => value(expr, cx, bound).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// The value of an expression whose parts are known.
@@ -206,10 +226,14 @@ fn every(all: &[Expr], cx: &mut Cx<'_>, bound: bool) -> Step<(bool, bool)> {
 /// out.
 fn junction(all: &[Expr], decisive: bool, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
     let (mut known, mut null) = (true, false);
+    let before = cx.state.denied.clone();
     for expr in all {
         match fold(expr, cx, bound)? {
             Some(value) => match value.as_bool() {
-                Some(flag) if flag == decisive => return Ok(Some(value)),
+                Some(flag) if flag == decisive => {
+                    cx.state.denied = before;
+                    return Ok(Some(value));
+                }
                 Some(_) => {}
                 None => null = true,
             },

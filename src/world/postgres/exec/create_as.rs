@@ -7,7 +7,7 @@ use sqlparser::ast::{self, Statement};
 
 use super::constraint::check_unique;
 use super::modify::put_version;
-use super::{Cx, PlanRun, ddl};
+use super::{Cx, PlanRun, constants, ddl};
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::sql::plan_statement;
 use crate::world::postgres::types::{Base, Row};
@@ -28,7 +28,11 @@ pub fn create_as(
         return Err(PgError::unsupported("CREATE TABLE AS of a query that writes").into());
     }
     let Some(mut table) = ddl::fresh_table(cx, create)? else { return Ok(None) };
+    if planned.constants {
+        constants::check(&planned.plan, cx, true)?;
+    }
     planned.allowed()?;
+    cx.state.denied.take().map_or(Ok(()), Err)?;
     cx.state.tables.extend(planned.tables.iter().map(|(oid, _)| *oid));
     cx.state.caches = vec![None; planned.caches];
     let mut run = PlanRun::new(&planned.plan);

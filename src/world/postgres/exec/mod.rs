@@ -46,7 +46,7 @@ pub use system::index_by_oid;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::error::Step;
+use super::error::{PgError, Step};
 use super::sql::{Kept, Plan, Planned};
 use super::storage::Db;
 use super::storage::locks::{Mode, Oid, Pid, Tag};
@@ -74,6 +74,8 @@ pub struct State {
     pub text: Arc<str>,
     /// A key that is being asked for.
     pub late: Option<Late>,
+    /// What the role may not do of a query that has not been left out.
+    pub denied: Option<PgError>,
     /// Where what must be called now stands, innermost first.
     pub inlining: Vec<String>,
     /// What the current step has called.
@@ -272,6 +274,7 @@ impl<'p> StatementRun<'p> {
             return Ok(());
         }
         self.planned.allowed()?;
+        cx.state.denied.take().map_or(Ok(()), Err)?;
         while !self.done {
             match self.run.next(&mut cx, None)? {
                 Some(row) => self.rows.push(row),

@@ -97,6 +97,8 @@ pub struct Analyzer<'a> {
     pub definitions: RefCell<Vec<Arc<Table>>>,
     /// What its role may not do, in the order of the analysis.
     pub denied: RefCell<Vec<PgError>>,
+    /// Something may not be done of a query within an expression.
+    pub barred: Cell<bool>,
     /// Tables whose policies are being analysed.
     pub guarding: RefCell<Vec<Oid>>,
     /// Where a function that gives a set may stand.
@@ -133,6 +135,7 @@ impl<'a> Analyzer<'a> {
             tables: Vec::new().into(),
             definitions: Vec::new().into(),
             denied: Vec::new().into(),
+            barred: false.into(),
             guarding: Vec::new().into(),
             set: None.into(),
             depth: 0.into(),

@@ -377,11 +377,9 @@ impl Analyzer<'_> {
         if matches!(op, BinaryOperator::And | BinaryOperator::Or) {
             let and = *op == BinaryOperator::And;
             let name = if and { "AND" } else { "OR" };
-            let before = self.denied.borrow().len();
             let left = self.condition(self.expr(left, scope)?, name)?;
             let right = self.condition(self.expr(right, scope)?, name)?;
-            let both = self.junction(and, left, right);
-            return Ok(Typed::new(self.decided(both, before), Ty::BOOL));
+            return Ok(Typed::new(self.junction(and, left, right), Ty::BOOL));
         }
         match op {
             BinaryOperator::Overlaps => return Err(PgError::unsupported("OVERLAPS")),

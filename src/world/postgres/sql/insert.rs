@@ -10,7 +10,6 @@ use super::names::{ident, object_name};
 use super::output::item;
 use super::parse::{OVER_SYSTEM, OVER_USER};
 use super::plan::{Body, Conflict, Expr, Insert, OutColumn, Query, Select};
-use super::query::plain_query;
 use super::scope::Scope;
 use super::statement::{gives_columns, is_default, writable};
 use super::volatility::is_volatile;
@@ -121,7 +120,7 @@ impl Analyzer<'_> {
         let columns = self.insert_columns(names, &table)?;
         let (mut source, literals) = match &insert.source {
             Some(query) => self.insert_source(query, &columns, &table, over)?,
-            None => (plain_query(Body::Values(vec![Vec::new()]), Vec::new()), Vec::new()),
+            None => (Query::plain(Body::Values(vec![Vec::new()]), Vec::new()), Vec::new()),
         };
         let given = source.columns.len();
         if given > columns.len() {
@@ -294,6 +293,6 @@ impl Analyzer<'_> {
             OutColumn { name, ty, typmod, origin: None }
         };
         let columns = columns.iter().take(width).map(out).collect();
-        Ok((plain_query(Body::Values(rows), columns), Vec::new()))
+        Ok((Query::plain(Body::Values(rows), columns), Vec::new()))
     }
 }

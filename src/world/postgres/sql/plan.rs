@@ -137,13 +137,15 @@ pub enum Expr {
         fields: Vec<(Ty, Expr)>,
     },
     /// `cache`: a place for the result of a query that does not depend on the row. `joins`:
-    /// PostgreSQL joins with it instead of running it for each row.
+    /// PostgreSQL joins with it instead of running it for each row. `denied`: what the role may not
+    /// do of it, which matters unless it is left out.
     Sub {
         query: Arc<Query>,
         kind: SubKind,
         left: Option<Box<Expr>>,
         cache: Option<Kept>,
         joins: bool,
+        denied: Option<Arc<PgError>>,
     },
 }
 
@@ -405,6 +407,21 @@ pub struct Query {
 }
 
 impl Query {
+    /// Neither sorted, nor limited, nor with WITH queries.
+    pub fn plain(body: Body, columns: Vec<OutColumn>) -> Query {
+        Query {
+            ctes: Vec::new(),
+            body,
+            columns,
+            sort: Vec::new(),
+            sort_output: false,
+            limit: None,
+            offset: None,
+            locks: Vec::new(),
+            output: None,
+        }
+    }
+
     /// The query with its columns converted.
     #[must_use]
     pub fn casted(mut self, casts: Vec<Expr>) -> Query {

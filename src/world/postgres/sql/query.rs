@@ -185,7 +185,7 @@ impl Analyzer<'_> {
         let all = quantifier == ast::SetQuantifier::All;
         let (left, right) =
             (Arc::new(left.casted(casts_left)), Arc::new(right.casted(casts_right)));
-        Ok(plain_query(Body::Set { op, all, left, right }, columns))
+        Ok(Query::plain(Body::Set { op, all, left, right }, columns))
     }
 
     fn values(&self, values: &ast::Values, scope: &Scope<'_>) -> Result<Query> {
@@ -209,7 +209,7 @@ impl Analyzer<'_> {
             columns.push(out_column(format!("column{}", at + 1), &named));
             unified.iter_mut().zip(exprs).for_each(|(row, expr)| row.push(expr));
         }
-        Ok(plain_query(Body::Values(unified), columns))
+        Ok(Query::plain(Body::Values(unified), columns))
     }
 
     /// VALUES, set operations and nested queries, with ORDER BY over their output.
@@ -357,7 +357,7 @@ impl Analyzer<'_> {
             expand,
         };
         let sort_output = over_output;
-        Ok(Query { sort_output, ..plain_query(Body::Select(Box::new(select)), columns) })
+        Ok(Query { sort_output, ..Query::plain(Body::Select(Box::new(select)), columns) })
     }
 
     /// What HAVING says of groups; the rest of it is added to the conditions of their rows.
@@ -584,18 +584,4 @@ pub fn rename(
         column.name = ident(&name.name).into();
     }
     Ok(())
-}
-
-pub fn plain_query(body: Body, columns: Vec<OutColumn>) -> Query {
-    Query {
-        ctes: Vec::new(),
-        body,
-        columns,
-        sort: Vec::new(),
-        sort_output: false,
-        limit: None,
-        offset: None,
-        locks: Vec::new(),
-        output: None,
-    }
 }

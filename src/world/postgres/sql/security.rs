@@ -9,6 +9,7 @@ use super::analyze::Analyzer;
 use super::plan::{Expr, From, RowCheck};
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
 use super::subquery::has_query;
+use super::walk::each_of_query;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::catalog::{Column, Table};
 use crate::world::postgres::storage::roles::{Privileges, RowPolicy};
@@ -49,21 +50,24 @@ impl Analyzer<'_> {
         Err(denied(&table.name))
     }
 
-    /// A junction that one of its parts decides: PostgreSQL leaves out the others, and asks for no
-    /// privileges on what they read. `before`: how many were missing before it.
-    pub fn decided(&self, junction: Expr, before: usize) -> Expr {
+    /// Notes what the role may not do of the queries in a policy, unless a part of it decides.
+    fn needs_of(&self, policy: &Expr) {
         let holds = |all: &[Expr], decides: bool| {
             all.iter().any(|part| matches!(part, Expr::Const(Datum::Bool(it)) if *it == decides))
         };
-        let decided = match &junction {
-            Expr::And(all) => holds(all, false),
-            Expr::Or(all) => holds(all, true),
-            _ => false,
-        };
-        if decided {
-            self.denied.borrow_mut().truncate(before);
+        match policy {
+            Expr::And(all) if holds(all, false) => return,
+            Expr::Or(all) if holds(all, true) => return,
+            _ => {}
         }
-        junction
+        policy.walk(&mut |part| {
+            let Expr::Sub { query, denied, .. } = part else { return };
+            self.denied.borrow_mut().extend(denied.iter().map(|denied| (**denied).clone()));
+            let _never_ends = each_of_query(query, true, &mut |expr| {
+                self.needs_of(expr);
+                Ok(false)
+            });
+        });
     }
 
     /// Whether policies bind the role; an error if `row_security` is off and they would.
@@ -103,13 +107,15 @@ impl Analyzer<'_> {
             let analyze = |policy: &Arc<RowPolicy>| {
                 self.half(policy, Half::Using, table, alias, offset).transpose()
             };
-            let before = self.denied.borrow().len();
             let any = open.iter().filter_map(analyze).collect::<Result<Vec<Expr>>>()?;
             let strict = if any.is_empty() { Vec::new() } else { strict.clone() };
-            let any = self.decided(any_of(any), before);
+            let any = any_of(any);
+            self.needs_of(&any);
             let mut filter = Vec::new();
             for expr in strict.iter().filter_map(analyze) {
-                filter.push(Arc::new(expr?));
+                let expr = expr?;
+                self.needs_of(&expr);
+                filter.push(Arc::new(expr));
             }
             filter.push(Arc::new(any));
             Ok(filter)
@@ -136,15 +142,16 @@ impl Analyzer<'_> {
             let analyze = |policy: &Arc<RowPolicy>| {
                 self.half(policy, half, table, &table.name, 0).transpose()
             };
-            let before = self.denied.borrow().len();
             let any = open.iter().filter_map(analyze).collect::<Result<Vec<Expr>>>()?;
             let strict = if any.is_empty() { Vec::new() } else { strict.clone() };
-            let any = self.decided(any_of(any), before);
+            let any = any_of(any);
+            self.needs_of(&any);
             let mut checks = Vec::new();
             for policy in &strict {
                 if let Some(expr) = analyze(policy) {
-                    let name = Some(policy.name.clone());
-                    checks.push(RowCheck { policy: name, expr: Arc::new(expr?), existing });
+                    let (name, expr) = (Some(policy.name.clone()), expr?);
+                    self.needs_of(&expr);
+                    checks.push(RowCheck { policy: name, expr: Arc::new(expr), existing });
                 }
             }
             let expr = Arc::new(any);

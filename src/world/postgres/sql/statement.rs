@@ -45,7 +45,7 @@ pub struct Planned {
     pub settled: bool,
     /// It calls functions of one's own.
     pub calls: bool,
-    /// It has expressions of constants that may fail.
+    /// It has expressions of constants that may fail, or queries that its role may not read.
     pub constants: bool,
     /// What its role may not do.
     pub denied: Option<PgError>,
@@ -124,7 +124,7 @@ fn finished(analyzer: &Analyzer<'_>, mut plan: Plan) -> Result<Planned> {
     let definitions: Arc<[Arc<Table>]> = analyzer.definitions.take().into();
     Ok(Planned {
         columns,
-        constants: has_constants(&plan),
+        constants: has_constants(&plan) || analyzer.barred.get(),
         plan: Arc::new(plan),
         params: params.into(),
         caches,

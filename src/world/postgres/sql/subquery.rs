@@ -13,6 +13,7 @@ use super::plan::{Body, CompareOp, Expr, OutColumn, Query, Relation, Source, Sub
 use super::resolve::compared;
 use super::rows::written;
 use super::scope::Scope;
+use super::unread::prune;
 use super::volatility::is_written_volatile;
 use super::walk::each_of_query;
 use crate::world::postgres::error::{PgError, Result};
@@ -27,7 +28,7 @@ pub fn joined(mut condition: Expr) -> Expr {
         Expr::Not(inner) if matches!(**inner, Expr::Sub { kind: SubKind::Exists, .. }) => inner,
         other => other,
     };
-    if let Expr::Sub { query, kind, left, cache, joins } = sub {
+    if let Expr::Sub { query, kind, left, cache, joins, .. } = sub {
         *joins = match (kind, left) {
             (SubKind::Exists, _) => cache.is_none() && can_join(query),
             (SubKind::Quantified(_, false), Some(left)) => {
@@ -88,6 +89,21 @@ fn can_join(query: &Query) -> bool {
 }
 
 impl Analyzer<'_> {
+    /// A query within an expression, whether it reads a row around it, and what the role may not
+    /// do of it: PostgreSQL asks for that only if it plans it.
+    fn query_apart(
+        &self,
+        query: &ast::Query,
+        scope: &Scope<'_>,
+    ) -> Result<(Query, bool, Option<Arc<PgError>>)> {
+        let before = self.denied.borrow().len();
+        let (mut query, correlated) = self.query_within(query, Some(scope))?;
+        prune(&mut query);
+        let denied = self.denied.borrow_mut().split_off(before).into_iter().next().map(Arc::new);
+        self.barred.set(self.barred.get() || denied.is_some());
+        Ok((query, correlated, denied))
+    }
+
     pub fn subquery(&self, query: &ast::Query, kind: SubKind, scope: &Scope<'_>) -> Result<Typed> {
         if let Some(part) = self.part {
             let message = format!("cannot use subquery in {part}");
@@ -95,7 +111,7 @@ impl Analyzer<'_> {
             let place = self.position(query.span()).map(|place| place - 1);
             return Err(PgError::new("0A000", message).at(place));
         }
-        let (mut query, correlated) = self.query_within(query, Some(scope))?;
+        let (mut query, correlated, denied) = self.query_apart(query, scope)?;
         if kind == SubKind::Exists {
             only_rows(&mut query);
         }
@@ -118,18 +134,20 @@ impl Analyzer<'_> {
         let query = Arc::new(query);
         Ok(Typed {
             typmod,
-            ..Typed::new(Expr::Sub { query, kind, left: None, cache, joins: false }, ty)
+            ..Typed::new(Expr::Sub { query, kind, left: None, cache, joins: false, denied }, ty)
         })
     }
 
     /// A subquery that gives several columns, one expression for each.
     pub fn row_query(&self, query: &ast::Query, scope: &Scope<'_>) -> Result<Vec<Typed>> {
-        let (query, correlated) = self.query_within(query, Some(scope))?;
+        let (query, correlated, denied) = self.query_apart(query, scope)?;
         let field = |(index, column): (usize, &OutColumn)| {
             let cache = (!correlated).then(|| self.new_cache());
             let query = Arc::new(query.clone().casted(vec![Expr::Column { depth: 0, index }]));
             let kind = SubKind::Scalar;
-            Typed::new(Expr::Sub { query, kind, left: None, cache, joins: false }, column.ty)
+            let denied = denied.clone();
+            let sub = Expr::Sub { query, kind, left: None, cache, joins: false, denied };
+            Typed::new(sub, column.ty)
         };
         Ok(query.columns.iter().enumerate().map(field).collect())
     }
@@ -142,7 +160,7 @@ impl Analyzer<'_> {
         all: bool,
         scope: &Scope<'_>,
     ) -> Result<Typed> {
-        let (mut query, correlated) = self.query_within(query, Some(scope))?;
+        let (mut query, correlated, denied) = self.query_apart(query, scope)?;
         let fields: Vec<Typed> = match written(left) {
             Some(fields) => {
                 fields.into_iter().map(|f| self.expr(f, scope)).collect::<Result<_>>()?
@@ -178,7 +196,7 @@ impl Analyzer<'_> {
         let left = Some(Box::new(Expr::Record { names: None, fields: lefts }));
         let cache = (!correlated).then(|| self.new_cache());
         let query = Arc::new(query);
-        Ok(Typed::new(Expr::Sub { query, kind, left, cache, joins: false }, Ty::BOOL))
+        Ok(Typed::new(Expr::Sub { query, kind, left, cache, joins: false, denied }, Ty::BOOL))
     }
 
     /// `op ANY (array)` and ALL, or of a query.

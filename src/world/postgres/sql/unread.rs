@@ -15,7 +15,8 @@ pub fn leave_out_unread(plan: &mut Plan) {
     }
 }
 
-fn prune(query: &mut Query) {
+/// The same of a query that stands within an expression.
+pub fn prune(query: &mut Query) {
     for cte in &mut query.ctes {
         leave_out_unread(Arc::make_mut(&mut cte.plan));
     }

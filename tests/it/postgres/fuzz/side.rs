@@ -205,14 +205,10 @@ impl Side {
             }
         }
         for session in self.sessions.drain(..) {
-            let mut ended = answer(&session.client, "ROLLBACK").await;
-            // A cancel that its statement did not wait for ends this one.
-            while ended.starts_with("57014") {
-                ended = answer(&session.client, "ROLLBACK").await;
-            }
+            let ended = uncancelled(&session.client, "ROLLBACK").await;
             assert!(ended.starts_with("ok"), "{ended}");
             // What outlives its transaction is gone before the next script begins.
-            let freed = answer(&session.client, "SELECT pg_advisory_unlock_all()").await;
+            let freed = uncancelled(&session.client, "SELECT pg_advisory_unlock_all()").await;
             assert!(freed.ends_with("ok 1"), "{freed}");
         }
     }
@@ -222,6 +218,16 @@ impl Side {
         for statement in &script.tear_down {
             let dropped = self.control(statement).await;
             assert!(dropped.starts_with("ok"), "{script}\n{statement}: {dropped}");
+        }
+    }
+}
+
+/// The answer to a statement that a cancel may hit which came too late for the one before.
+async fn uncancelled(client: &Client, sql: &str) -> String {
+    loop {
+        let answer = answer(client, sql).await;
+        if !answer.starts_with("57014") {
+            return answer;
         }
     }
 }
