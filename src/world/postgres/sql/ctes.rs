@@ -41,9 +41,9 @@ impl Analyzer<'_> {
                 continue;
             }
             let planned = self.cte_plan(&cte.query, scope);
-            let (plan, correlated) = planned.map_err(|error| match is_of_types(&error) {
-                true => error,
-                false => error.at(self.position(cte.alias.name.span)),
+            let (plan, correlated) = planned.map_err(|error| {
+                let told = is_of_types(&error);
+                if told { error } else { error.at(self.position(cte.alias.name.span)) }
             })?;
             let mut columns = plan.columns().unwrap_or_default().to_vec();
             let renamed = rename_cte(&mut columns, &cte.alias);
