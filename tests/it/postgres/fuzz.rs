@@ -5,6 +5,7 @@
 mod cases;
 mod interleaving;
 mod joins;
+mod queries;
 mod side;
 mod themes;
 
@@ -20,13 +21,14 @@ use crate::pg_server::PgServer;
 use interleaving::Script;
 use side::{Side, Turn};
 
-/// `PROPTEST_CASES` asks for as many as it says, and for other ones.
-fn runner(cases: u32, kept: &'static str) -> TestRunner {
+/// Shrinks a failing case in so many steps at most. `PROPTEST_CASES` asks for as many cases as it
+/// says, and for other ones.
+fn runner(cases: u32, shrinks: u32, kept: &'static str) -> TestRunner {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     let config = Config {
         cases: asked.unwrap_or(cases),
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(kept))),
-        max_shrink_iters: 400,
+        max_shrink_iters: shrinks,
         ..Config::default()
     };
     if asked.is_some() {
@@ -167,7 +169,7 @@ fn compare(scripts: impl Strategy<Value = Script>, cases: u32, kept: &'static st
         let (here, there) = (Side::new(&addr).await, Side::new(&server.addr()).await);
         RefCell::new(Sides { here, there, tally: Tally::default() })
     });
-    let ran = runner(cases, kept).run(&scripts, |script| {
+    let ran = runner(cases, 400, kept).run(&scripts, |script| {
         match runtime.block_on(sides.borrow_mut().differs(&script)) {
             None => Ok(()),
             Some(difference) => Err(TestCaseError::fail(difference)),
