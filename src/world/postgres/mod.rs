@@ -63,8 +63,8 @@
 //!   of a row that is asked to be, leaves it out; CREATE TABLE AS asks for the schema's first.
 //! - A parameter without a type has that of the first use here that settles one; PostgreSQL settles
 //!   some later (a select list's own last), and refuses what does not agree (42P08, 42725).
-//! - `= ANY (query)` before IN and BETWEEN fails; modifiers of a type (`numeric(8,2)`) that a CASE
-//!   or COALESCE of constants would have are not told of its column.
+//! - Modifiers of a type (`numeric(8,2)`) that the planner finds for a CASE or COALESCE of constants
+//!   are not told of its column.
 //! - What PostgreSQL keeps: a session that has planned with an index goes on when its function is
 //!   gone, and after five executions a plan may be for any parameters; here it is always anew.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).

@@ -14,26 +14,36 @@ const OPERATORS_MAX: usize = 400;
 pub fn scanned(tokens: &[TokenWithSpan]) -> Result<Vec<TokenWithSpan>> {
     check_chains(tokens)?;
     check_pairs(tokens)?;
-    Ok(respelled(without_only(negated(with_roles(&named_operators(tokens)?)))))
+    Ok(respelled(without_only(enclosed(with_roles(&named_operators(tokens)?)))))
 }
 
-/// `NOT EXISTS (…) IS TRUE` is `NOT (EXISTS (…) IS TRUE)`: the parser has NOT EXISTS for one word.
-fn negated(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+/// `NOT EXISTS (…) IS TRUE` is `NOT (EXISTS (…) IS TRUE)`, which the parser has for two words that
+/// belong together, and `a = ANY (SELECT …) IN (b)` is `(a = ANY (SELECT …)) IN (b)`, of which it
+/// takes what follows the query for a part of it: parentheses say so.
+fn enclosed(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let binds = |token: &Token| {
         const TIGHTER: [&str; 9] =
             ["is", "isnull", "notnull", "not", "in", "like", "ilike", "similar", "between"];
-        TIGHTER.iter().any(|word| said(token, word))
-            || is_symbol(token)
-            || *token == Token::DoubleColon
+        let word = TIGHTER.iter().any(|word| said(token, word));
+        word || is_symbol(token) || *token == Token::DoubleColon
     };
-    // The parentheses that are put around each EXISTS: before a token, and after one.
+    // Before which token a parenthesis is put, and after which one.
     let (mut opens, mut closes) = (Vec::new(), Vec::new());
     for (at, pair) in tokens.windows(2).enumerate() {
-        if !said(&pair[0].token, "not") || !said(&pair[1].token, "exists") {
+        let (first, second) = (&pair[0].token, &pair[1].token);
+        let exists = said(first, "not") && said(second, "exists");
+        let query = tokens
+            .get(at + 2)
+            .is_some_and(|third| ["select", "with"].iter().any(|word| said(&third.token, word)));
+        let any = ["any", "all", "some"].iter().any(|word| said(first, word))
+            && *second == Token::LParen
+            && query;
+        if !exists && !any {
             continue;
         }
+        let begin = if exists { at + 2 } else { at + 1 };
         let mut depth = 0_usize;
-        let end = tokens[at + 2..].iter().position(|token| {
+        let end = tokens[begin..].iter().position(|token| {
             match token.token {
                 Token::LParen => depth += 1,
                 Token::RParen => depth = depth.saturating_sub(1),
@@ -41,7 +51,7 @@ fn negated(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             }
             depth == 0
         });
-        let end = end.map(|end| at + 2 + end);
+        let end = end.map(|end| begin + end);
         if let Some(end) = end.filter(|end| tokens.get(end + 1).is_some_and(|t| binds(&t.token))) {
             opens.push(at + 1);
             closes.push(end);

@@ -26,3 +26,9 @@ select distinct on ((select max(a) from t)) (select max(a) from t), a from t ord
 select distinct (select max(a) from t) from t order by (select max(a) from t);
 select distinct on (exists (select 1 from t)) a from t order by exists (select 1 from t), a desc;
 select (select max(a) from t) + 1, count(*) from t group by (select max(a) from t);
+select 1 = any (select 2) in (true), 1 = any (select 2) between false and true, 1 < all (select 2) not between false and true;
+select 1 = some (select 1) is true, 1 = any (select 1) is not null, (1 = any (select 1))::text = 'true';
+select array[1] = any (select array[2]) || array[1];
+select 1 = all (select 1) = true, true = (1 = all (select 2));
+select 1 where 1 = any (with w as (select 1 x) select x from w) in (select true);
+select all (select 1) + 1 union all (select 3) order by 1;
