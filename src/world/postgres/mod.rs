@@ -59,11 +59,12 @@
 //!   planner's: here it is that of nested loops and of first appearance; rows that UPDATE finds by
 //!   an index are written in the heap's order, and the room of dead rows is not used again. Every
 //!   row is tested before it is sorted: a planner that goes by an index stops at the LIMIT.
-//! - Privileges on a query are asked for although NULL as a condition, or a field that is not NULL
-//!   of a row that is asked to be, leaves it out; CREATE TABLE AS asks for the schema's first.
-//! - A parameter without a type has that of the first use here that settles one; PostgreSQL settles
-//!   some later (a select list's own last), and refuses what does not agree (42P08, 42725).
-//! - Modifiers of a type (`numeric(8,2)`) that the planner finds for a CASE or COALESCE of constants
+//! - Privileges on a query in WHERE are asked for although a condition behind it is never met, or
+//!   is NULL, and on one in a row of which another field is not NULL as it should be; CREATE TABLE
+//!   AS asks for those on the schema first.
+//! - A parameter without a type has that of the first use here that settles one; PostgreSQL may
+//!   settle it later (a select list's own at last), and refuses what does not agree (42P08, 42725).
+//! - Modifiers of a type (`numeric(8,2)`) that a planner finds for CASE and COALESCE of constants
 //!   are not told of its column.
 //! - What PostgreSQL keeps: a session that has planned with an index goes on when its function is
 //!   gone, and after five executions a plan may be for any parameters; here it is always anew.

@@ -52,6 +52,8 @@ select * from open left join open o on false and exists (select from secret);
 select array(select x from secret);
 select array[1, (select x from secret)];
 select (1, (select x from secret)) = (1, 2);
+select (select x + 1/1 from secret) = 1 and 1 = 2;
+select (select x + 1/1 from secret) = 1 or 1 = 1;
 prepare q as select case when $1 then (select x from secret) end;
 execute q(true);
 execute q(false);
