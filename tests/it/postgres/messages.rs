@@ -19,8 +19,8 @@ fn told(answer: &[Back]) -> Vec<String> {
     messages.map(message).collect()
 }
 
-/// What the two say differently of these statements, which stand between empty lines.
-fn differences(scripts: &[&str]) -> Vec<String> {
+/// Both say the same of these statements, which stand between empty lines.
+fn alike(scripts: &[&str]) {
     let server = PgServer::start();
     let mut differences = Vec::new();
     runtime().block_on(async {
@@ -37,43 +37,37 @@ fn differences(scripts: &[&str]) -> Vec<String> {
             }
         }
     });
-    differences
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 #[test]
 fn functions_and_definitions_say_where_they_fail_as_postgresql_does() {
     let scripts = [include_str!("messages/functions.sql"), include_str!("messages/tables.sql")];
-    let differences = differences(&scripts);
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    alike(&scripts);
 }
 
 #[test]
 fn assignments_and_functions_in_sql_say_where_they_fail_as_postgresql_does() {
-    let differences = differences(&[include_str!("messages/contexts.sql")]);
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    alike(&[include_str!("messages/contexts.sql")]);
 }
 
 /// Functions in SQL that are one expression.
 #[test]
 fn functions_stand_as_expressions_in_the_place_of_their_calls_as_in_postgresql() {
-    let differences = differences(&[include_str!("messages/inlined.sql")]);
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    alike(&[include_str!("messages/inlined.sql")]);
 }
 
 #[test]
 fn statements_that_are_wrong_say_where_as_postgresql_does() {
-    let differences = differences(&[include_str!("messages/grammar.sql")]);
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    alike(&[include_str!("messages/grammar.sql")]);
 }
 
 #[test]
 fn what_is_analysed_first_is_told_first_as_in_postgresql() {
-    let differences = differences(&[include_str!("messages/analysed.sql")]);
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    alike(&[include_str!("messages/analysed.sql")]);
 }
 
 #[test]
 fn malformed_json_is_told_as_postgresql_does() {
-    let differences = differences(&[include_str!("messages/json.sql")]);
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    alike(&[include_str!("messages/json.sql")]);
 }
