@@ -266,6 +266,11 @@ fn case(
 }
 
 fn coalesce(all: &[Expr], cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
+    if let [Expr::Or(list)] = all {
+        // What IN says of several values: none decides before all are known.
+        let (known, _) = every(list, cx, bound)?;
+        return if known { junction(list, true, cx, bound) } else { Ok(None) };
+    }
     let mut open = false;
     for expr in all {
         match fold(expr, cx, bound)? {

@@ -213,12 +213,14 @@ fn reads(item: &Typed) -> bool {
     reads
 }
 
-/// What IN says. To PostgreSQL several values are an array: a NULL among them does not decide, so
-/// that they are no junction.
+/// What IN says. To PostgreSQL several values are an array: neither does a NULL among them decide,
+/// nor is a query left out because another value does, so that they are no junction.
 pub fn in_one(any: Vec<Expr>) -> Expr {
     let open = |part: &Expr| {
         let mut found = false;
-        part.walk(&mut |e| found |= matches!(e, Expr::Const(Datum::Null) | Expr::Param(_)));
+        part.walk(&mut |e| {
+            found |= matches!(e, Expr::Const(Datum::Null) | Expr::Param(_) | Expr::Sub { .. });
+        });
         found
     };
     let several = any.len() > 1 && any.iter().any(open);

@@ -1,5 +1,7 @@
 //! Going over the expressions of a plan. Must never change one.
 
+use std::sync::Arc;
+
 use super::plan::{Body, Cte, Expr, From, Insert, Plan, Query, Select, Source};
 use crate::world::postgres::error::Step;
 
@@ -81,7 +83,7 @@ fn each_of_select(select: &Select, output: bool, visit: Visit<'_>) -> Step<()> {
         each(aggregate.order.iter().map(|key| &key.expr), visit)?;
     }
     each(select.expand.iter().flat_map(|expand| &expand.args), visit)?;
-    each_of_from(&select.from, visit)?;
+    each_of_from(&select.from, &select.quals, visit)?;
     // What stands after a condition that is never met is left out.
     for qual in &select.quals {
         if visit(qual)? {
@@ -99,14 +101,22 @@ fn each_of_select(select: &Select, output: bool, visit: Visit<'_>) -> Step<()> {
     Ok(())
 }
 
-fn each_of_from(from: &From, visit: Visit<'_>) -> Step<()> {
-    if let From::Join { left, right, on, .. } = from {
-        each_of_from(left, visit)?;
-        each_of_from(right, visit)?;
-        for condition in on {
-            if visit(condition)? {
-                break;
-            }
+/// `quals`: what WHERE says, which has its turn behind FROM although it is tested within it.
+fn each_of_from(from: &From, quals: &[Arc<Expr>], visit: Visit<'_>) -> Step<()> {
+    let (on, filter) = match from {
+        From::Nothing => return Ok(()),
+        From::Scan(scan) => (&[][..], &scan.filter),
+        From::Join { left, right, on, filter, .. } => {
+            each_of_from(left, quals, visit)?;
+            each_of_from(right, quals, visit)?;
+            (&on[..], filter)
+        }
+    };
+    // What an inner join below an outer one asks for is tested where its rows are read.
+    let own = |condition: &&Arc<Expr>| !quals.iter().any(|qual| Arc::ptr_eq(qual, condition));
+    for condition in on.iter().chain(filter.iter().filter(own)) {
+        if visit(condition)? {
+            break;
         }
     }
     Ok(())

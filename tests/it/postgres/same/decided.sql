@@ -32,3 +32,6 @@ select array[1] = any (select array[2]) || array[1];
 select 1 = all (select 1) = true, true = (1 = all (select 2));
 select 1 where 1 = any (with w as (select 1 x) select x from w) in (select true);
 select all (select 1) + 1 union all (select 3) order by 1;
+select x.a from t x join t y on y.a > 1/0 full join t z on z.a = y.a;
+select x.a from t x join t y on y.a > 1/0 and y.a > 100 full join (select * from t where a > 7) z on z.a = y.a;
+select 1 in (1, (select max(a) from t)), 5 in (1, (select max(a) from t), null);
