@@ -194,6 +194,7 @@ fn the_first_of_two_faults_is_told_as_in_postgresql() {
 #[test]
 fn simple_queries_in_from_are_a_part_of_the_query_around_as_in_postgresql() {
     same(include_str!("same/pulled.sql"));
+    same(include_str!("same/sunk.sql"));
 }
 
 /// What is left out of a statement needs no privileges.

@@ -177,7 +177,8 @@ impl<E: Env> Invocation<'_, E> {
                     |inner: &mut Inner| Ok(StatementRun::nested(&plan, &mut inner.db, pid, seen));
                 let mut run = runner.with(run)?;
                 run.begins = true;
-                let caller = (self.caller.depth + 1, self.caller.context.as_deref());
+                let context = self.context(fragment, &self.startup(), false);
+                let caller = (self.caller.depth + 1, context.as_deref());
                 if runner.drive(&plan, &mut run, &self.values, self.began, caller).await? {
                     self.ahead.push_back(run.state.calls);
                     break;
@@ -206,8 +207,13 @@ impl<E: Env> Invocation<'_, E> {
             true if inlined || only && !analysed && !constant => {
                 error.context(&format!("SQL function \"{name}\" during inlining"))
             }
-            true => error.context(&format!("SQL function \"{name}\" during startup")),
+            true => error.context(&self.startup()),
         }
+    }
+
+    /// Where it is while its statements are analysed and planned.
+    fn startup(&self) -> String {
+        format!("SQL function \"{}\" during startup", self.routine.name)
     }
 
     /// The first value of the first row, as another type; NULL without a row.

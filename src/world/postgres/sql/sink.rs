@@ -9,7 +9,7 @@ use super::gates::is_plain;
 use super::inline::parts;
 use super::placing::add;
 use super::plan::{Body, Expr, From, Plan, Query, Relation, Select, Source};
-use super::volatility::{is_written_volatile, may_change_within};
+use super::volatility::is_written_volatile;
 
 pub fn sink(query: &mut Query) {
     for cte in &mut query.ctes {
@@ -26,10 +26,7 @@ pub fn sink(query: &mut Query) {
         Body::Select(select) => {
             let mut sunk = Vec::new();
             from_scans(&mut select.from, &mut select.relations, &mut sunk);
-            // A row that is locked is tested again.
-            if query.locks.is_empty() {
-                select.quals.retain(|qual| !sunk.iter().any(|one| Arc::ptr_eq(one, qual)));
-            }
+            select.quals.retain(|qual| !sunk.iter().any(|one| Arc::ptr_eq(one, qual)));
             for relation in &mut select.relations {
                 if let Source::Query { query, .. } = &mut relation.source {
                     sink(Arc::make_mut(query));
@@ -49,10 +46,12 @@ fn from_scans(from: &mut From, relations: &mut [Relation], sunk: &mut Vec<Arc<Ex
         From::Scan(scan) => {
             let relation = &mut relations[scan.relation];
             let (offset, width) = (relation.offset, relation.width);
-            let Source::Query { query, lateral: false } = &mut relation.source else { return };
-            let Some(select) = receiver(query) else { return };
+            let Source::Query { query, lateral } = &mut relation.source else { return };
+            let (Some(select), deeper) = (receiver(query), usize::from(*lateral)) else { return };
             scan.filter.retain(|qual| {
-                let Some(inner) = moved(qual, (offset, width), select) else { return true };
+                let Some(inner) = moved(qual, (offset, width), select, deeper) else {
+                    return true;
+                };
                 let inner = Arc::new(inner);
                 add(&mut select.from, &inner, &select.relations);
                 select.quals.push(inner);
@@ -74,40 +73,37 @@ fn receiver(query: &mut Arc<Query>) -> Option<&mut Select> {
     }
 }
 
-/// The condition over the rows of the query within.
-fn moved(qual: &Expr, (offset, width): (usize, usize), select: &Select) -> Option<Expr> {
+/// The condition over the rows of the query within. `deeper`: how many rows more are around those.
+fn moved(
+    qual: &Expr,
+    (offset, width): (usize, usize),
+    select: &Select,
+    deeper: usize,
+) -> Option<Expr> {
     let has_query = |expr: &Expr| {
         let mut found = false;
         expr.walk(&mut |part| found |= matches!(part, Expr::Sub { .. }));
         found
     };
-    let mut around = false;
-    qual.walk(&mut |part| around |= matches!(part, Expr::Column { depth: 1.., .. }));
     let columns = qual.columns()?;
     let own = |column: &usize| (offset..offset + width).contains(column);
     let given = columns.iter().map(|column| select.project.get(column.checked_sub(offset)?));
     let given: Vec<&Expr> = given.collect::<Option<_>>()?;
-    if columns.is_empty() || !columns.iter().all(own) || around || has_query(qual) {
+    if columns.is_empty() || !columns.iter().all(own) || has_query(qual) {
         return None;
     }
     if given.into_iter().any(|expr| has_query(expr) || is_written_volatile(expr)) {
         return None;
     }
-    // How often it calls what is VOLATILE is not the query's within, unless that is no query then.
-    if is_written_volatile(qual) && select.project.iter().any(may_change_within) {
-        return None;
-    }
     let mut inner = qual.clone();
-    replace(&mut inner, offset, &select.project);
+    replace(&mut inner, offset, &select.project, deeper);
     Some(inner)
 }
 
-fn replace(expr: &mut Expr, offset: usize, project: &[Expr]) {
-    if let Expr::Column { depth: 0, index } = expr {
-        *expr = project[*index - offset].clone();
-        return;
-    }
-    for part in parts(expr) {
-        replace(part, offset, project);
+fn replace(expr: &mut Expr, offset: usize, project: &[Expr], deeper: usize) {
+    match expr {
+        Expr::Column { depth: 0, index } => *expr = project[*index - offset].clone(),
+        Expr::Column { depth, .. } => *depth += deeper,
+        _ => parts(expr).into_iter().for_each(|part| replace(part, offset, project, deeper)),
     }
 }

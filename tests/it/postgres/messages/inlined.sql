@@ -469,3 +469,19 @@ create function f35(x int) returns int language sql stable as 'select x + 1'
 select f34(f33(a)) from t
 
 select f35(f33(a)) from t
+
+create function f36(x int) returns int language plpgsql immutable as 'begin raise notice ''f36 %'', x; return x; end'
+
+create function f37() returns int language sql as 'select f36(1); select f36(2)'
+
+select f37()
+
+create function f38(x int) returns int language plpgsql immutable as 'begin return 10 / x; end'
+
+create function f39() returns int language sql as 'select f38(1); select f38(0)'
+
+select f39()
+
+create function f40() returns int language plpgsql as 'begin return f37() + f39(); end'
+
+select f40()

@@ -35,3 +35,4 @@ select all (select 1) + 1 union all (select 3) order by 1;
 select x.a from t x join t y on y.a > 1/0 full join t z on z.a = y.a;
 select x.a from t x join t y on y.a > 1/0 and y.a > 100 full join (select * from t where a > 7) z on z.a = y.a;
 select 1 in (1, (select max(a) from t)), 5 in (1, (select max(a) from t), null);
+select case when 1 in (1, (select max(a) from t)) then 1 else 1/0 end;

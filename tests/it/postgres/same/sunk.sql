@@ -1,0 +1,18 @@
+create table t(a int, b int); insert into t values (1,10),(2,20),(0,0);
+create table log(x int, n serial);
+create function vo(x int) returns int language plpgsql as 'begin insert into log(x) values (x); return x; end';
+select * from t o, lateral (select i.a, 1 / i.a q from t i where i.b = o.b) z where z.a > 0;
+select * from t o, lateral (select i.a, 1 / i.a q, o.b + i.a s from t i) z where z.a > 0 and z.s > 11 order by 1, 3;
+select o.a, (select count(*) from (select i.a, 1 / i.a q from t i) z where z.a = o.a and z.a > 0) from t o;
+select o.a, (select max(q) from (select i.a, 1 / i.a q from t i) z where z.a = o.a) from t o where o.a > 0;
+select x from (select vo(a) x from t) z where x > 1;
+select x from log order by n; delete from log;
+select a from (select a, vo(10) v from t) z where vo(a) > 1;
+select x from log order by n; delete from log;
+select a from (select a, vo(10) v from t where a > 0) z where v = 10 and vo(a) > 1;
+select x from log order by n; delete from log;
+select a from (select a, b from t) z where vo(a) > 1 and b = 20;
+select x from log order by n; delete from log;
+select o.a, (select sum(z.a * 10 + x.b) from t x, lateral (select i.a, 1 / i.a q from t i where i.b = x.b) z where z.a = o.a and o.a > 0) from t o;
+select o.a, (select sum(z.s) from t x, lateral (select i.a, x.b + o.b s from t i where i.b = x.b) z where z.s > o.a + 20) from t o;
+select x.a, z.s from t x left join lateral (select i.a, x.b + i.b s from t i) z on true where z.s > 15 order by 1, 2;
