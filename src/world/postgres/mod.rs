@@ -47,7 +47,7 @@
 //! CREATE TABLE AS, columns in ON DELETE SET, COMMENT ON anything but tables, columns, indexes,
 //! sequences and the schema; BETWEEN SYMMETRIC; a new column with a default that counts, beside
 //! other values that ALTER TABLE works out; `OPERATOR(…)` of schemas of one's own or before one
-//! operand.
+//! operand; comparing rows within rows, GROUP BY of a parameter without a type.
 //!
 //! Where it answers otherwise than PostgreSQL, and why:
 //!
@@ -62,8 +62,6 @@
 //! - Privileges on a query in WHERE are asked for although a condition behind it is never met, or
 //!   is NULL, and on one in a row of which another field is not NULL as it should be; CREATE TABLE
 //!   AS asks for those on the schema first.
-//! - A parameter without a type has that of the first use here that settles one; PostgreSQL may
-//!   settle it later (a select list's own at last), and refuses what does not agree (42P08, 42725).
 //! - Modifiers of a type (`numeric(8,2)`) that a planner finds for CASE and COALESCE of constants
 //!   are not told of its column.
 //! - What PostgreSQL keeps: a session that has planned with an index goes on when its function is

@@ -71,3 +71,14 @@ fn what_is_analysed_first_is_told_first_as_in_postgresql() {
 fn malformed_json_is_told_as_postgresql_does() {
     alike(&[include_str!("messages/json.sql")]);
 }
+
+#[test]
+fn parameters_get_their_types_in_postgresqls_order_or_are_refused_as_by_it() {
+    alike(&[include_str!("messages/parameters.sql")]);
+}
+
+/// Where an expression begins, what is near a name that is not found, which of two faults.
+#[test]
+fn errors_point_at_postgresqls_places() {
+    alike(&[include_str!("messages/places.sql")]);
+}

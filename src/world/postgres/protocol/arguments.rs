@@ -7,7 +7,7 @@ use super::frame::format_of;
 use super::run::{Prepared, Runner};
 use crate::env::Env;
 use crate::world::postgres::error::{PgError, Result, common};
-use crate::world::postgres::sql::{Analyzer, Context, can_cast, has_query, offset};
+use crate::world::postgres::sql::{Analyzer, Context, Scope, can_cast, offset};
 use crate::world::postgres::types::{Datum, Ty, from_binary, from_text, utf8};
 
 pub fn no_format(format: i16) -> PgError {
@@ -67,9 +67,6 @@ pub async fn argument_values<E: Env>(
         let detail = format!("Expected {wanted} parameters but got {given}.");
         return Err(PgError::new("42601", message).detail(detail));
     }
-    if parameters.iter().any(has_query) {
-        return Err(PgError::new("0A000", "cannot use subquery in EXECUTE parameter"));
-    }
     let mut values = Vec::with_capacity(parameters.len());
     for (at, (parameter, ty)) in parameters.iter().zip(prepared.params.iter()).enumerate() {
         let place = offset(text, parameter.span().start);
@@ -124,25 +121,30 @@ async fn computed<E: Env>(
     ty: Ty,
     text: &str,
 ) -> Result<Datum> {
-    let place = offset(text, parameter.span().start);
-    runner.with(|inner| {
-        let analyzer = Analyzer::new(&inner.db, runner.pid, text, &[]);
-        analyzer.no_aggregate(parameter, "EXECUTE parameters")
+    let mut parameter = parameter;
+    while let Expr::Nested(inner) = parameter {
+        parameter = inner;
+    }
+    let own = runner.with(|inner| {
+        let part = Some("EXECUTE parameter");
+        let analyzer = Analyzer { part, ..Analyzer::new(&inner.db, runner.pid, text, &[]) };
+        analyzer.expr(parameter, &Scope::default())
     })?;
-    // What stands first in the query stands at the parameter's place.
-    let found = query(runner, &format!("SELECT {parameter}"))
-        .await
-        .map_err(|error| error.moved(|at| Some(at - "SELECT ".len() - 1 + place?)))?;
-    let own = found.columns.as_ref().and_then(|columns| columns.first()).map(|column| column.ty);
-    if let Some(own) = own.filter(|own| !can_cast(*own, ty, Context::Assignment)) {
-        let (own, ty) = (own.name(), ty.name());
+    let place = own.place.and_then(|place| offset(text, place));
+    if own.ty != Ty::UNKNOWN && !can_cast(own.ty, ty, Context::Assignment) {
+        let (own, ty) = (own.ty.name(), ty.name());
         let message = format!(
             "parameter ${number} of type {own} cannot be coerced to the expected type {ty}"
         );
         let hint = "You will need to rewrite or cast the expression.";
         return Err(PgError::new("42804", message).hint(hint).at(place));
     }
-    let cast = query(runner, &format!("SELECT CAST(({parameter}) AS {})", ty.name())).await?;
+    // What stands first in the query stands at the parameter's place.
+    let before = "SELECT CAST((";
+    let start = offset(text, parameter.span().start);
+    let cast = query(runner, &format!("{before}{parameter}) AS {})", ty.name())).await;
+    let moved = |at: usize| (at + start?).checked_sub(before.len() + 1);
+    let cast = cast.map_err(|error| error.moved(moved))?;
     let answer = runner.execute(&cast, &[]).await?;
     let value = answer.rows.first().and_then(|row| row.first()).cloned();
     value.ok_or_else(|| PgError::new("XX000", "an expression has one value"))

@@ -3,11 +3,11 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{self, Expr, Spanned as _};
-use sqlparser::tokenizer::Span;
 
 use super::analyze::{Analyzer, Typed};
 use super::names::ident;
 use super::plan::{Aggregate, SortKey};
+use super::scope::Scope;
 use super::signatures::{Kind, has};
 use crate::world::postgres::error::{PgError, Result};
 
@@ -59,33 +59,17 @@ impl Analyzer<'_> {
         Err(PgError::new("42809", message).at(self.position(call.name.span())))
     }
 
-    /// The error of an aggregate where there can be none.
-    pub fn no_aggregate(&self, parsed: &Expr, clause: &str) -> Result<()> {
-        if !has_aggregate(parsed) {
-            return Ok(());
-        }
-        let mut finder = Finder(None);
-        let _found = ast::Visit::visit(parsed, &mut finder);
-        let message = format!("aggregate functions are not allowed in {clause}");
-        let place = finder.0.and_then(|span| self.position(span));
-        Err(PgError::new("42803", message).at(place))
+    /// An expression of a clause that may have no aggregates.
+    pub fn expr_in(&self, clause: &'static str, parsed: &Expr, scope: &Scope<'_>) -> Result<Typed> {
+        self.in_clause(Some(clause), || self.expr(parsed, scope))
     }
-}
 
-/// The innermost of the first calls of an aggregate.
-struct Finder(Option<Span>);
-
-impl ast::Visitor for Finder {
-    type Break = ();
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        match expr {
-            Expr::Function(function) if has_aggregate(expr) => {
-                self.0 = Some(function.name.span());
-                ControlFlow::Continue(())
-            }
-            _ if self.0.is_some() => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
-        }
+    /// What is analysed within a clause that may have none; `None`: within a query of its own.
+    pub fn in_clause<T>(&self, clause: Option<&'static str>, work: impl FnOnce() -> T) -> T {
+        let around = self.clause.replace(clause);
+        let done = work();
+        self.clause.set(around);
+        done
     }
 }
 

@@ -79,8 +79,8 @@ pub struct Analyzer<'a> {
     pub params: RefCell<Vec<Ty>>,
     /// How many parameters it may name.
     pub most: usize,
-    /// Parameters that are texts only because nothing has said otherwise.
-    pub settled: RefCell<Vec<usize>>,
+    /// Whether what a query gives of no type is text; otherwise who reads it will say.
+    pub resolves: Cell<bool>,
     /// Parameters of which a place took no type, and where it is.
     pub open: RefCell<Vec<(usize, Option<usize>)>>,
     pub slots: Cell<usize>,
@@ -111,6 +111,8 @@ pub struct Analyzer<'a> {
     pub calls: Cell<bool>,
     /// A part of a definition, in which nothing may be queried: what PostgreSQL calls it.
     pub part: Option<&'static str>,
+    /// The clause that it is in, if that may have no aggregates.
+    pub clause: Cell<Option<&'static str>>,
     /// Within a function of one's own: what its variables are called.
     pub names: Option<Names<'a>>,
     /// It is a statement's: what it calls may be put in the place of the call.
@@ -125,7 +127,7 @@ impl<'a> Analyzer<'a> {
             text,
             params: params.to_vec().into(),
             most: 0,
-            settled: Vec::new().into(),
+            resolves: true.into(),
             open: Vec::new().into(),
             slots: 0.into(),
             caches: 0.into(),
@@ -142,6 +144,7 @@ impl<'a> Analyzer<'a> {
             looks: 32.into(),
             calls: false.into(),
             part: None,
+            clause: None.into(),
             names: None,
             inlines: false.into(),
         }
@@ -237,7 +240,12 @@ impl Analyzer<'_> {
             }
             Expr::Const(Datum::Null) => Ok(Expr::NULL),
             Expr::Param(at) => {
-                self.params.borrow_mut()[at] = to;
+                let known = std::mem::replace(&mut self.params.borrow_mut()[at], to);
+                if ![Ty::UNKNOWN, to].contains(&known) {
+                    let message = format!("inconsistent types deduced for parameter ${}", at + 1);
+                    let detail = format!("{} versus {}", known.name(), to.name());
+                    return Err(PgError::new("42P08", message).detail(detail));
+                }
                 if typmod < 0 {
                     return Ok(Expr::Param(at));
                 }
@@ -293,13 +301,17 @@ impl Analyzer<'_> {
     pub fn settle(&self, typed: Typed) -> Result<Typed> {
         if typed.ty == Ty::UNKNOWN {
             let place = typed.place;
-            if let Expr::Param(at) = typed.expr {
-                self.settled.borrow_mut().push(at);
-            }
             let expr = self.coerce(typed, Ty::TEXT, -1, Context::Implicit)?;
             return Ok(Typed { place, ..Typed::new(expr, Ty::TEXT) });
         }
         Ok(typed)
+    }
+
+    /// Notes a parameter that stays without a type where it may have any.
+    pub fn leave_open(&self, typed: &Typed) {
+        if let (Ty::UNKNOWN, Expr::Param(at)) = (typed.ty, &typed.expr) {
+            self.open.borrow_mut().push((*at, self.placed(typed.place)));
+        }
     }
 
     /// Whether PostgreSQL knows its value when it plans.

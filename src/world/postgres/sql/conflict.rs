@@ -50,9 +50,25 @@ fn implies(condition: &Expr, predicate: &Expr) -> bool {
     matches!(condition, Expr::And(all) if all.iter().any(|part| implies(part, predicate)))
 }
 
+/// The position of the index of a constraint that ON CONFLICT names.
+pub fn arbiter(name: &str, table: &Table) -> Result<usize> {
+    let wanted = |index: &Index| !index.dropped && index.constraint && *index.name == *name;
+    table.indexes.iter().position(wanted).ok_or_else(|| {
+        if table.checks.iter().any(|check| *check.name == *name)
+            || table.foreign_keys.iter().any(|key| *key.name == *name)
+        {
+            let message = "constraint in ON CONFLICT clause has no associated index";
+            return PgError::new("42809", message);
+        }
+        let message = format!("constraint \"{name}\" for table \"{}\" does not exist", table.name);
+        PgError::new("42704", message)
+    })
+}
+
 impl Analyzer<'_> {
     /// Positions of the indexes that the target of ON CONFLICT names.
-    pub fn arbiters(&self, names: &[ast::Ident], table: &Table) -> Result<Vec<usize>> {
+    /// That there are none is for the planner to say: the inner result.
+    pub fn arbiters(&self, names: &[ast::Ident], table: &Table) -> Result<Result<Vec<usize>>> {
         let mut wanted = match names {
             [one] if one.value.starts_with(TARGET) => {
                 self.wanted(&one.value[TARGET.len()..], table)?
@@ -83,9 +99,9 @@ impl Analyzer<'_> {
         if found.is_empty() {
             let message = "there is no unique or exclusion constraint matching the ON CONFLICT \
                            specification";
-            return Err(PgError::new("42P10", message));
+            return Ok(Err(PgError::new("42P10", message)));
         }
-        Ok(found)
+        Ok(Ok(found))
     }
 
     /// A target that is more than columns, as the query that the parser made of it.

@@ -112,7 +112,8 @@ impl Analyzer<'_> {
             return Ok(None);
         }
         let read = self.reads.borrow().len();
-        let base = self.beside(left, scope)?;
+        let mut base = self.beside(left, scope)?;
+        self.resolved(&mut base, true, left)?;
         let mut columns = base.columns.clone();
         let renamed = rename_cte(&mut columns, &cte.alias);
         renamed.map_err(|error| error.at(self.position(cte.alias.name.span)))?;

@@ -7,7 +7,7 @@ use super::analyze::{Analyzer, Context, Typed};
 use super::lexical::NAMED;
 use super::literals::{number, said};
 use super::names::{data_type, ident, known_collation, literal_type};
-use super::places::{called, ends_open, signs_power};
+use super::places::{begins_before, called, ends_open, signs_power};
 use super::plan::{CompareOp, Expr, SubKind};
 use super::resolve::{can_cast, compared};
 use super::rows::{in_one, whole_row, written};
@@ -54,8 +54,7 @@ impl Analyzer<'_> {
     pub fn expr(&self, parsed: &ast::Expr, scope: &Scope<'_>) -> Result<Typed> {
         let typed = self.analyzed(parsed, scope);
         let typed = typed.map_err(|error| self.placed_error(error, parsed))?;
-        // What a sign stands before begins with the sign.
-        let known = typed.place.filter(|_| !matches!(parsed, ast::Expr::UnaryOp { .. }));
+        let known = typed.place.filter(|_| !begins_before(parsed));
         Ok(Typed { place: known.or_else(|| self.beginning(parsed)), ..typed })
     }
 
@@ -82,7 +81,7 @@ impl Analyzer<'_> {
             ast::Expr::BinaryOp { left, op, right } => self.binary(left, op, right, scope),
             ast::Expr::UnaryOp { op, expr } => self.unary(*op, expr, scope),
             ast::Expr::Cast {
-                kind: ast::CastKind::Cast | ast::CastKind::DoubleColon,
+                kind: kind @ (ast::CastKind::Cast | ast::CastKind::DoubleColon),
                 expr,
                 data_type: ty,
                 ..
@@ -98,10 +97,13 @@ impl Analyzer<'_> {
                 }
                 let inner = self.expr(expr, scope)?;
                 // A literal fails where it stands, a conversion where that is asked for.
-                let place = inner.place.filter(|_| inner.ty == Ty::UNKNOWN);
+                let begins = inner.place;
+                let place = begins.filter(|_| inner.ty == Ty::UNKNOWN);
                 let inner = Typed { place, ..inner };
                 let expr = self.coerce(inner, ty, typmod, Context::Explicit)?;
-                Ok(Typed { typmod, ..Typed::new(said(expr, ty), ty) })
+                let stays = *kind == ast::CastKind::Cast && !matches!(expr, Expr::Cast { .. });
+                let place = begins.filter(|_| stays);
+                Ok(Typed { typmod, place, ..Typed::new(said(expr, ty), ty) })
             }
             ast::Expr::Function(function) => self.function(function, scope),
             ast::Expr::Case { operand, conditions, else_result, .. } => self.without_sets(|| {
@@ -285,7 +287,8 @@ impl Analyzer<'_> {
         let (ty, typmod) = (found.column.ty, found.column.typmod);
         let mut index = found.column.index;
         let home = scope.around(found.depth).unwrap_or(scope);
-        if let Some(group) = home.group.as_ref().filter(|group| !group.inside.get()) {
+        if let Some(group) = home.group.as_ref().filter(|group| !group.inside.get() && !group.loose)
+        {
             let key = group.keys.iter().position(
                 |(_, key, ..)| matches!(key, Expr::Column { depth: 0, index: at } if *at == index),
             );
@@ -487,7 +490,9 @@ impl Analyzer<'_> {
                     if conditions.len() > 1 && is_volatile(&operand.expr) {
                         return Err(PgError::unsupported("CASE of a volatile expression"));
                     }
-                    self.compare(CompareOp::Eq, operand, condition)?
+                    let place = || self.operator("when", when.condition.span());
+                    self.compare(CompareOp::Eq, operand, condition)
+                        .map_err(|error| error.at(place()))?
                 }
                 None => self.condition(condition, "CASE/WHEN")?,
             });

@@ -45,15 +45,26 @@ impl Analyzer<'_> {
             Some(ast::Distinct::On(keys)) => &keys[..],
             _ => &[],
         };
-        let before = items().map(|(expr, _)| expr).chain(&select.selection).chain(&select.having);
+        let output = items().map(|(expr, _)| expr);
         let sorted = order.iter().map(|key| &key.expr);
-        let grouped = before.clone().chain(sorted.clone()).any(has_aggregate);
-        scope.group = grouped.then(Group::default);
-        let behind = sorted.chain(keys).chain(distinct).filter(named);
-        // What has to do with groups is told last.
-        let counts = |error: &PgError| !["42803", "0A000"].contains(&error.code());
-        let mut wrong = before.chain(behind).filter_map(|expr| self.expr(expr, scope).err());
-        wrong.find(counts)
+        let before = output.clone().chain(&select.selection).chain(&select.having);
+        let grouped = before.chain(sorted.clone()).any(has_aggregate);
+        scope.group = grouped.then(|| Group { loose: true, ..Group::default() });
+        let counts = |error: &PgError| error.code() != "0A000";
+        let scope = &*scope;
+        let expr = |expr| self.expr(expr, scope).err();
+        let having = |expr| {
+            let typed = self.expr(expr, scope);
+            typed.and_then(|typed| self.condition(typed, "HAVING")).err()
+        };
+        let wrong = output.filter_map(expr);
+        let filter = |expr| self.filter(expr, scope).err();
+        let wrong = wrong.chain(select.selection.iter().filter_map(filter));
+        let wrong = wrong.chain(select.having.iter().filter_map(having));
+        let wrong = wrong.chain(sorted.filter(named).filter_map(expr));
+        let key = |key| self.expr_in("GROUP BY", key, scope).err();
+        let wrong = wrong.chain(keys.iter().filter(named).filter_map(key));
+        wrong.chain(distinct.iter().filter(named).filter_map(expr)).find(counts)
     }
 }
 

@@ -133,8 +133,8 @@ impl Analyzer<'_> {
         let names: Vec<Arc<str>> = match constraint {
             ast::JoinConstraint::None => Vec::new(),
             ast::JoinConstraint::On(condition) => {
-                self.no_aggregate(condition, "JOIN conditions")?;
-                let condition = self.condition(self.expr(condition, scope)?, "JOIN/ON")?;
+                let condition = self.expr_in("JOIN conditions", condition, scope)?;
+                let condition = self.condition(condition, "JOIN/ON")?;
                 split(condition, &mut on);
                 if matches!(kind, JoinKind::Left | JoinKind::Right) {
                     decide(&mut on);
@@ -354,8 +354,7 @@ impl Analyzer<'_> {
             let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) = arg else {
                 return Err(PgError::unsupported("an argument of this form"));
             };
-            self.no_aggregate(expr, "functions in FROM")?;
-            typed.push(self.expr(expr, scope)?);
+            typed.push(self.expr_in("functions in FROM", expr, scope)?);
         }
         let place = name.0.first().and_then(|part| part.as_ident()).map(|first| first.span);
         self.set_relation(&object_name(name)?, typed, alias, ordinality, scope, relations).map_err(

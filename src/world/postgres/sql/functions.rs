@@ -121,13 +121,10 @@ impl Analyzer<'_> {
             settled.push(ty);
             let ty = if ty == Ty::UNKNOWN { Ty::TEXT } else { ty };
             check_times(self.db, self.pid, ty)?;
-            if let Expr::Param(at) = arg.expr
-                && arg.ty == Ty::UNKNOWN
-                && function.variadic
-                && function.args.last() == Some(&Ty::ANY)
-            {
-                let message = format!("could not determine data type of parameter ${}", at + 1);
-                return Err(PgError::new("42P18", message));
+            if settled.last() == Some(&Ty::UNKNOWN) && matches!(arg.expr, Expr::Param(_)) {
+                self.leave_open(&arg);
+                exprs.push(arg.expr);
+                continue;
             }
             exprs.push(self.coerce(arg, ty, -1, Context::Implicit)?);
         }
@@ -253,29 +250,37 @@ impl Analyzer<'_> {
         list: &ast::FunctionArgumentList,
         scope: &Scope<'_>,
     ) -> Result<Typed> {
-        let Some(group) = &scope.group else {
+        let span = function.name.0.first().and_then(|part| part.as_ident()).map(|i| i.span);
+        let place = || span.and_then(|span| self.position(span));
+        let parts = || {
             let parts = self.aggregate_parts(name, function, list, scope);
-            if parts.is_ok_and(|parts| only_outer(&parts, scope.parent.is_some())) {
+            let parts = parts.map_err(|error| match error.code() {
+                "42883" | "42809" | "42725" => error.at(place()),
+                _ => error,
+            })?;
+            if only_outer(&parts, scope.parent.is_some()) {
                 return Err(PgError::unsupported("an aggregate of a query around"));
             }
+            Ok(parts)
+        };
+        if let Some(clause) = self.clause.get() {
+            // That of the clause itself, within its own parts too.
+            parts()?;
+            let message = format!("aggregate functions are not allowed in {clause}");
+            return Err(PgError::new("42803", message).at(place()));
+        }
+        let Some(group) = &scope.group else {
+            parts()?;
             return Err(misplaced(self.part));
         };
         if group.inside.replace(true) {
-            let span = function.name.0.first().and_then(|part| part.as_ident()).map(|i| i.span);
+            parts()?;
             let error = PgError::new("42803", "aggregate function calls cannot be nested");
-            return Err(error.at(span.and_then(|span| self.position(span))));
+            return Err(error.at(place()));
         }
-        let analyzed = self.aggregate_parts(name, function, list, scope);
+        let aggregate = parts();
         group.inside.set(false);
-        let span = function.name.0.first().and_then(|part| part.as_ident()).map(|i| i.span);
-        let analyzed = analyzed.map_err(|error| match error.code() {
-            "42883" | "42809" | "42725" => error.at(span.and_then(|span| self.position(span))),
-            _ => error,
-        });
-        let aggregate = analyzed?;
-        if only_outer(&aggregate, scope.parent.is_some()) {
-            return Err(PgError::unsupported("an aggregate of a query around"));
-        }
+        let aggregate = aggregate?;
         let ty = aggregate.ty;
         let index = group.keys.len() + placed(&mut group.aggregates.borrow_mut(), aggregate);
         Ok(Typed::new(Expr::Column { depth: 0, index }, ty))
@@ -310,10 +315,7 @@ impl Analyzer<'_> {
             }
         }
         let filter = match &function.filter {
-            Some(filter) => {
-                self.no_aggregate(filter, "FILTER")?;
-                Some(self.condition(self.expr(filter, scope)?, "FILTER")?)
-            }
+            Some(filter) => Some(self.condition(self.expr_in("FILTER", filter, scope)?, "FILTER")?),
             None => None,
         };
         let star = list
@@ -340,8 +342,14 @@ impl Analyzer<'_> {
         if distinct {
             args.iter().try_for_each(|arg| can_group(arg.ty, arg.typmod))?;
         }
-        let args = args.into_iter().zip(&settled);
-        let args = args.map(|(arg, ty)| self.coerce(arg, *ty, -1, Context::Implicit));
+        let args = args.into_iter().zip(settled.iter().zip(&chosen.resolved));
+        let args = args.map(|(arg, (ty, resolved))| {
+            if *resolved == Ty::UNKNOWN && matches!(arg.expr, Expr::Param(_)) {
+                self.leave_open(&arg);
+                return Ok(arg.expr);
+            }
+            self.coerce(arg, *ty, -1, Context::Implicit)
+        });
         let args = args.collect::<Result<_>>()?;
         Ok(Aggregate { name, args, ty, arg_ty, distinct, filter, order })
     }

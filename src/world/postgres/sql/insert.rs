@@ -7,10 +7,10 @@ use sqlparser::ast::{self, CreatePolicyCommand as Command, Spanned as _};
 use super::analyze::{Analyzer, Typed};
 use super::from::{add_table, table_columns};
 use super::names::{ident, object_name};
-use super::output::item;
 use super::parse::{OVER_SYSTEM, OVER_USER};
 use super::plan::{Body, Conflict, Expr, Insert, OutColumn, Query, Select};
 use super::scope::Scope;
+use super::sink::sink;
 use super::statement::{gives_columns, is_default, writable};
 use super::volatility::is_volatile;
 use crate::world::postgres::error::{PgError, Result};
@@ -118,8 +118,12 @@ impl Analyzer<'_> {
         self.needs(&table, Privileges::INSERT);
         let (names, over) = overriding(&insert.columns);
         let columns = self.insert_columns(names, &table)?;
+        let alias = insert.table_alias.as_ref().map(|alias| ident(&alias.alias));
+        let alias = alias.unwrap_or_else(|| table.name.to_string());
+        let mut scope = Scope::default();
+        add_table(table.clone(), &alias, table_columns(&table), &mut scope, &mut Vec::new())?;
         let (mut source, literals) = match &insert.source {
-            Some(query) => self.insert_source(query, &columns, &table, over)?,
+            Some(query) => self.insert_source(query, &columns, &table, over, &scope)?,
             None => (Query::plain(Body::Values(vec![Vec::new()]), Vec::new()), Vec::new()),
         };
         let given = source.columns.len();
@@ -139,16 +143,16 @@ impl Analyzer<'_> {
             insert.source.as_ref().map(|query| &*query.body),
         )?;
         in_place(&mut source, &literals, &mut values);
-        let alias = insert.table_alias.as_ref().map(|alias| ident(&alias.alias));
-        let alias = alias.unwrap_or_else(|| table.name.to_string());
-        let conflict = match &insert.on {
-            None => None,
-            Some(ast::OnInsert::OnConflict(on)) => Some(self.conflict(on, &table, &alias)?),
+        let (conflict, there) = match &insert.on {
+            None => (None, Ok(())),
+            Some(ast::OnInsert::OnConflict(on)) => {
+                let (conflict, there) = self.conflict(on, &table, &alias)?;
+                (Some(conflict), there)
+            }
             Some(_) => return Err(PgError::unsupported("ON DUPLICATE KEY")),
         };
-        let mut scope = Scope::default();
-        add_table(table.clone(), &alias, table_columns(&table), &mut scope, &mut Vec::new())?;
         let returning = self.returning(insert.returning.as_deref(), &scope)?;
+        there?;
         let mut checks = self.row_checks(&table, Command::Insert, false)?;
         let reads = gives_columns(returning.as_ref(), table.columns.len())
             || conflict.as_ref().is_some_and(|c| c.update.is_some() || !c.arbiters.is_empty());
@@ -180,21 +184,19 @@ impl Analyzer<'_> {
     ) -> Result<Vec<Expr>> {
         // What VALUES gives has been looked at, with what stands there for defaults.
         let literal = matches!(source.body, Body::Values(_));
-        let mut values = Vec::with_capacity(table.columns.len());
-        for (at, column) in table.columns.iter().enumerate() {
-            let from = columns.iter().position(|target| *target == at);
-            values.push(match from {
-                Some(index) if literal || takes(column, over)? => {
-                    let typed =
-                        Typed::new(Expr::Column { depth: 0, index }, source.columns[index].ty);
-                    let place = items.and_then(|body| item(body, index)).map(|span| span.start);
-                    let typed = Typed { place, ..typed };
-                    self.assign(typed, column.ty, column.typmod, &column.name)?
-                }
-                _ => self.default_of(column)?,
-            });
+        let mut values = vec![None; table.columns.len()];
+        for (index, at) in columns.iter().enumerate() {
+            let column = &table.columns[*at];
+            if literal || takes(column, over)? {
+                let typed = Typed::new(Expr::Column { depth: 0, index }, source.columns[index].ty);
+                let place = items.and_then(|body| self.item(body, index));
+                let typed = Typed { place, ..typed };
+                let value = self.assign(typed, column.ty, column.typmod, &column.name)?;
+                values[*at] = Some(value);
+            }
         }
-        Ok(values)
+        let all = values.into_iter().zip(&table.columns);
+        all.map(|(value, column)| value.map_or_else(|| self.default_of(column), Ok)).collect()
     }
 
     fn insert_columns(&self, names: &[ast::ObjectName], table: &Table) -> Result<Vec<usize>> {
@@ -222,9 +224,13 @@ impl Analyzer<'_> {
     }
 
     /// A query that gives the rows to insert: one within the statement.
-    fn source_query(&self, query: &ast::Query) -> Result<Query> {
+    fn source_query(&self, query: &ast::Query, target: &Scope<'_>) -> Result<Query> {
         self.depth.set(self.depth.get() + 1);
-        let source = self.query_within(query, None)?.0;
+        self.resolves.set(false);
+        let source = self.query_beside(query, target);
+        self.resolves.set(true);
+        let mut source = source?.0;
+        sink(&mut source);
         self.depth.set(self.depth.get() - 1);
         Ok(source)
     }
@@ -237,9 +243,10 @@ impl Analyzer<'_> {
         columns: &[usize],
         table: &Table,
         over: Option<Over>,
+        target: &Scope<'_>,
     ) -> Result<(Query, Vec<bool>)> {
         let ast::SetExpr::Values(values) = &*query.body else {
-            let mut source = self.source_query(query)?;
+            let mut source = self.source_query(query, target)?;
             let literal = |expr: &Expr| matches!(expr, Expr::Const(Datum::Text(_)));
             let literals = match &source.body {
                 Body::Select(select) if !source.sort_output => {
@@ -252,17 +259,16 @@ impl Analyzer<'_> {
             return Ok((source, literals));
         };
         if query.with.is_some() || query.order_by.is_some() || query.limit_clause.is_some() {
-            return Ok((self.source_query(query)?, Vec::new()));
+            return Ok((self.source_query(query, target)?, Vec::new()));
         }
-        let scope = Scope::default();
+        let scope = target.beside();
         let mut rows = Vec::with_capacity(values.rows.len());
         let width = values.rows.first().map_or(0, |row| row.content.len());
         let given = |parsed: &ast::Expr| {
             if is_default(parsed) {
                 return Ok(None);
             }
-            self.no_aggregate(parsed, "VALUES")?;
-            self.expr(parsed, &scope).map(Some)
+            self.expr_in("VALUES", parsed, &scope).map(Some)
         };
         for row in &values.rows {
             let all: Vec<Option<Typed>> = row.content.iter().map(given).collect::<Result<_>>()?;

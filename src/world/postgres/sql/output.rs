@@ -2,16 +2,23 @@
 //! Must never read a row.
 
 use sqlparser::ast::{self, Spanned as _};
-use sqlparser::tokenizer::Span;
+use sqlparser::tokenizer::Location;
 
-use super::analyze::{Analyzer, SetPlace, Typed, can_compare, out_column};
+use super::analyze::{Analyzer, Context, SetPlace, Typed, can_compare, can_group, out_column};
 use super::names::{ident, object_name};
 use super::places::beginning;
-use super::plan::{Expand, Expr, OutColumn, SortKey};
+use super::plan::{Body, Expand, Expr, OutColumn, Query, SortKey};
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
 use super::volatility::is_volatile;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::types::Ty;
+
+/// A select list.
+pub struct Output<'a> {
+    pub items: &'a [ast::SelectItem],
+    pub exprs: Vec<Expr>,
+    pub columns: Vec<OutColumn>,
+}
 
 impl Analyzer<'_> {
     pub fn projection(
@@ -29,7 +36,7 @@ impl Analyzer<'_> {
                         ast::SelectItem::ExprWithAlias { alias, .. } => ident(alias),
                         _ => output_name(expr),
                     };
-                    let typed = self.settle(self.expr(expr, scope)?)?;
+                    let typed = self.expr(expr, scope)?;
                     let mut column = out_column(name, &typed);
                     column.origin = origin(&typed.expr, scope);
                     columns.push(column);
@@ -59,13 +66,60 @@ impl Analyzer<'_> {
         Ok((exprs, columns))
     }
 
-    /// A select list, and the set that it is unrolled by.
-    pub fn unrolled(
+    /// What is sorted or grouped is text if it is of no type (`addTargetToSortList`).
+    pub fn as_text(&self, output: &mut Output<'_>, at: usize) -> Result<()> {
+        if output.columns[at].ty == Ty::UNKNOWN {
+            let place = self.item_of(output.items, at);
+            output.exprs[at] = self.typed_as(&output.exprs[at], Ty::TEXT, place)?;
+            output.columns[at].ty = Ty::TEXT;
+        }
+        Ok(())
+    }
+
+    /// Literals and parameters in a select list take the type that is wanted of their column.
+    pub fn retype(&self, query: &mut Query, wanted: &[Ty], items: &ast::SetExpr) -> Result<()> {
+        let mut all = wanted.iter().enumerate();
+        all.try_for_each(|(at, ty)| self.retype_column(query, at, *ty, items))
+    }
+
+    pub fn retype_column(
         &self,
-        items: &[ast::SelectItem],
+        query: &mut Query,
+        at: usize,
+        ty: Ty,
+        items: &ast::SetExpr,
+    ) -> Result<()> {
+        let Body::Select(select) = &mut query.body else { return Ok(()) };
+        if let (Some(expr), Some(column)) = (select.project.get_mut(at), query.columns.get_mut(at))
+            && column.ty == Ty::UNKNOWN
+        {
+            let place = self.item(items, at);
+            *expr = self.typed_as(expr, ty, place)?;
+            column.ty = ty;
+        }
+        Ok(())
+    }
+
+    /// An item of no type, as one of this.
+    fn typed_as(&self, expr: &Expr, ty: Ty, place: Option<Location>) -> Result<Expr> {
+        let typed = Typed { place, ..Typed::new(expr.clone(), Ty::UNKNOWN) };
+        self.coerce(typed, ty, -1, Context::Implicit)
+    }
+
+    /// What a query gives of no type is text, unless who reads it says otherwise
+    /// (`resolveTargetListUnknowns`).
+    pub fn resolved(&self, query: &mut Query, resolves: bool, items: &ast::SetExpr) -> Result<()> {
+        let texts = vec![Ty::TEXT; if resolves { query.columns.len() } else { 0 }];
+        self.retype(query, &texts, items)
+    }
+
+    /// A select list, and the set that it is unrolled by.
+    pub fn unrolled<'a>(
+        &self,
+        items: &'a [ast::SelectItem],
         width: usize,
         scope: &Scope<'_>,
-    ) -> Result<(Vec<Expr>, Vec<OutColumn>, Option<Expand>)> {
+    ) -> Result<(Output<'a>, Option<Expand>)> {
         let place = SetPlace { depth: self.depth.get(), index: width, expand: None };
         let around = self.set.replace(Some(place));
         let (exprs, columns) = self.projection(items, scope)?;
@@ -73,7 +127,7 @@ impl Analyzer<'_> {
         if expand.is_some() && scope.group.is_some() {
             return Err(PgError::unsupported("a set-returning function over groups"));
         }
-        Ok((exprs, columns, expand))
+        Ok((Output { items, exprs, columns }, expand))
     }
 
     /// Where no call may give a set.
@@ -102,25 +156,27 @@ impl Analyzer<'_> {
     pub fn sort_expr(
         &self,
         key: &ast::Expr,
-        (project, columns): (&[Expr], &[OutColumn]),
+        output: &mut Output<'_>,
         over_output: bool,
         scope: &Scope<'_>,
     ) -> Result<Expr> {
-        let position = output_position(key, Some(project), columns, "ORDER BY");
+        let position = output_position(key, Some(&output.exprs), &output.columns, "ORDER BY");
         let position = position.map_err(|error| error.at(self.position(key.span())))?;
         if let Some(index) = position {
-            can_compare(columns[index].ty, true)
+            self.as_text(output, index)?;
+            can_compare(output.columns[index].ty, true)
                 .map_err(|error| error.at(self.position(key.span())))?;
-            let output = Expr::Column { depth: 0, index };
-            if !over_output && is_volatile(&project[index]) {
+            let expr = &output.exprs[index];
+            if !over_output && is_volatile(expr) {
                 return Err(PgError::unsupported("ORDER BY a volatile expression"));
             }
-            return Ok(if over_output { output } else { project[index].clone() });
+            let column = Expr::Column { depth: 0, index };
+            return Ok(if over_output { column } else { expr.clone() });
         }
         if over_output {
             let typed = self.expr(key, scope)?;
             let shown = format!("{:?}", typed.expr);
-            let same = project.iter().position(|expr| format!("{expr:?}") == shown);
+            let same = output.exprs.iter().position(|expr| format!("{expr:?}") == shown);
             let index = same.ok_or_else(|| {
                 PgError::new(
                     "42P10",
@@ -130,26 +186,55 @@ impl Analyzer<'_> {
             })?;
             return Ok(Expr::Column { depth: 0, index });
         }
-        let typed = self.settle(self.expr(key, scope)?)?;
+        let typed = self.sort_key(key, output, scope)?;
         can_compare(typed.ty, true).map_err(|error| error.at(self.position(key.span())))?;
         Ok(typed.expr)
     }
 }
 
 impl Analyzer<'_> {
+    /// What is sorted by, which may be in the select list (`findTargetlistEntrySQL99`).
+    fn sort_key(
+        &self,
+        key: &ast::Expr,
+        output: &mut Output<'_>,
+        scope: &Scope<'_>,
+    ) -> Result<Typed> {
+        let typed = self.expr(key, scope)?;
+        if let (Ty::UNKNOWN, Expr::Param(at)) = (typed.ty, &typed.expr) {
+            let same = |expr: &Expr| matches!(expr, Expr::Param(other) if other == at);
+            if let Some(index) = output.exprs.iter().position(same) {
+                self.as_text(output, index)?;
+            }
+        }
+        self.settle(typed)
+    }
+
+    /// What DISTINCT compares: the whole row.
+    pub fn distinct_output(&self, output: &mut Output<'_>) -> Result<()> {
+        for at in 0..output.columns.len() {
+            self.as_text(output, at)?;
+            can_group(output.columns[at].ty, output.columns[at].typmod)?;
+        }
+        Ok(())
+    }
+
     /// What DISTINCT ON compares.
     pub fn distinct_on(
         &self,
         keys: &[ast::Expr],
-        project: &[Expr],
-        columns: &[OutColumn],
+        output: &mut Output<'_>,
         scope: &Scope<'_>,
     ) -> Result<Vec<Expr>> {
         let key = |key: &ast::Expr| {
-            let position = output_position(key, Some(project), columns, "DISTINCT ON");
+            let position =
+                output_position(key, Some(&output.exprs), &output.columns, "DISTINCT ON");
             match position.map_err(|error| error.at(self.position(key.span())))? {
-                Some(index) => Ok(project[index].clone()),
-                None => Ok(self.settle(self.expr(key, scope)?)?.expr),
+                Some(index) => {
+                    self.as_text(output, index)?;
+                    Ok(output.exprs[index].clone())
+                }
+                None => Ok(self.sort_key(key, output, scope)?.expr),
             }
         };
         keys.iter().map(key).collect()
@@ -392,30 +477,6 @@ fn internal_name(ty: Ty) -> &'static str {
         Base::Oid => "oid",
         Base::Name => "name",
         Base::Void | Base::Unknown | Base::Record | Base::Any => "?column?",
-    }
-}
-
-/// Where a query's output begins.
-pub fn first_item(body: &ast::SetExpr) -> Option<Span> {
-    item(body, 0)
-}
-
-/// Where an output column of a query stands.
-pub fn item(body: &ast::SetExpr, at: usize) -> Option<Span> {
-    match body {
-        ast::SetExpr::Select(select) => {
-            let star = |item: &ast::SelectItem| {
-                matches!(
-                    item,
-                    ast::SelectItem::Wildcard(_) | ast::SelectItem::QualifiedWildcard(..)
-                )
-            };
-            let plain = !select.projection.iter().take(at).any(star);
-            select.projection.get(at).filter(|_| plain).map(ast::Spanned::span)
-        }
-        ast::SetExpr::SetOperation { left, .. } => item(left, at),
-        ast::SetExpr::Query(query) => item(&query.body, at),
-        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where in its text an error of an expression points, as PostgreSQL has it: at the operator, the
 //! name or the key word. Must never change what the error says.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use sqlparser::ast::{self, BinaryOperator, Expr, Spanned as _, UnaryOperator};
@@ -9,7 +10,9 @@ use sqlparser::tokenizer::{Location, Span};
 use super::analyze::{Analyzer, Typed};
 use super::lexical::NAMED;
 use super::names::{ident, object_name};
+use super::parse::offset;
 use super::resolve::is_of_types;
+use super::subquery::NO_SUBQUERY;
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::storage::catalog::Table;
 use crate::world::postgres::types::{Base, Ty};
@@ -60,13 +63,22 @@ pub fn beginning(parsed: &Expr) -> Option<Location> {
         first @ (Expr::Identifier(_)
         | Expr::CompoundIdentifier(_)
         | Expr::Value(_)
-        | Expr::Function(_)) => Some(first.span().start),
+        | Expr::Function(_)
+        | Expr::Case { .. }) => Some(first.span().start),
+        Expr::TypedString(typed) => Some(typed.value.span.start),
+        Expr::Interval(interval) => beginning(&interval.value),
         _ => None,
     }
 }
 
 fn unnested(parsed: &Expr) -> &Expr {
     if let Expr::Nested(inner) = parsed { unnested(inner) } else { parsed }
+}
+
+/// Whether it begins before what stands in it: with a sign, or a query's parenthesis.
+pub fn begins_before(parsed: &Expr) -> bool {
+    matches!(parsed, Expr::UnaryOp { .. })
+        || matches!(parsed, Expr::Nested(_)) && matches!(unnested(parsed), Expr::Subquery(_))
 }
 
 /// What an expression begins with.
@@ -87,29 +99,97 @@ fn leftmost(parsed: &Expr) -> &Expr {
         | Expr::IsDistinctFrom(inner, _)
         | Expr::IsNotDistinctFrom(inner, _)
         | Expr::Collate { expr: inner, .. }
-        | Expr::AtTimeZone { timestamp: inner, .. }
+        | Expr::CompoundFieldAccess { root: inner, .. }
         | Expr::Like { expr: inner, .. }
         | Expr::ILike { expr: inner, .. }
         | Expr::InList { expr: inner, .. }
         | Expr::InSubquery { expr: inner, .. }
-        | Expr::Between { expr: inner, .. } => leftmost(inner),
+        | Expr::Between { expr: inner, .. } => match unnested(inner) {
+            // Rows that are compared are taken apart.
+            Expr::Tuple(items) if !items.is_empty() => leftmost(&items[0]),
+            _ => leftmost(inner),
+        },
         // The parentheses of a query belong to it.
         Expr::Nested(inner) if !matches!(unnested(inner), Expr::Subquery(_)) => leftmost(inner),
         other => other,
     }
 }
 
+/// How many casts are written as `::` in it; a literal may have its type before it.
+fn casts(parsed: &Expr, text: &str) -> usize {
+    struct Counter<'a>(&'a str, usize);
+    impl ast::Visitor for Counter<'_> {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            let Expr::Cast { kind: ast::CastKind::DoubleColon, expr, .. } = expr else {
+                return ControlFlow::Continue(());
+            };
+            let end = match &**expr {
+                Expr::Value(value) => offset(self.0, value.span.end),
+                _ => None,
+            };
+            let behind = |end: usize| self.0.chars().skip(end - 1).find(|c| !c.is_whitespace());
+            let written = end.is_none_or(|end| behind(end) == Some(':'));
+            self.1 += usize::from(written);
+            ControlFlow::Continue(())
+        }
+    }
+    let mut counter = Counter(text, 0);
+    let _all = ast::Visit::visit(parsed, &mut counter);
+    counter.1
+}
+
 impl Analyzer<'_> {
     /// The same, and where a sign before a value stands, or a query's parenthesis.
     pub fn beginning(&self, parsed: &Expr) -> Option<Location> {
         let place = match leftmost(parsed) {
-            first @ (Expr::UnaryOp { .. } | Expr::Subquery(_) | Expr::Nested(_)) => {
-                self.error_place(first)
-            }
-            Expr::Array(array) => self.operator("array", array.elem.first()?.span()),
-            first => return beginning(first),
+            Expr::Array(array) => self.operator("array", self.start(array.elem.first()?)),
+            Expr::Tuple(items) => self.operator("(", self.start(items.first()?)),
+            Expr::Ceil { expr, .. } => self.either("ceil", "ceiling", expr),
+            Expr::Floor { expr, .. } => self.operator("floor", self.start(expr)),
+            first => match beginning(first) {
+                None => self.error_place(first),
+                known => return known,
+            },
         };
         place.map(|place| location(self.text, place))
+    }
+
+    /// Where an expression begins, as a span.
+    fn start(&self, parsed: &Expr) -> Span {
+        let start = self.beginning(parsed).unwrap_or(parsed.span().start);
+        Span { start, end: start }
+    }
+
+    fn either(&self, one: &str, other: &str, right: &Expr) -> Option<usize> {
+        let places = [one, other].map(|name| self.operator(name, self.start(right)));
+        places.into_iter().max().flatten()
+    }
+
+    /// Where the item of a select list stands, of the first select of a query.
+    pub fn item(&self, body: &ast::SetExpr, at: usize) -> Option<Location> {
+        match body {
+            ast::SetExpr::Select(select) => self.item_of(&select.projection, at),
+            ast::SetExpr::SetOperation { left, .. } => self.item(left, at),
+            ast::SetExpr::Query(query) => self.item(&query.body, at),
+            _ => None,
+        }
+    }
+
+    /// The same of a list, up to its first `*`.
+    pub fn item_of(&self, items: &[ast::SelectItem], at: usize) -> Option<Location> {
+        let star = |item: &ast::SelectItem| {
+            matches!(item, ast::SelectItem::Wildcard(_) | ast::SelectItem::QualifiedWildcard(..))
+        };
+        if items.iter().take(at).any(star) {
+            return None;
+        }
+        Some(match items.get(at)? {
+            ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. } => {
+                self.start(expr).start
+            }
+            other => other.span().start,
+        })
     }
 
     /// Refuses COLLATE of what has no collation.
@@ -137,7 +217,8 @@ impl Analyzer<'_> {
             _ => error,
         };
         let code = error.code();
-        let analysed = code.starts_with("42") && code != "42501" && !is_of_types(&error);
+        let analysed = code.starts_with("42") && code != "42501" && !is_of_types(&error)
+            || error.fields().message.starts_with(NO_SUBQUERY);
         if analysed { error.at(self.error_place(parsed)) } else { error }
     }
 
@@ -174,18 +255,27 @@ impl Analyzer<'_> {
                 self.operator("is", right.span())
             }
             Expr::Cast { kind: ast::CastKind::DoubleColon, expr, .. } => {
-                self.following("::", expr.span())
+                // Spans end before the name of a type: those within are counted.
+                let mut place = self.placed(Some(self.start(expr).start))? - 1;
+                for _ in 0..casts(expr, self.text) {
+                    place = self.following("::", place)? + 1;
+                }
+                self.following("::", place)
             }
             Expr::Cast { expr, .. } => self.operator("cast", expr.span()),
             Expr::AtTimeZone { time_zone, .. } => self.operator("at", time_zone.span()),
-            Expr::Extract { expr, .. } => self.operator("extract", expr.span()),
-            Expr::Substring { expr, .. } => self.operator("substring", expr.span()),
-            Expr::Position { expr, .. } => self.operator("position", expr.span()),
-            Expr::Overlay { expr, .. } => self.operator("overlay", expr.span()),
+            Expr::Extract { expr, .. } => self.operator("extract", self.start(expr)),
+            Expr::Substring { expr, shorthand, .. } => {
+                self.operator(if *shorthand { "substr" } else { "substring" }, self.start(expr))
+            }
+            Expr::Position { expr, .. } => self.operator("position", self.start(expr)),
+            Expr::Overlay { expr, .. } => self.operator("overlay", self.start(expr)),
             Expr::Trim { expr, trim_what, .. } => {
                 self.operator("trim", trim_what.as_ref().unwrap_or(expr).span())
             }
-            Expr::Subquery(query) => self.operator("(", query.span()),
+            Expr::Exists { negated: true, subquery } => self.operator("not", subquery.span()),
+            Expr::Exists { subquery, .. } => self.operator("exists", subquery.span()),
+            Expr::Subquery(query) => self.outer_parenthesis(query),
             Expr::Nested(inner) if matches!(unnested(inner), Expr::Subquery(_)) => {
                 let start = location(self.text, self.error_place(inner)?);
                 self.operator("(", Span { start, end: start })
@@ -194,13 +284,24 @@ impl Analyzer<'_> {
         }
     }
 
+    /// That of a query that may stand in several.
+    fn outer_parenthesis(&self, query: &ast::Query) -> Option<usize> {
+        let mut place = self.operator("(", query.span())?;
+        let mut body = &query.body;
+        while let ast::SetExpr::Query(inner) = &**body {
+            let start = location(self.text, place);
+            place = self.operator("(", Span { start, end: start })?;
+            body = &inner.body;
+        }
+        Some(place)
+    }
+
     fn negatable(&self, word: &str, negated: bool, right: Span) -> Option<usize> {
         self.operator(if negated { "not" } else { word }, right)
     }
 
-    /// Where a sign stands that comes after this.
-    fn following(&self, sign: &str, left: Span) -> Option<usize> {
-        let end = self.placed(Some(left.end))?.checked_sub(1)?;
+    /// Where a sign stands that comes after as many characters.
+    fn following(&self, sign: &str, end: usize) -> Option<usize> {
         let after: String = self.text.chars().skip(end).collect();
         Some(end + after[..after.find(sign)?].chars().count() + 1)
     }

@@ -1,6 +1,6 @@
 //! Tests that are written with words: IS, BETWEEN, LIKE. Must never evaluate.
 
-use sqlparser::ast::{self, Spanned as _, Value};
+use sqlparser::ast::{self, Value};
 
 use super::analyze::{Analyzer, Typed};
 use super::expression::negate;
@@ -85,9 +85,7 @@ impl Analyzer<'_> {
 
     fn is_null(&self, inner: &ast::Expr, negated: bool, scope: &Scope<'_>) -> Result<Typed> {
         let typed = self.expr(inner, scope)?;
-        if let (Ty::UNKNOWN, Expr::Param(at)) = (typed.ty, &typed.expr) {
-            self.open.borrow_mut().push((*at, self.position(inner.span())));
-        }
+        self.leave_open(&typed);
         let inner = Box::new(typed.expr);
         let test = match (negated, typed.ty) {
             (true, Ty::RECORD) => Expr::NoneNull(inner),

@@ -1,6 +1,6 @@
 //! SELECT, VALUES and set operations: from the syntax tree to a plan. Must never read a row.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use sqlparser::ast::{self, Spanned as _};
@@ -13,8 +13,7 @@ use super::gates::{canonical, of_groups};
 use super::locking::locks;
 use super::names::ident;
 use super::output::{
-    constant, first_item, item, literal_position, no_such_order, order_by, output_position,
-    sorted_for,
+    constant, literal_position, no_such_order, order_by, output_position, sorted_for,
 };
 use super::places::beginning;
 use super::placing::place;
@@ -43,7 +42,7 @@ impl Analyzer<'_> {
 
     /// A query that is part of the one of `scope` and does not see its rows: in FROM, in WITH.
     pub fn query_beside(&self, query: &ast::Query, scope: &Scope<'_>) -> Result<(Query, bool)> {
-        let mut own = Scope::within(scope.parent);
+        let mut own = scope.beside();
         let plan = self.query(query, &mut own)?;
         scope.reads_like(&own);
         Ok((plan, own.correlated.get()))
@@ -53,6 +52,7 @@ impl Analyzer<'_> {
         if query.fetch.as_ref().is_some_and(|fetch| fetch.with_ties || fetch.percent) {
             return Err(PgError::unsupported("FETCH FIRST WITH TIES"));
         }
+        let resolves = self.resolves.replace(true);
         let visible = self.ctes.borrow().len();
         self.depth.set(self.depth.get() + 1);
         let named = self.reads.borrow().len();
@@ -66,9 +66,13 @@ impl Analyzer<'_> {
             _ if !query.locks.is_empty() => {
                 return Err(PgError::unsupported("FOR UPDATE of VALUES or of a set operation"));
             }
-            other => self.set_query(other, query, scope)?,
+            other => {
+                self.resolves.set(resolves);
+                self.set_query(other, query, scope)?
+            }
         };
         self.limits(query, &mut plan, scope)?;
+        self.resolved(&mut plan, resolves, &query.body)?;
         self.depth.set(self.depth.get() - 1);
         self.ctes.borrow_mut().truncate(visible);
         plan.ctes.splice(0..0, self.wanted_of_with(ctes, read));
@@ -77,34 +81,6 @@ impl Analyzer<'_> {
             refuse_partial(&plan)?;
         }
         Ok(plan)
-    }
-
-    /// Literals and parameters in a select list take the type that is wanted of their column.
-    pub fn retype(&self, query: &mut Query, wanted: &[Ty], items: &ast::SetExpr) -> Result<()> {
-        let Body::Select(select) = &mut query.body else { return Ok(()) };
-        if query.sort_output {
-            return Ok(());
-        }
-        let columns = select.project.iter_mut().zip(&mut query.columns);
-        for (at, ((expr, column), ty)) in columns.zip(wanted.iter().copied()).enumerate() {
-            let literal = matches!(expr, Expr::Const(Datum::Text(_) | Datum::Null));
-            if column.ty != Ty::TEXT || ty == Ty::TEXT {
-                continue;
-            }
-            if let Expr::Param(at) = expr
-                && self.settled.borrow().contains(at)
-            {
-                self.params.borrow_mut()[*at] = ty;
-                column.ty = ty;
-            }
-            if literal {
-                let place = item(items, at).map(|span| span.start);
-                let typed = Typed { place, ..Typed::new(expr.clone(), Ty::UNKNOWN) };
-                *expr = self.coerce(typed, ty, -1, Context::Implicit)?;
-                column.ty = ty;
-            }
-        }
-        Ok(())
     }
 
     /// Conversions of a query's columns to the types of others.
@@ -117,11 +93,17 @@ impl Analyzer<'_> {
     }
 
     fn body(&self, body: &ast::SetExpr, scope: &mut Scope<'_>) -> Result<Query> {
+        let resolves = self.resolves.replace(true);
         match body {
             ast::SetExpr::Select(select) => {
-                self.select_parts(select, &[], &RefCell::new(Vec::new()), scope)
+                let mut query = self.select_parts(select, &[], &RefCell::new(Vec::new()), scope)?;
+                self.resolved(&mut query, resolves, body)?;
+                Ok(query)
             }
-            ast::SetExpr::Query(query) => self.query(query, scope),
+            ast::SetExpr::Query(query) => {
+                self.resolves.set(resolves);
+                self.query(query, scope)
+            }
             ast::SetExpr::Values(values) => self.values(values, scope),
             ast::SetExpr::SetOperation { op, set_quantifier, left, right } => {
                 let queries = (self.beside(left, scope)?, self.beside(right, scope)?);
@@ -140,8 +122,11 @@ impl Analyzer<'_> {
         if matches!(body, ast::SetExpr::Query(query) if !query.locks.is_empty()) {
             return Err(PgError::unsupported("FOR UPDATE in a set operation"));
         }
-        let mut own = Scope::within(scope.parent);
-        let query = self.body(body, &mut own)?;
+        let mut own = scope.beside();
+        self.resolves.set(false);
+        let query = self.body(body, &mut own);
+        self.resolves.set(true);
+        let query = query?;
         scope.reads_like(&own);
         Ok(query)
     }
@@ -161,20 +146,19 @@ impl Analyzer<'_> {
         };
         if left.columns.len() != right.columns.len() {
             let message = format!("each {name} query must have the same number of columns");
-            let first = first_item(bodies.1).and_then(|span| self.position(span));
+            let first = self.placed(self.item(bodies.1, 0));
             return Err(PgError::new("42601", message).at(first));
         }
-        let types = |query: &Query| query.columns.iter().map(|c| c.ty).collect::<Vec<Ty>>();
-        self.retype(&mut left, &types(&right), bodies.0)?;
-        self.retype(&mut right, &types(&left), bodies.1)?;
         let mut columns = left.columns.clone();
-        for (at, (column, other)) in columns.iter_mut().zip(&right.columns).enumerate() {
+        for (at, column) in columns.iter_mut().enumerate() {
+            let other = &right.columns[at];
             if (column.ty, column.typmod) != (other.ty, other.typmod) {
                 column.typmod = -1;
             }
-            column.ty = common_type(&[column.ty, other.ty], name).map_err(|error| {
-                error.at(item(bodies.1, at).and_then(|span| self.position(span)))
-            })?;
+            column.ty = common_type(&[column.ty, other.ty], name)
+                .map_err(|error| error.at(self.placed(self.item(bodies.1, at))))?;
+            self.retype_column(&mut left, at, column.ty, bodies.0)?;
+            self.retype_column(&mut right, at, column.ty, bodies.1)?;
             column.origin = None;
             if quantifier != ast::SetQuantifier::All {
                 can_group(column.ty, column.typmod)?;
@@ -191,8 +175,7 @@ impl Analyzer<'_> {
     fn values(&self, values: &ast::Values, scope: &Scope<'_>) -> Result<Query> {
         let mut rows: Vec<Vec<Typed>> = Vec::with_capacity(values.rows.len());
         for row in &values.rows {
-            row.content.iter().try_for_each(|expr| self.no_aggregate(expr, "VALUES"))?;
-            rows.push(self.exprs(&row.content, scope)?);
+            rows.push(self.in_clause(Some("VALUES"), || self.exprs(&row.content, scope))?);
         }
         let width = rows.first().map_or(0, Vec::len);
         if let Some(at) = rows.iter().position(|row| row.len() != width) {
@@ -282,30 +265,31 @@ impl Analyzer<'_> {
         sort: &RefCell<Vec<SortKey>>,
         scope: &mut Scope<'_>,
     ) -> Result<Query> {
-        let known = Cell::new(false);
-        let planned = self.parts(select, (order, sort), scope, &known);
+        let known = RefCell::new(None);
+        let planned = self.in_clause(None, || self.parts(select, (order, sort), scope, &known));
         planned.map_err(|error| {
-            let first = known.get().then(|| self.first_wrong(select, order, scope));
-            first.flatten().unwrap_or(error)
+            let Some(params) = known.into_inner() else { return error };
+            self.params.replace(params);
+            self.in_clause(None, || self.first_wrong(select, order, scope)).unwrap_or(error)
         })
     }
 
-    /// `known`: the relations are.
+    /// `known`: once the relations are, the types of parameters by then.
     fn parts(
         &self,
         select: &ast::Select,
         (order, sort): (&[ast::OrderByExpr], &RefCell<Vec<SortKey>>),
         scope: &mut Scope<'_>,
-        known: &Cell<bool>,
+        known: &RefCell<Option<Vec<Ty>>>,
     ) -> Result<Query> {
         refuse_rare(select)?;
         let mut relations = Vec::new();
         let mut quals = Vec::new();
         let from = self.from(&select.from, scope, &mut relations, &mut quals)?;
-        known.set(true);
+        *known.borrow_mut() = Some(self.params.borrow().clone());
         let width = relations.iter().map(|r: &Relation| r.offset + r.width).max().unwrap_or(0);
         let grouped = self.group(select, order, scope)?;
-        let (project, columns, expand) = self.unrolled(&select.projection, width, scope)?;
+        let (mut output, expand) = self.unrolled(&select.projection, width, scope)?;
         if let Some(selection) = &select.selection {
             // Groups are made of rows that have met it; parameters have their types by now.
             let group = scope.group.take();
@@ -317,21 +301,19 @@ impl Analyzer<'_> {
         let unique = matches!(&select.distinct, Some(ast::Distinct::Distinct));
         let over_output = unique || expand.is_some();
         for key in order {
-            let expr = self.sort_expr(&key.expr, (&project, &columns), over_output, scope)?;
+            let expr = self.sort_expr(&key.expr, &mut output, over_output, scope)?;
             sort.borrow_mut().push(sort_key(expr, &key.options)?);
         }
         let distinct_on = match &select.distinct {
             None | Some(ast::Distinct::All) => Vec::new(),
             Some(ast::Distinct::Distinct) => {
-                for column in &columns {
-                    can_group(column.ty, column.typmod)?;
-                }
+                self.distinct_output(&mut output)?;
                 Vec::new()
             }
             Some(ast::Distinct::On(_)) if grouped || expand.is_some() => {
                 return Err(PgError::unsupported("DISTINCT ON of groups or of a set"));
             }
-            Some(ast::Distinct::On(keys)) => self.distinct_on(keys, &project, &columns, scope)?,
+            Some(ast::Distinct::On(keys)) => self.distinct_on(keys, &mut output, scope)?,
         };
         sorted_for(&distinct_on, &mut sort.borrow_mut())
             .map_err(|at| self.unsorted(select.distinct.as_ref(), at))?;
@@ -351,13 +333,13 @@ impl Analyzer<'_> {
             keys,
             aggregates,
             having,
-            project,
+            project: output.exprs,
             distinct: unique,
             distinct_on,
             expand,
         };
         let sort_output = over_output;
-        Ok(Query { sort_output, ..Query::plain(Body::Select(Box::new(select)), columns) })
+        Ok(Query { sort_output, ..Query::plain(Body::Select(Box::new(select)), output.columns) })
     }
 
     /// What HAVING says of groups; the rest of it is added to the conditions of their rows.
@@ -385,12 +367,8 @@ impl Analyzer<'_> {
     }
 
     /// The condition of WHERE.
-    fn filter(&self, selection: &ast::Expr, scope: &Scope<'_>) -> Result<Expr> {
-        if has_aggregate(selection) && scope.parent.is_some() {
-            return Err(PgError::unsupported("an aggregate in the WHERE of a subquery"));
-        }
-        self.no_aggregate(selection, "WHERE")?;
-        self.condition(self.expr(selection, scope)?, "WHERE")
+    pub fn filter(&self, selection: &ast::Expr, scope: &Scope<'_>) -> Result<Expr> {
+        self.condition(self.expr_in("WHERE", selection, scope)?, "WHERE")
     }
 
     /// Sets the scope up for grouping if the query groups.
@@ -420,11 +398,14 @@ impl Analyzer<'_> {
         for key in keys {
             let place = self.placed(beginning(key));
             let parsed = group_key(key, select, scope).map_err(|error| error.at(place))?;
-            self.no_aggregate(&parsed, "GROUP BY")?;
             if matches!(&parsed, ast::Expr::Tuple(_)) {
                 return Err(PgError::unsupported("GROUP BY of a list in parentheses"));
             }
-            let typed = self.settle(self.expr(&parsed, scope)?)?;
+            let typed = self.expr_in("GROUP BY", &parsed, scope)?;
+            if typed.ty == Ty::UNKNOWN && matches!(typed.expr, Expr::Param(_)) {
+                return Err(PgError::unsupported("GROUP BY of a parameter without a type"));
+            }
+            let typed = self.settle(typed)?;
             can_group(typed.ty, typed.typmod)
                 .map_err(|error| error.at(self.position(key.span())))?;
             group.keys.push((parsed, typed.expr, typed.ty, typed.typmod));
@@ -453,9 +434,8 @@ impl Analyzer<'_> {
         if plan.limit.is_some() || plan.offset.is_some() {
             return Err(PgError::new("42601", "multiple LIMIT clauses not allowed"));
         }
-        let count = |expr: &ast::Expr, clause: &str| {
-            self.no_aggregate(expr, clause)?;
-            let typed = self.expr(expr, scope)?;
+        let count = |expr: &ast::Expr, clause: &'static str| {
+            let typed = self.expr_in(clause, expr, scope)?;
             if !can_cast(typed.ty, Ty::INT8, Context::Assignment) {
                 let ty = typed.ty.name();
                 let message = format!("argument of {clause} must be type bigint, not type {ty}");

@@ -38,7 +38,11 @@ pub fn written(parsed: &ast::Expr) -> Option<Vec<&ast::Expr>> {
 impl Analyzer<'_> {
     /// A row of these values; PostgreSQL calls its fields f1, f2, …
     pub fn row(&self, items: Vec<Typed>) -> Result<Typed> {
-        let fields = items.into_iter().map(|item| self.settle(item).map(|t| (t.ty, t.expr)));
+        let fields = items.into_iter().map(|item| {
+            self.leave_open(&item);
+            let item = if matches!(item.expr, Expr::Param(_)) { item } else { self.settle(item)? };
+            Ok((item.ty, item.expr))
+        });
         let fields = fields.collect::<Result<_>>()?;
         Ok(Typed::new(Expr::Record { names: None, fields }, Ty::RECORD))
     }
@@ -70,7 +74,7 @@ impl Analyzer<'_> {
                 .map(|item| self.compare_parsed(CompareOp::Eq, left, item, scope))
                 .collect();
         }
-        let left = self.expr(left, scope)?;
+        let mut left = self.expr(left, scope)?;
         if list.len() > 1 && is_volatile(&left.expr) {
             return Err(PgError::unsupported("IN of a volatile expression"));
         }
@@ -82,6 +86,11 @@ impl Analyzer<'_> {
             [left.ty].into_iter().chain(plain.iter().map(|item| item.ty)).collect();
         let common = common_type(&types, "IN").ok().filter(|ty| !ty.array && *ty != Ty::RECORD);
         if let (Some(common), 2..) = (common, plain.len()) {
+            if left.ty == Ty::UNKNOWN && matches!(left.expr, Expr::Param(_)) {
+                let place = left.place;
+                let expr = self.coerce(left, common, -1, Context::Implicit)?;
+                left = Typed { place, ..Typed::new(expr, common) };
+            }
             for item in &mut plain {
                 let expr = self.coerce(item.clone(), common, -1, Context::Implicit)?;
                 **item = Typed { place: item.place, ..Typed::new(expr, common) };
@@ -110,19 +119,29 @@ impl Analyzer<'_> {
         };
         let place = self.operator(op.symbol(), right.span());
         same_length(&lefts, &rights).map_err(|error| error.at(place))?;
-        let pairs = lefts.into_iter().zip(rights);
-        let parts = pairs.map(|(a, b)| self.compare_parsed(op, a, b, scope));
+        let sides = [lefts, rights].map(|side| self.sides(&side, scope));
+        let [lefts, rights] = sides;
+        let pairs = lefts?.into_iter().zip(rights?);
+        let parts = pairs.map(|(a, b)| self.compare(op, a, b).map_err(|error| error.at(place)));
         match op {
             CompareOp::Eq => Ok(Expr::And(parts.collect::<Result<_>>()?)),
             CompareOp::NotEq => Ok(Expr::Or(parts.collect::<Result<_>>()?)),
             _ => {
                 let pairs = parts.map(|part| match part? {
                     Expr::Compare(_, a, b) => Ok((*a, *b)),
-                    _ => Err(PgError::unsupported("the order of rows within rows")),
+                    _ => Err(PgError::unsupported("the order of these values in rows")),
                 });
                 Ok(Expr::CompareRows(op, pairs.collect::<Result<_>>()?))
             }
         }
+    }
+
+    /// The parts of a row that is compared with another. Rows among them would be values.
+    fn sides(&self, parts: &[&ast::Expr], scope: &Scope<'_>) -> Result<Vec<Typed>> {
+        if parts.iter().any(|part| written(part).is_some()) {
+            return Err(PgError::unsupported("comparing rows within rows"));
+        }
+        parts.iter().map(|part| self.expr(part, scope)).collect()
     }
 
     /// IS NOT DISTINCT FROM.
@@ -134,11 +153,15 @@ impl Analyzer<'_> {
     ) -> Result<Expr> {
         if let (Some(lefts), Some(rights)) = (written(left), written(right)) {
             same_length(&lefts, &rights)?;
-            let pairs = lefts.into_iter().zip(rights);
-            let parts = pairs.map(|(a, b)| self.not_distinct(a, b, scope));
+            let [lefts, rights] = [lefts, rights].map(|side| self.sides(&side, scope));
+            let pairs = lefts?.into_iter().zip(rights?);
+            let parts = pairs.map(|(a, b)| self.distinct_values(a, b));
             return Ok(Expr::And(parts.collect::<Result<_>>()?));
         }
-        let (left, right) = (self.expr(left, scope)?, self.expr(right, scope)?);
+        self.distinct_values(self.expr(left, scope)?, self.expr(right, scope)?)
+    }
+
+    fn distinct_values(&self, left: Typed, right: Typed) -> Result<Expr> {
         match self.compare(CompareOp::Eq, left, right)? {
             Expr::Compare(_, a, b) => Ok(Expr::NotDistinct(a, b)),
             _ => Err(PgError::unsupported("IS DISTINCT FROM between these rows")),

@@ -1,6 +1,7 @@
 //! What names mean at a place of a statement. Must never evaluate.
 
 use std::cell::{Cell, RefCell};
+use std::iter::successors;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -49,6 +50,8 @@ pub struct Group {
     pub aggregates: RefCell<Vec<Aggregate>>,
     /// Within an aggregate's argument: expressions are over the rows again.
     pub inside: Cell<bool>,
+    /// Whether columns may stand in it that are not keys: what comes of it is not read.
+    pub loose: bool,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +63,8 @@ pub struct Scope<'p> {
     /// Places of columns in the order that `*` gives them.
     pub order: Vec<usize>,
     pub group: Option<Group>,
+    /// What it stands beside, in FROM or in an INSERT: nothing there can be read.
+    pub beside: Option<&'p Scope<'p>>,
     /// Something in this query reads a row around it.
     pub correlated: Cell<bool>,
 }
@@ -76,6 +81,11 @@ impl<'p> Scope<'p> {
         Scope { parent, ..Scope::default() }
     }
 
+    /// Within the same as this one.
+    pub fn beside(&'p self) -> Scope<'p> {
+        Scope { parent: self.parent, beside: Some(self), ..Scope::default() }
+    }
+
     pub fn find(&self, qualifier: Option<&str>, name: &str) -> Result<Found> {
         let mut scope = Some(self);
         let mut depth = 0;
@@ -87,32 +97,46 @@ impl<'p> Scope<'p> {
             scope = here.parent;
             depth += 1;
         }
-        Err(match qualifier {
-            Some(qualifier) if self.hides(qualifier) => PgError::new(
-                "42P01",
-                format!("invalid reference to FROM-clause entry for table \"{qualifier}\""),
-            )
-            .hint(format!(
-                "There is an entry for table \"{qualifier}\", but it cannot be referenced from \
-                 this part of the query."
-            )),
-            Some(qualifier) if self.alias_of(qualifier).is_some() => PgError::new(
-                "42P01",
-                format!("invalid reference to FROM-clause entry for table \"{qualifier}\""),
-            )
-            .hint(format!(
-                "Perhaps you meant to reference the table alias \"{}\".",
-                self.alias_of(qualifier).unwrap_or_default()
-            )),
-            Some(qualifier) if !self.knows(qualifier) => PgError::new(
-                "42P01",
-                format!("missing FROM-clause entry for table \"{qualifier}\""),
-            ),
-            Some(qualifier) => {
-                PgError::new("42703", format!("column {qualifier}.{name} does not exist"))
-            }
-            None => common::no_column(name),
+        Err(self.no_column(qualifier, name))
+    }
+
+    fn no_column(&self, qualifier: Option<&str>, name: &str) -> PgError {
+        let part = "but it cannot be referenced from this part of the query.";
+        let Some(qualifier) = qualifier else {
+            let error = common::no_column(name);
+            let column = |column: &ScopeColumn| *column.name == *name;
+            return match self.entries().find(|entry| entry.columns.iter().any(column)) {
+                Some(entry) => error.hint(format!(
+                    "There is a column named \"{name}\" in table \"{}\", {part}",
+                    entry.alias
+                )),
+                None => error,
+            };
+        };
+        if self.relation(qualifier).is_some() {
+            return PgError::new("42703", format!("column {qualifier}.{name} does not exist"));
+        }
+        let table = |entry: &ScopeRelation| entry.table.as_ref().map(|table| table.name.clone());
+        let named = |entry: &&ScopeRelation| {
+            *entry.alias == *qualifier || table(entry).is_some_and(|name| *name == *qualifier)
+        };
+        let Some(entry) = self.entries().find(named) else {
+            let message = format!("missing FROM-clause entry for table \"{qualifier}\"");
+            return PgError::new("42P01", message);
+        };
+        let alias = &entry.alias;
+        let message = format!("invalid reference to FROM-clause entry for table \"{qualifier}\"");
+        PgError::new("42P01", message).hint(if self.relation(alias).is_some() {
+            format!("Perhaps you meant to reference the table alias \"{alias}\".")
+        } else {
+            format!("There is an entry for table \"{alias}\", {part}")
         })
+    }
+
+    /// All that it is looked for in when a name is not found (`searchRangeTableForCol`).
+    fn entries(&self) -> impl Iterator<Item = &ScopeRelation> {
+        let all = successors(Some(self), |scope| scope.beside.or(scope.parent));
+        all.flat_map(|scope| &scope.relations)
     }
 
     /// 42P01 for a table of another schema.
@@ -173,29 +197,6 @@ impl<'p> Scope<'p> {
     }
 
     /// Whether there is a relation of this name, but not for what is analysed now.
-    fn hides(&self, alias: &str) -> bool {
-        let hidden = self.relations.get(self.unseen.clone()).unwrap_or_default();
-        hidden.iter().any(|relation| &*relation.alias == alias)
-            || self.parent.is_some_and(|parent| parent.hides(alias))
-    }
-
-    /// What a table of this name is called instead.
-    fn alias_of(&self, name: &str) -> Option<&str> {
-        if self.knows(name) {
-            return None;
-        }
-        let named = |relation: &&ScopeRelation| {
-            relation.table.as_ref().is_some_and(|table| *table.name == *name)
-        };
-        let here = self.relations.iter().find(named).map(|relation| &*relation.alias);
-        here.or_else(|| self.parent.and_then(|parent| parent.alias_of(name)))
-    }
-
-    fn knows(&self, alias: &str) -> bool {
-        self.relations.iter().any(|relation| &*relation.alias == alias)
-            || self.parent.is_some_and(|parent| parent.knows(alias))
-    }
-
     /// The relation with this alias, here or around, and how far out.
     pub fn relation(&self, alias: &str) -> Option<(usize, &ScopeRelation)> {
         let here = self.seen().find(|relation| &*relation.alias == alias);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, CreatePolicyCommand as Command, Spanned as _, Statement};
 
 use super::analyze::{Analyzer, Typed, check_times};
+use super::conflict::arbiter;
 use super::from::{add_table, table_columns};
 use super::names::{ident, object_name};
 use super::placing::place;
@@ -217,34 +218,23 @@ impl Analyzer<'_> {
         Ok(())
     }
 
+    /// What ON CONFLICT says; of it as a whole, whether there are such indexes.
     pub fn conflict(
         &self,
         on: &ast::OnConflict,
         table: &Arc<Table>,
         alias: &str,
-    ) -> Result<Conflict> {
+    ) -> Result<(Conflict, Result<()>)> {
         let arbiters = match &on.conflict_target {
-            None => Vec::new(),
+            None => Ok(Vec::new()),
             Some(ast::ConflictTarget::Columns(names)) => self.arbiters(names, table)?,
             Some(ast::ConflictTarget::OnConstraint(name)) => {
-                let name = object_name(name)?;
-                let wanted = |index: &crate::world::postgres::storage::catalog::Index| {
-                    !index.dropped && index.constraint && *index.name == *name
-                };
-                let found = table.indexes.iter().position(wanted).ok_or_else(|| {
-                    let other = table.checks.iter().any(|check| *check.name == *name)
-                        || table.foreign_keys.iter().any(|key| *key.name == *name);
-                    if other {
-                        let message = "constraint in ON CONFLICT clause has no associated index";
-                        return PgError::new("42809", message);
-                    }
-                    let table = &table.name;
-                    let message =
-                        format!("constraint \"{name}\" for table \"{table}\" does not exist");
-                    PgError::new("42704", message)
-                })?;
-                vec![found]
+                Ok(vec![arbiter(&object_name(name)?, table)?])
             }
+        };
+        let (arbiters, there) = match arbiters {
+            Ok(arbiters) => (arbiters, Ok(())),
+            Err(error) => (Vec::new(), Err(error)),
         };
         let update = match &on.action {
             ast::OnConflictAction::DoNothing => None,
@@ -265,7 +255,8 @@ impl Analyzer<'_> {
                 let targets = self.targets(&update.assignments, table, &scope)?;
                 let condition = match &update.selection {
                     Some(selection) => {
-                        Some(self.condition(self.expr(selection, &scope)?, "WHERE")?)
+                        let selection = self.expr_in("WHERE", selection, &scope)?;
+                        Some(self.condition(selection, "WHERE")?)
                     }
                     None => None,
                 };
@@ -280,7 +271,7 @@ impl Analyzer<'_> {
                 checks.extend(self.row_checks(table, command, false)?);
             }
         }
-        Ok(Conflict { arbiters, update, checks })
+        Ok((Conflict { arbiters, update, checks }, there))
     }
 
     fn targets(
@@ -290,15 +281,12 @@ impl Analyzer<'_> {
         scope: &Scope<'_>,
     ) -> Result<Vec<Target>> {
         let mut targets: Vec<Target> = Vec::with_capacity(assignments.len());
-        for (number, assignment) in assignments.iter().enumerate() {
-            for (name, value) in self.assigned(assignment, scope)? {
+        // All values are read before any name.
+        let assigned = assignments.iter().map(|assignment| self.assigned(assignment, scope));
+        for item in assigned.collect::<Result<Vec<_>>>()? {
+            for (name, value) in item {
                 let text = written_column(name)?;
                 let at = table.column(&text).ok_or_else(|| {
-                    // All values are read before any name.
-                    let mut behind = assignments[number + 1..].iter();
-                    if let Some(wrong) = behind.find_map(|one| self.assigned(one, scope).err()) {
-                        return wrong;
-                    }
                     let span = name.0.first().and_then(|part| part.as_ident()).map(|i| i.span);
                     let message =
                         format!("column \"{text}\" of relation \"{}\" does not exist", table.name);
@@ -345,8 +333,7 @@ impl Analyzer<'_> {
             if is_default(expr) {
                 return Ok(None);
             }
-            self.no_aggregate(expr, "UPDATE")?;
-            self.expr(expr, scope).map(Some)
+            self.expr_in("UPDATE", expr, scope).map(Some)
         };
         let names = match &assignment.target {
             ast::AssignmentTarget::ColumnName(name) => {
@@ -395,11 +382,8 @@ impl Analyzer<'_> {
         let mut scope = Scope::default();
         let (table, source) =
             self.target_source(name, alias.as_ref(), from, update.selection.as_ref(), &mut scope)?;
-        // Of two faults that of RETURNING is told.
-        let before = || self.returning(update.returning.as_deref(), &scope).err();
-        let targets = self.targets(&update.assignments, &table, &scope);
-        let targets = targets.map_err(|error| before().unwrap_or(error))?;
         let returning = self.returning(update.returning.as_deref(), &scope)?;
+        let targets = self.targets(&update.assignments, &table, &scope)?;
         let keys = table.key_columns();
         let touches_key = targets.iter().any(|target| keys.contains(&target.column));
         let strength = if touches_key { Strength::Update } else { Strength::NoKeyUpdate };
@@ -478,8 +462,8 @@ impl Analyzer<'_> {
             },
         };
         if let Some(selection) = selection {
-            self.no_aggregate(selection, "WHERE")?;
-            split(self.condition(self.expr(selection, scope)?, "WHERE")?, &mut quals);
+            let selection = self.expr_in("WHERE", selection, scope)?;
+            split(self.condition(selection, "WHERE")?, &mut quals);
         }
         let from = place(from, &relations, &quals);
         let width = relations.iter().map(|relation| relation.offset + relation.width).max();
@@ -507,23 +491,18 @@ impl Analyzer<'_> {
         scope: &Scope<'_>,
     ) -> Result<Returning> {
         let Some(items) = items else { return Ok(None) };
-        for item in items {
-            if let ast::SelectItem::UnnamedExpr(expr)
-            | ast::SelectItem::ExprWithAlias { expr, .. } = item
-            {
-                self.no_aggregate(expr, "RETURNING")?;
-            }
-        }
-        let (exprs, columns, expand) = self.unrolled(items, 0, scope)?;
+        let (mut output, expand) =
+            self.in_clause(Some("RETURNING"), || self.unrolled(items, 0, scope))?;
         if expand.is_some() {
             let message = "set-returning functions are not allowed in RETURNING";
             let place = items.first().and_then(|item| self.position(item.span()));
             return Err(PgError::new("0A000", message).at(place));
         }
-        if exprs.is_empty() {
+        if output.exprs.is_empty() {
             return Err(PgError::new("42601", "RETURNING must have at least one column"));
         }
-        Ok(Some((exprs, columns)))
+        (0..output.columns.len()).try_for_each(|at| self.as_text(&mut output, at))?;
+        Ok(Some((output.exprs, output.columns)))
     }
 
     /// An expression over one table's row, for checks, index predicates and policies.

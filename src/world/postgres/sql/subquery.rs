@@ -20,6 +20,9 @@ use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::is_constant;
 use crate::world::postgres::types::Ty;
 
+/// What a part of a definition says of a query in it.
+pub const NO_SUBQUERY: &str = "cannot use subquery in ";
+
 /// A part of a condition, with the mark of those that PostgreSQL makes joins of: EXISTS and NOT
 /// EXISTS of a query that reads the row, IN and ANY of one that does not (`pull_up_sublinks` of its
 /// planner).
@@ -97,6 +100,9 @@ impl Analyzer<'_> {
         scope: &Scope<'_>,
     ) -> Result<(Query, bool, Option<Arc<PgError>>)> {
         let before = self.denied.borrow().len();
+        if let Some(part) = self.part {
+            return Err(PgError::new("0A000", format!("{NO_SUBQUERY}{part}")));
+        }
         let (mut query, correlated) = self.query_within(query, Some(scope))?;
         prune(&mut query);
         let denied = self.denied.borrow_mut().split_off(before).into_iter().next().map(Arc::new);
@@ -105,12 +111,6 @@ impl Analyzer<'_> {
     }
 
     pub fn subquery(&self, query: &ast::Query, kind: SubKind, scope: &Scope<'_>) -> Result<Typed> {
-        if let Some(part) = self.part {
-            let message = format!("cannot use subquery in {part}");
-            // The parenthesis before it.
-            let place = self.position(query.span()).map(|place| place - 1);
-            return Err(PgError::new("0A000", message).at(place));
-        }
         let (mut query, correlated, denied) = self.query_apart(query, scope)?;
         if kind == SubKind::Exists {
             only_rows(&mut query);
@@ -140,6 +140,7 @@ impl Analyzer<'_> {
 
     /// A subquery that gives several columns, one expression for each.
     pub fn row_query(&self, query: &ast::Query, scope: &Scope<'_>) -> Result<Vec<Typed>> {
+        let body = &query.body;
         let (query, correlated, denied) = self.query_apart(query, scope)?;
         let field = |(index, column): (usize, &OutColumn)| {
             let cache = (!correlated).then(|| self.new_cache());
@@ -147,7 +148,7 @@ impl Analyzer<'_> {
             let kind = SubKind::Scalar;
             let denied = denied.clone();
             let sub = Expr::Sub { query, kind, left: None, cache, joins: false, denied };
-            Typed::new(sub, column.ty)
+            Typed { place: self.item(body, index), ..Typed::new(sub, column.ty) }
         };
         Ok(query.columns.iter().enumerate().map(field).collect())
     }
@@ -216,6 +217,10 @@ impl Analyzer<'_> {
             return self.in_query(left, query, op, all, scope);
         }
         let (left, right) = (self.expr(left, scope)?, self.expr(right, scope)?);
+        if right.ty != Ty::UNKNOWN && !right.ty.array {
+            let message = "op ANY/ALL (array) requires array on right side";
+            return Err(PgError::new("42809", message).at(self.operator(op.symbol(), span)));
+        }
         let element = if right.ty.array { right.ty.element() } else { left.ty };
         let (types, ty) = compared(op.symbol(), left.ty, element)
             .map_err(|error| error.at(self.operator(op.symbol(), span)))?;
@@ -226,9 +231,6 @@ impl Analyzer<'_> {
         let array = Ty { array: true, ..ty };
         let left = self.coerce(left, types[0], -1, Context::Implicit)?;
         let left = self.coerce(Typed::new(left, types[0]), ty, -1, Context::Implicit)?;
-        if right.ty != Ty::UNKNOWN && !right.ty.array {
-            return Err(PgError::new("42809", "op ANY/ALL (array) requires array on right side"));
-        }
         let right = self.coerce(right, array, -1, Context::Implicit)?;
         Ok(Typed::new(Expr::Quantified(op, all, Box::new(left), Box::new(right)), Ty::BOOL))
     }
