@@ -67,8 +67,8 @@
 //! - What PostgreSQL keeps: a session that has planned with an index goes on when its function is
 //!   gone, and after five executions a plan may be for any parameters; here it is always anew.
 //! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).
-//! - Of errors: hints that guess a name, which of several duplicates CREATE UNIQUE INDEX names, and
-//!   of two faults of one statement which is told, where they are in different parts of it.
+//! - Of errors: which of several duplicates CREATE UNIQUE INDEX names, and of two faults of one
+//!   statement which is told, where they are in different parts of it.
 
 mod error;
 mod exec;

@@ -7,6 +7,7 @@ use super::analyze::Analyzer;
 use super::names::ident;
 use super::parse::{Parsed, TARGET, parse};
 use super::plan::Expr;
+use super::security::table_scope;
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::storage::catalog::{Index, IndexPart, Table};
 
@@ -68,7 +69,12 @@ pub fn arbiter(name: &str, table: &Table) -> Result<usize> {
 impl Analyzer<'_> {
     /// Positions of the indexes that the target of ON CONFLICT names.
     /// That there are none is for the planner to say: the inner result.
-    pub fn arbiters(&self, names: &[ast::Ident], table: &Table) -> Result<Result<Vec<usize>>> {
+    pub fn arbiters(
+        &self,
+        names: &[ast::Ident],
+        table: &Table,
+        alias: &str,
+    ) -> Result<Result<Vec<usize>>> {
         let mut wanted = match names {
             [one] if one.value.starts_with(TARGET) => {
                 self.wanted(&one.value[TARGET.len()..], table)?
@@ -78,7 +84,10 @@ impl Analyzer<'_> {
                     let place = self.operator("(", name.span);
                     let name = ident(name);
                     let at = table.column(&name);
-                    let at = at.ok_or_else(|| common::no_column(&name).at(place))?;
+                    let at = at.ok_or_else(|| {
+                        let named = table_scope(table, alias, 0).find(None, &name);
+                        named.err().unwrap_or_else(|| common::no_column(&name)).at(place)
+                    })?;
                     self.refuse_both(None, &name).map_err(|error| error.at(place))?;
                     Ok(at)
                 };

@@ -112,7 +112,8 @@ impl Analyzer<'_> {
             return Ok(None);
         }
         let read = self.reads.borrow().len();
-        let mut base = self.beside(left, scope)?;
+        let own = scope.beside();
+        let mut base = self.beside(left, &own)?;
         self.resolved(&mut base, true, left)?;
         let mut columns = base.columns.clone();
         let renamed = rename_cte(&mut columns, &cte.alias);
@@ -122,7 +123,8 @@ impl Analyzer<'_> {
         let scoped = CteScope { name: name.clone(), slot, columns, correlated, silent };
         self.ctes.borrow_mut().push(scoped);
         let around = self.reads.borrow().len();
-        let mut step = self.beside(right, scope)?;
+        let mut step = self.beside(right, &own)?;
+        scope.reads_like(&own);
         let named = self.reads.borrow()[around..].iter().filter(|at| **at == slot).count();
         if named > 0 && !cte.query.locks.is_empty() {
             let message = "FOR UPDATE/SHARE in a recursive query is not implemented";

@@ -13,6 +13,7 @@ mod from;
 mod functions;
 mod gates;
 mod grammar;
+mod hints;
 mod index_text;
 mod inline;
 mod insert;

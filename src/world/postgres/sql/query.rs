@@ -128,6 +128,8 @@ impl Analyzer<'_> {
         self.resolves.set(true);
         let query = query?;
         scope.reads_like(&own);
+        let is_set = matches!(body, ast::SetExpr::SetOperation { .. });
+        scope.note_part(&own, &query.columns, is_set);
         Ok(query)
     }
 

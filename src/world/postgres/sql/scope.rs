@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use sqlparser::ast;
 
-use super::plan::{Aggregate, Expr};
+use super::hints::hint;
+use super::plan::{Aggregate, Expr, OutColumn};
 use super::system::TABLES_LACK;
 use crate::world::postgres::error::{PgError, Result, common};
 use crate::world::postgres::storage::catalog::Table;
@@ -65,6 +66,8 @@ pub struct Scope<'p> {
     pub group: Option<Group>,
     /// What it stands beside, in FROM or in an INSERT: nothing there can be read.
     pub beside: Option<&'p Scope<'p>>,
+    /// The parts of a set operation, up to the one that is analysed now.
+    pub parts: RefCell<Vec<ScopeRelation>>,
     /// Something in this query reads a row around it.
     pub correlated: Cell<bool>,
 }
@@ -101,26 +104,21 @@ impl<'p> Scope<'p> {
     }
 
     fn no_column(&self, qualifier: Option<&str>, name: &str) -> PgError {
-        let part = "but it cannot be referenced from this part of the query.";
-        let Some(qualifier) = qualifier else {
-            let error = common::no_column(name);
-            let column = |column: &ScopeColumn| *column.name == *name;
-            return match self.entries().find(|entry| entry.columns.iter().any(column)) {
-                Some(entry) => error.hint(format!(
-                    "There is a column named \"{name}\" in table \"{}\", {part}",
-                    entry.alias
-                )),
-                None => error,
-            };
+        let entries = self.entries();
+        let hinted = |error: PgError| match hint(&entries, qualifier, name) {
+            Some(hint) => error.hint(hint),
+            None => error,
         };
+        let Some(qualifier) = qualifier else { return hinted(common::no_column(name)) };
         if self.relation(qualifier).is_some() {
-            return PgError::new("42703", format!("column {qualifier}.{name} does not exist"));
+            let message = format!("column {qualifier}.{name} does not exist");
+            return hinted(PgError::new("42703", message));
         }
         let table = |entry: &ScopeRelation| entry.table.as_ref().map(|table| table.name.clone());
         let named = |entry: &&ScopeRelation| {
             *entry.alias == *qualifier || table(entry).is_some_and(|name| *name == *qualifier)
         };
-        let Some(entry) = self.entries().find(named) else {
+        let Some(entry) = entries.iter().find(named) else {
             let message = format!("missing FROM-clause entry for table \"{qualifier}\"");
             return PgError::new("42P01", message);
         };
@@ -129,14 +127,46 @@ impl<'p> Scope<'p> {
         PgError::new("42P01", message).hint(if self.relation(alias).is_some() {
             format!("Perhaps you meant to reference the table alias \"{alias}\".")
         } else {
-            format!("There is an entry for table \"{alias}\", {part}")
+            format!(
+                "There is an entry for table \"{alias}\", but it cannot be referenced from this \
+                 part of the query."
+            )
         })
     }
 
     /// All that it is looked for in when a name is not found (`searchRangeTableForCol`).
-    fn entries(&self) -> impl Iterator<Item = &ScopeRelation> {
+    fn entries(&self) -> Vec<ScopeRelation> {
         let all = successors(Some(self), |scope| scope.beside.or(scope.parent));
-        all.flat_map(|scope| &scope.relations)
+        all.flat_map(|scope| [scope.relations.clone(), scope.parts.borrow().clone()].concat())
+            .collect()
+    }
+
+    /// Notes a part of a set operation that has been analysed: those behind it are told of its
+    /// columns, as of a table's.
+    pub fn note_part(&self, part: &Scope<'_>, columns: &[OutColumn], is_set: bool) {
+        let mut parts = self.parts.borrow_mut();
+        if is_set {
+            parts.extend(part.parts.take());
+            return;
+        }
+        let alias = format!("*SELECT* {}", parts.len() + 1).into();
+        let column = |column: &OutColumn| ScopeColumn {
+            name: column.name.clone(),
+            ty: column.ty,
+            typmod: column.typmod,
+            index: 0,
+            origin: None,
+            hidden: false,
+            merged: None,
+        };
+        parts.push(ScopeRelation {
+            alias,
+            columns: columns.iter().map(column).collect(),
+            lacks: &[],
+            table: None,
+            scalar: false,
+            optional: false,
+        });
     }
 
     /// 42P01 for a table of another schema.

@@ -227,7 +227,7 @@ impl Analyzer<'_> {
     ) -> Result<(Conflict, Result<()>)> {
         let arbiters = match &on.conflict_target {
             None => Ok(Vec::new()),
-            Some(ast::ConflictTarget::Columns(names)) => self.arbiters(names, table)?,
+            Some(ast::ConflictTarget::Columns(names)) => self.arbiters(names, table, alias)?,
             Some(ast::ConflictTarget::OnConstraint(name)) => {
                 Ok(vec![arbiter(&object_name(name)?, table)?])
             }

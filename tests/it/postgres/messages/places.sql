@@ -440,3 +440,131 @@ select 1 is distinct from substr(array[1], 2.5) from t
 select case when true then 1 else true end is null
 
 select 1 where true is distinct from case when true then 1 else true end
+
+create table accounts(id int, balance int, owner text, created_at timestamp)
+
+create table owners(id int, name text, created timestamp)
+
+select balanc from accounts
+
+select blance from accounts
+
+select ide from accounts
+
+select created from accounts
+
+select creatd_at from accounts a
+
+select accounts.balanc from accounts
+
+select a.balanc from accounts a
+
+select account.balance from accounts
+
+select accounts.balance from accounts a
+
+select nam from accounts, owners
+
+select creates from accounts, owners
+
+select created_a from accounts join owners using (id)
+
+select i from accounts
+
+select ix from accounts, owners
+
+select xx from accounts
+
+select idd from accounts, owners, owners o
+
+insert into accounts(id) values (ids)
+
+insert into accounts(balanc) values (1)
+
+insert into accounts(id) select balances from accounts
+
+update accounts set balanc = 1
+
+update accounts set balance = balanced
+
+delete from accounts where owne = 'x'
+
+select (select balanc) from accounts
+
+select 1 from accounts where id in (select idx from owners)
+
+select id from accounts order by balanc
+
+select id from accounts group by balanc
+
+select count(*) from accounts having balanc > 1
+
+alter table accounts add check (balanc > 0)
+
+create index on accounts(balanc)
+
+create index on accounts((balanc + 1))
+
+create unique index on accounts(id)
+
+insert into accounts values (1) on conflict (ids) do nothing
+
+insert into accounts values (1) on conflict (id) do update set balance = excluded.balanc
+
+insert into accounts values (1) on conflict (id) do update set balance = exclude.balance
+
+insert into accounts values (1) returning balanc
+
+with w as (select 1 as amount) select amont from w
+
+select amont from (select 1 as amount) z
+
+select z.amont from (select 1 as amount) z
+
+select zz.amount from (select 1 as amount) z
+
+select amont from generate_series(1,2) amount
+
+select column3 from (values (1,2)) v
+
+select balanc from accounts union select 1
+
+select id from accounts union select balanc from owners
+
+select id as balance from owners union select balanc from owners
+
+select balance from owners
+
+select accounts.balance from owners
+
+select aaaaaaa from accounts
+
+select "Balance" from accounts
+
+select balan_é from accounts
+
+select a.bal from accounts a, accounts b
+
+select b.balanc from accounts a, accounts b
+
+select c.balance from accounts a, accounts b
+
+select aa.balance from accounts a, accounts b
+
+select 1 from accounts a join owners b on a.idd = b.id
+
+select 1 from accounts a join owners b on a.id = b.idd join owners c on c.namee = 'x'
+
+select 1 from accounts a, lateral (select balanc) z
+
+select 1 from accounts a, (select balanc) z
+
+update accounts a set id = 1 from owners o where o.namw = 'x'
+
+delete from accounts using owners where nme = 'x'
+
+create policy p on accounts using (balanc > 0)
+
+create function f(x int) returns int language sql as 'select xx'
+
+create function f(x int) returns int language sql as 'select balanc from accounts'
