@@ -46,6 +46,11 @@ impl Routine {
         self.args.iter().map(|arg| arg.ty).collect()
     }
 
+    /// Whether there may be one of them only.
+    pub fn is_named_as(&self, other: &Routine) -> bool {
+        self.name == other.name && self.types() == other.types()
+    }
+
     /// `f(integer, text)`
     pub fn signature(&self) -> String {
         let types: Vec<String> = self.args.iter().map(|arg| arg.ty.name()).collect();

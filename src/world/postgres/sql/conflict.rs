@@ -85,8 +85,8 @@ impl Analyzer<'_> {
                     let name = ident(name);
                     let at = table.column(&name);
                     let at = at.ok_or_else(|| {
-                        let named = table_scope(table, alias, 0).find(None, &name);
-                        named.err().unwrap_or_else(|| common::no_column(&name)).at(place)
+                        let found = table_scope(table, alias, 0).find(None, &name);
+                        found.err().unwrap_or_else(|| common::no_column(&name)).at(place)
                     })?;
                     self.refuse_both(None, &name).map_err(|error| error.at(place))?;
                     Ok(at)

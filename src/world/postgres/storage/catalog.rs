@@ -371,7 +371,7 @@ impl Catalog {
         {
             return Taken::Yes;
         }
-        for (by, table) in self.tables.others(own) {
+        for (by, table) in self.tables.given(own) {
             if &*table.name == name {
                 return Taken::Table(by);
             }
@@ -379,7 +379,7 @@ impl Catalog {
                 return Taken::Other(by);
             }
         }
-        let mut sequences = self.sequences.others(own);
+        let mut sequences = self.sequences.given(own);
         let found = sequences.find(|(_, sequence)| &*sequence.name == name);
         found.map_or(Taken::No, |(by, _)| Taken::Other(by))
     }

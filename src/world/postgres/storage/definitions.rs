@@ -19,10 +19,20 @@ use crate::world::postgres::sql::{Planned, Routine, Unplanned};
 pub struct Awaited {
     /// The transaction that defines it.
     by: Xid,
-    /// A name that both give away.
-    name: Option<String>,
+    /// What both give a name.
+    given: Given,
     /// What is wrong if that one commits.
     error: Option<PgError>,
+}
+
+/// What is given a name, whatever becomes of it later in its transaction.
+#[derive(Debug)]
+enum Given {
+    /// It has one already.
+    Nothing,
+    Relation(String),
+    Routine(Routine),
+    Role(String),
 }
 
 impl Db {
@@ -126,7 +136,7 @@ impl Db {
                 _ => Some("tuple concurrently updated"),
             };
             let error = error.map(|message| PgError::new("XX000", message));
-            return self.await_definer(pid, Awaited { by: other.by, name: None, error });
+            return self.await_definer(pid, Awaited { by: other.by, given: Given::Nothing, error });
         }
         let before = self.catalog.change(by, change);
         self.txn_mut(pid).undo.push(Undo::Definition(by, Box::new(before)));
@@ -169,14 +179,22 @@ impl Db {
         };
         let error = anew.then(|| PgError::new("XX000", "tuple concurrently updated"));
         let by = other.by;
-        self.await_definer(pid, Awaited { by, name: None, error })
+        self.await_definer(pid, Awaited { by, given: Given::Nothing, error })
     }
 
     /// After a wait: fails if what it was for is now what another transaction made of it.
     pub fn check_awaited(&mut self, pid: Pid) -> Result<()> {
         let Some(awaited) = self.proc_mut(pid).awaited.take() else { return Ok(()) };
-        let taken = |name: &String| self.catalog.taken(name, self.own(pid)) == Taken::Yes;
-        let stands = self.xacts.is_committed(awaited.by) && awaited.name.as_ref().is_none_or(taken);
+        let own = self.own(pid);
+        let stands = self.xacts.is_committed(awaited.by)
+            && match &awaited.given {
+                Given::Nothing => true,
+                Given::Relation(name) => self.catalog.taken(name, own) == Taken::Yes,
+                Given::Routine(routine) => {
+                    self.catalog.routines.seen(own).any(|(_, other)| other.is_named_as(routine))
+                }
+                Given::Role(name) => self.catalog.roles.known.get(name.as_str(), own).is_some(),
+            };
         awaited.error.filter(|_| stands).map_or(Ok(()), Err)
     }
 
@@ -194,15 +212,17 @@ impl Db {
             (("pg_class", "pg_class_relname_nsp_index"), "relname, relnamespace")
         };
         let error = duplicate(index, key, &format!("{name}, 2200"));
-        self.await_definer(pid, Awaited { by, name: Some(name.to_owned()), error: Some(error) })
+        self.await_definer(
+            pid,
+            Awaited { by, given: Given::Relation(name.to_owned()), error: Some(error) },
+        )
     }
 
     /// The same for a function: its name and the types it takes.
     pub fn claim_routine(&mut self, pid: Pid, routine: &Routine) -> Step<()> {
         let types = routine.types();
-        let same = |other: &Routine| other.name == routine.name && other.types() == types;
-        let mut others = self.catalog.routines.others(self.own(pid));
-        let found = others.find(|(_, other)| same(other)).map(|(by, _)| by);
+        let mut others = self.catalog.routines.given(self.own(pid));
+        let found = others.find(|(_, other)| other.is_named_as(routine)).map(|(by, _)| by);
         drop(others);
         let Some(by) = found else { return Ok(()) };
         let types: Vec<String> = types.iter().map(|ty| ty.oid().to_string()).collect();
@@ -210,7 +230,7 @@ impl Db {
         let index = ("pg_proc", "pg_proc_proname_args_nsp_index");
         let key = "proname, proargtypes, pronamespace";
         let error = Some(duplicate(index, key, &values));
-        self.await_definer(pid, Awaited { by, name: None, error })
+        self.await_definer(pid, Awaited { by, given: Given::Routine(routine.clone()), error })
     }
 
     /// The same for a role.
@@ -220,7 +240,7 @@ impl Db {
         };
         let index = ("pg_authid", "pg_authid_rolname_index");
         let (by, error) = (other.by, Some(duplicate(index, "rolname", name)));
-        self.await_definer(pid, Awaited { by, name: None, error })
+        self.await_definer(pid, Awaited { by, given: Given::Role(name.to_owned()), error })
     }
 }
 

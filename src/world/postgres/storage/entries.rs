@@ -18,11 +18,16 @@ pub struct Open<T> {
     over: Option<Arc<T>>,
     /// Whether the transaction changed it before, so that others could not beside it.
     pub again: bool,
+    /// What it made of it before: no one else may have the names of that yet.
+    was: Vec<Arc<T>>,
+    /// It has been in force: it comes back if what came after it is taken back.
+    known: bool,
 }
 
 impl<T> Open<T> {
     pub fn new(by: Xid, now: Option<T>) -> Open<T> {
-        Open { by, now: now.map(Arc::new), over: None, again: false }
+        let (over, again, was, known) = (None, false, Vec::new(), false);
+        Open { by, now: now.map(Arc::new), over, again, was, known }
     }
 }
 
@@ -132,6 +137,13 @@ impl<K: Ord + Clone, T: Beside> Entries<K, T> {
         foreign.filter_map(|open| Some((open.by, open.now.as_ref()?)))
     }
 
+    /// The same, and what they have made before: whose names they have given.
+    pub fn given(&self, own: &[Xid]) -> impl Iterator<Item = (Xid, &Arc<T>)> {
+        let open = self.all.values().flat_map(|entry| &entry.open);
+        let foreign = open.filter(|open| !own.contains(&open.by));
+        foreign.flat_map(|open| open.now.iter().chain(&open.was).map(|one| (open.by, one)))
+    }
+
     /// Another open transaction beside which the thing cannot be changed.
     pub fn in_the_way<Q: Ord + ?Sized>(&self, key: &Q, own: &[Xid]) -> Option<&Open<T>>
     where
@@ -155,12 +167,16 @@ impl<K: Ord + Clone, T: Beside> Entries<K, T> {
         let before = match (place, open) {
             (Some(at), Some(mut open)) => {
                 let before = &mut entry.open[at];
+                if !open.known {
+                    open.was = before.was.iter().chain(&before.now).cloned().collect();
+                }
+                open.known = true;
                 open.again |= before.again || !before.is_beside();
                 Some(std::mem::replace(before, open))
             }
             (Some(at), None) => Some(entry.open.remove(at)),
             (None, open) => {
-                entry.open.extend(open);
+                entry.open.extend(open.map(|open| Open { known: true, ..open }));
                 None
             }
         };
