@@ -125,14 +125,14 @@ async fn computed<E: Env>(
     while let Expr::Nested(inner) = parameter {
         parameter = inner;
     }
-    let own = runner.with(|inner| {
+    let (own, place) = runner.with(|inner| {
         let part = Some("EXECUTE parameter");
         let analyzer = Analyzer { part, ..Analyzer::new(&inner.db, runner.pid, text, &[]) };
-        analyzer.expr(parameter, &Scope::default())
+        let typed = analyzer.expr(parameter, &Scope::default())?;
+        Ok((typed.ty, analyzer.raw_beginning(parameter)))
     })?;
-    let place = own.place.and_then(|place| offset(text, place));
-    if own.ty != Ty::UNKNOWN && !can_cast(own.ty, ty, Context::Assignment) {
-        let (own, ty) = (own.ty.name(), ty.name());
+    if own != Ty::UNKNOWN && !can_cast(own, ty, Context::Assignment) {
+        let (own, ty) = (own.name(), ty.name());
         let message = format!(
             "parameter ${number} of type {own} cannot be coerced to the expected type {ty}"
         );

@@ -115,6 +115,16 @@ fn leftmost(parsed: &Expr) -> &Expr {
     }
 }
 
+/// Whether what is cast is a literal with its type before it.
+fn is_typed(expr: &Expr, text: &str) -> bool {
+    let end = match expr {
+        Expr::Value(value) => offset(text, value.span.end),
+        _ => None,
+    };
+    let behind = |end: usize| text.chars().skip(end - 1).find(|c| !c.is_whitespace());
+    end.is_some_and(|end| behind(end) != Some(':'))
+}
+
 /// How many casts are written as `::` in it; a literal may have its type before it.
 fn casts(parsed: &Expr, text: &str) -> usize {
     struct Counter<'a>(&'a str, usize);
@@ -124,12 +134,7 @@ fn casts(parsed: &Expr, text: &str) -> usize {
             let Expr::Cast { kind: ast::CastKind::DoubleColon, expr, .. } = expr else {
                 return ControlFlow::Continue(());
             };
-            let end = match &**expr {
-                Expr::Value(value) => offset(self.0, value.span.end),
-                _ => None,
-            };
-            let behind = |end: usize| self.0.chars().skip(end - 1).find(|c| !c.is_whitespace());
-            let written = end.is_none_or(|end| behind(end) == Some(':'));
+            let written = !is_typed(expr, self.0);
             self.1 += usize::from(written);
             ControlFlow::Continue(())
         }
@@ -153,6 +158,20 @@ impl Analyzer<'_> {
             },
         };
         place.map(|place| location(self.text, place))
+    }
+
+    /// Where an expression begins in the text, with the type of a literal.
+    pub fn raw_beginning(&self, parsed: &Expr) -> Option<usize> {
+        let (word, right) = match parsed {
+            Expr::Cast { kind: ast::CastKind::Cast, expr, .. } => ("cast".to_owned(), expr.span()),
+            Expr::Cast { expr, data_type, .. } if is_typed(expr, self.text) => {
+                (data_type.to_string(), expr.span())
+            }
+            Expr::Interval(interval) => ("interval".to_owned(), interval.value.span()),
+            Expr::TypedString(typed) => (typed.data_type.to_string(), typed.value.span),
+            _ => return self.placed(self.beginning(parsed)),
+        };
+        self.operator(word.split([' ', '(']).next()?, right)
     }
 
     /// Where an expression begins, as a span.

@@ -118,6 +118,24 @@ execute p(('3'), null)
 
 execute p(('x'), null)
 
+execute p(timestamp '2024-01-01', null)
+
+execute p( date '2024-01-01' , null)
+
+execute p(1, interval '1 day')
+
+execute p('1'::text, timestamp '2024-01-01')
+
+execute p(1, '1'::int)
+
+execute p(1, cast('1' as int))
+
+execute p(1, (true))
+
+execute p(1, true and false)
+
+execute p(1, - 1)
+
 execute p(true, null)
 
 execute p(a, null)
