@@ -485,3 +485,15 @@ select f39()
 create function f40() returns int language plpgsql as 'begin return f37() + f39(); end'
 
 select f40()
+
+create table plain(a int)
+
+insert into plain values (1), (2)
+
+create function noisy(int) returns bool immutable language plpgsql as $$ begin raise notice 'called'; return true; end $$
+
+select count(*) from (select a from plain) z where noisy(a)
+
+select count(*) from (select distinct a from plain) z where noisy(a)
+
+select count(*) from (select a from plain union all select a from plain) z where noisy(a)
