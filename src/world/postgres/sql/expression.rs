@@ -10,7 +10,7 @@ use super::names::{data_type, ident, known_collation, literal_type};
 use super::places::{begins_before, called, ends_open, signs_power};
 use super::plan::{CompareOp, Expr, SubKind};
 use super::resolve::{can_cast, compared};
-use super::rows::{in_one, whole_row, written};
+use super::rows::{array_items, in_one, whole_row, written};
 use super::scope::{Group, Scope};
 use super::volatility::is_volatile;
 use crate::world::postgres::error::{PgError, Result};
@@ -92,8 +92,8 @@ impl Analyzer<'_> {
                 };
                 let (ty, typmod) = data_type(ty)
                     .map_err(|error| error.at(place.and_then(|place| self.position(place))))?;
-                if ty.array && is_empty_array(expr) {
-                    return Ok(Typed::new(Expr::Array(Vec::new()), ty));
+                if let (true, Some(items)) = (ty.array, array_items(expr)) {
+                    return self.array_of(items, ty, typmod, scope);
                 }
                 let inner = self.expr(expr, scope)?;
                 // A literal fails where it stands, a conversion where that is asked for.
@@ -567,14 +567,6 @@ fn literal_number(parsed: &ast::Expr) -> Option<(&str, bool)> {
             literal_number(expr).map(|(text, negated)| (text, !negated))
         }
         _ => None,
-    }
-}
-
-fn is_empty_array(parsed: &ast::Expr) -> bool {
-    match parsed {
-        ast::Expr::Nested(inner) => is_empty_array(inner),
-        ast::Expr::Array(array) => array.elem.is_empty(),
-        _ => false,
     }
 }
 

@@ -253,7 +253,7 @@ impl Analyzer<'_> {
                 };
                 self.operator(&symbol, right.span())
             }
-            Expr::UnaryOp { op, expr } => self.operator(&op.to_string(), expr.span()),
+            Expr::UnaryOp { op, expr } => self.operator(&op.to_string(), self.start(expr)),
             Expr::AnyOp { compare_op, right, .. } | Expr::AllOp { compare_op, right, .. } => {
                 self.operator(&compare_op.to_string(), right.span())
             }

@@ -45,8 +45,9 @@ impl Analyzer<'_> {
         // Beside a NULL that is written out it asks for no equality; no row is one.
         let same = match other {
             Some(other) => {
-                let other = Box::new(self.expr(other, scope)?.expr);
-                Expr::NotDistinct(other, Box::new(Expr::NULL))
+                let other = self.expr(other, scope)?;
+                self.leave_open(&other);
+                Expr::NotDistinct(Box::new(other.expr), Box::new(Expr::NULL))
             }
             None => self.not_distinct(a, b, scope)?,
         };

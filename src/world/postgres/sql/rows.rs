@@ -35,6 +35,15 @@ pub fn written(parsed: &ast::Expr) -> Option<Vec<&ast::Expr>> {
     }
 }
 
+/// What stands in `ARRAY[…]`.
+pub fn array_items(parsed: &ast::Expr) -> Option<&[ast::Expr]> {
+    match parsed {
+        ast::Expr::Nested(inner) => array_items(inner),
+        ast::Expr::Array(array) => Some(&array.elem),
+        _ => None,
+    }
+}
+
 impl Analyzer<'_> {
     /// A row of these values; PostgreSQL calls its fields f1, f2, …
     pub fn row(&self, items: Vec<Typed>) -> Result<Typed> {
@@ -59,6 +68,23 @@ impl Analyzer<'_> {
             return Err(PgError::unsupported("an array of more than one dimension"));
         }
         Ok(Typed { typmod, ..Typed::new(Expr::Array(items), Ty { array: true, ..ty }) })
+    }
+
+    /// The same with a cast around it: each item is cast.
+    pub fn array_of(
+        &self,
+        items: &[ast::Expr],
+        ty: Ty,
+        typmod: i32,
+        scope: &Scope<'_>,
+    ) -> Result<Typed> {
+        let items = self.exprs(items, scope)?;
+        if items.iter().any(|item| item.ty.array) {
+            return Err(PgError::unsupported("an array of more than one dimension"));
+        }
+        let cast = |item| self.coerce(item, ty.element(), typmod, Context::Explicit);
+        let items = items.into_iter().map(cast).collect::<Result<_>>()?;
+        Ok(Typed { typmod, ..Typed::new(Expr::Array(items), ty) })
     }
 
     /// What of a list an IN compares with, one condition an item.

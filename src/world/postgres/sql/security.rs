@@ -109,16 +109,8 @@ impl Analyzer<'_> {
             };
             let any = open.iter().filter_map(analyze).collect::<Result<Vec<Expr>>>()?;
             let strict = if any.is_empty() { Vec::new() } else { strict.clone() };
-            let any = any_of(any);
-            self.needs_of(&any);
-            let mut filter = Vec::new();
-            for expr in strict.iter().filter_map(analyze) {
-                let expr = expr?;
-                self.needs_of(&expr);
-                filter.push(Arc::new(expr));
-            }
-            filter.push(Arc::new(any));
-            Ok(filter)
+            let filter = strict.iter().filter_map(analyze).chain([Ok(any_of(any))]);
+            filter.map(|expr| expr.map(Arc::new)).collect()
         })
     }
 

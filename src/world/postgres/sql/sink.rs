@@ -24,9 +24,7 @@ pub fn sink(query: &mut Query) {
             sink(Arc::make_mut(right));
         }
         Body::Select(select) => {
-            let mut sunk = Vec::new();
-            from_scans(&mut select.from, &mut select.relations, &mut sunk);
-            select.quals.retain(|qual| !sunk.iter().any(|one| Arc::ptr_eq(one, qual)));
+            from_scans(&mut select.from, &mut select.relations);
             for relation in &mut select.relations {
                 if let Source::Query { query, .. } = &mut relation.source {
                     sink(Arc::make_mut(query));
@@ -36,12 +34,12 @@ pub fn sink(query: &mut Query) {
     }
 }
 
-fn from_scans(from: &mut From, relations: &mut [Relation], sunk: &mut Vec<Arc<Expr>>) {
+fn from_scans(from: &mut From, relations: &mut [Relation]) {
     match from {
         From::Nothing => {}
         From::Join { left, right, .. } => {
-            from_scans(left, relations, sunk);
-            from_scans(right, relations, sunk);
+            from_scans(left, relations);
+            from_scans(right, relations);
         }
         From::Scan(scan) => {
             let relation = &mut relations[scan.relation];
@@ -55,7 +53,6 @@ fn from_scans(from: &mut From, relations: &mut [Relation], sunk: &mut Vec<Arc<Ex
                 let inner = Arc::new(inner);
                 add(&mut select.from, &inner, &select.relations);
                 select.quals.push(inner);
-                sunk.push(qual.clone());
                 false
             });
         }

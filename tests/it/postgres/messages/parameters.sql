@@ -419,3 +419,85 @@ select x from (select concat($2, '1') as x) z where $2 = x
 
 prepare p139 as
 with w as (select not $2 as x) select x, $1 from w where $1 = x
+
+create table given_too(a int, b text, d date, arr int[])
+
+select array[1.5, 2.5]::int[]
+
+select array['1', '2']::int[]
+
+select array['1', 'x']::int[]
+
+select array[1, null]::text[]
+
+select (array['abcdef', 'b'])::varchar(3)[]
+
+select array['2020-01-01', now()::date]::date[]
+
+select array[true]::date[]
+
+select array[1, true]::int[]
+
+select array[1, '2']::numeric(5,2)[]
+
+select array[]::int[]
+
+select array[1]::int
+
+select array[1]::text
+
+select array['1', 2]::text
+
+select cast(array['1', '2'] as int[])
+
+select array[a, b]::text[] from given_too
+
+select array[b]::int[] from given_too
+
+select array[a]::varchar(2)[], array[a]::text[]::int[] from given_too
+
+prepare a1 as select array[$1, $2]::int[]
+
+execute a1('1', 2)
+
+execute a1('x', 2)
+
+prepare a2 as select array[$1, 2]::text[]
+
+execute a2(1)
+
+prepare a3 as select array[$1, 2]::int[], $1
+
+execute a3(true)
+
+prepare a5 as select null is distinct from $1
+
+prepare a6 as select $1 is not distinct from null, $1 = 1
+
+select array[1, 2]::int[] = array['1', 2]
+
+select a = any(array['1', '2']::int[]) from given_too
+
+select a = any(array['1', '2']::text[]) from given_too
+
+select array[1/0]::int[]
+
+select array[1000000]::int2[]
+
+select array['1000000']::int2[]
+
+insert into given_too(d, a) select 1, not (not true)
+
+insert into given_too(a, b) select not not true, 1
+
+select 1 where - (- 1)
+
+select 1 where not not 1
+
+create table dflt(a int[] default array['1', 2]::int[], c int check (c = any(array['1', '2']::int[])))
+
+insert into dflt(c) values (1) returning a
+
+insert into dflt(c) values (3)
+
+select array_agg(x) from unnest(array['3', 1]::int[]) x

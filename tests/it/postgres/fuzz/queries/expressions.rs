@@ -156,12 +156,17 @@ const FLOATS: &[&str] =
 
 const DATES: &[&str] = &["({date} + {1|-30|365})", "({timestamp})::date"];
 
+/// So many relations of six rows are a quarter of a million.
+const JOINS: usize = 6;
+
 /// Writes one case.
 #[derive(Debug)]
 pub struct Writer {
     pub tape: Tape,
     /// How many names were given.
     names: usize,
+    /// How many relations may yet be joined to others: their rows multiply.
+    pub joins: usize,
     /// Whether brackets are left out here and there.
     bare: bool,
     /// WITH queries that may be read.
@@ -179,7 +184,7 @@ impl Writer {
     pub fn new(choices: Vec<u16>) -> Writer {
         let mut tape = Tape::new(choices);
         let bare = tape.happens(40);
-        Writer { tape, names: 0, bare, with: Vec::new() }
+        Writer { tape, names: 0, joins: JOINS, bare, with: Vec::new() }
     }
 
     /// A name that is not yet given.

@@ -69,9 +69,10 @@ impl Writer {
 
     /// Up to three of them, joined.
     pub fn from(&mut self, depth: usize) -> Source {
-        let count = self.tape.weighted(&[(2, 1), (2, 2), (1, 3)]);
+        let more = self.tape.weighted(&[(2, 0), (2, 1), (1, 2)]).min(self.joins);
+        self.joins -= more;
         let mut from = self.relation(depth);
-        for _ in 1..count {
+        for _ in 0..more {
             let joined = self.relation(depth);
             let left = self.column(Int4, &from.columns);
             let right = self.column(Int4, &joined.columns);

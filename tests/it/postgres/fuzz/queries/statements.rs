@@ -142,7 +142,10 @@ impl Writer {
     /// WITH queries, one of which is read twice, or by the other.
     fn named(&mut self) -> String {
         let kinds = self.two_of(PLAIN);
+        // Their rows are joined in turn.
+        self.joins = 1;
         let first = self.query(&kinds, &Scope::default(), 2);
+        self.joins = 1;
         let columns = [(NAMES[0], kinds[0]), (NAMES[1], kinds[1])];
         self.with.push(("w1".to_owned(), columns.to_vec()));
         let second = self.query(&kinds, &Scope::default(), 2);
