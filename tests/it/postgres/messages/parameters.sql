@@ -501,3 +501,17 @@ insert into dflt(c) values (1) returning a
 insert into dflt(c) values (3)
 
 select array_agg(x) from unnest(array['3', 1]::int[]) x
+
+prepare b1 as select $1 in (1, 2, b) from given
+
+prepare b2 as select $1 in (1, b, 2, n), $1 from given
+
+prepare b3 as with recursive w(x) as (select $1 union all select x || 'a' from w where length(x) < 3) select x from w
+
+execute b3('1')
+
+prepare b4 as with recursive w(x) as (select $1 union all select x + 1 from w where x < 3) select x from w
+
+prepare b5 as with recursive w(x) as (select 'a' union all select x || 'a' from w where length(x) < 3) select x from w
+
+prepare b6 as with recursive w(x) as (select null union all select x || 'a' from w where length(x) < 3) select x from w
