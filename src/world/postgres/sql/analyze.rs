@@ -307,11 +307,11 @@ impl Analyzer<'_> {
         Ok(typed)
     }
 
-    /// Notes a parameter that stays without a type where it may have any.
-    pub fn leave_open(&self, typed: &Typed) {
-        if let (Ty::UNKNOWN, Expr::Param(at)) = (typed.ty, &typed.expr) {
-            self.open.borrow_mut().push((*at, self.placed(typed.place)));
-        }
+    /// Notes a parameter that stays without a type where it may have any; whether it is one.
+    pub fn leaves_open(&self, typed: &Typed) -> bool {
+        let (Ty::UNKNOWN, Expr::Param(at)) = (typed.ty, &typed.expr) else { return false };
+        self.open.borrow_mut().push((*at, self.placed(typed.place)));
+        true
     }
 
     /// Whether PostgreSQL knows its value when it plans.

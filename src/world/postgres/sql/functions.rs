@@ -121,8 +121,7 @@ impl Analyzer<'_> {
             settled.push(ty);
             let ty = if ty == Ty::UNKNOWN { Ty::TEXT } else { ty };
             check_times(self.db, self.pid, ty)?;
-            if settled.last() == Some(&Ty::UNKNOWN) && matches!(arg.expr, Expr::Param(_)) {
-                self.leave_open(&arg);
+            if settled.last() == Some(&Ty::UNKNOWN) && self.leaves_open(&arg) {
                 exprs.push(arg.expr);
                 continue;
             }
@@ -344,8 +343,7 @@ impl Analyzer<'_> {
         }
         let args = args.into_iter().zip(settled.iter().zip(&chosen.resolved));
         let args = args.map(|(arg, (ty, resolved))| {
-            if *resolved == Ty::UNKNOWN && matches!(arg.expr, Expr::Param(_)) {
-                self.leave_open(&arg);
+            if *resolved == Ty::UNKNOWN && self.leaves_open(&arg) {
                 return Ok(arg.expr);
             }
             self.coerce(arg, *ty, -1, Context::Implicit)

@@ -46,7 +46,7 @@ impl Analyzer<'_> {
         let same = match other {
             Some(other) => {
                 let other = self.expr(other, scope)?;
-                self.leave_open(&other);
+                self.leaves_open(&other);
                 Expr::NotDistinct(Box::new(other.expr), Box::new(Expr::NULL))
             }
             None => self.not_distinct(a, b, scope)?,
@@ -86,7 +86,7 @@ impl Analyzer<'_> {
 
     fn is_null(&self, inner: &ast::Expr, negated: bool, scope: &Scope<'_>) -> Result<Typed> {
         let typed = self.expr(inner, scope)?;
-        self.leave_open(&typed);
+        self.leaves_open(&typed);
         let inner = Box::new(typed.expr);
         let test = match (negated, typed.ty) {
             (true, Ty::RECORD) => Expr::NoneNull(inner),

@@ -48,8 +48,7 @@ impl Analyzer<'_> {
     /// A row of these values; PostgreSQL calls its fields f1, f2, …
     pub fn row(&self, items: Vec<Typed>) -> Result<Typed> {
         let fields = items.into_iter().map(|item| {
-            self.leave_open(&item);
-            let item = if matches!(item.expr, Expr::Param(_)) { item } else { self.settle(item)? };
+            let item = if self.leaves_open(&item) { item } else { self.settle(item)? };
             Ok((item.ty, item.expr))
         });
         let fields = fields.collect::<Result<_>>()?;
