@@ -228,3 +228,7 @@ alter table t add x int default nextval('s'), add y int default nextval('s');
 select null::bit varying;
 select null::daterange;
 select interval '1.5 w 3 h';
+select (1, (1, 2)) = (1, (1, 3));
+select (1, (1, 2)) is distinct from (1, (1, 3));
+select (1, (1, 2)) in ((1, (1, 3)), (1, (1, 2)));
+prepare grouped as select $1 from t group by $1;
