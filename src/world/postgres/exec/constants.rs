@@ -7,13 +7,14 @@ use super::calls::Call;
 use super::{Cx, Frame, eval};
 use crate::world::postgres::error::{Step, Stop};
 use crate::world::postgres::sql::{
-    Analyzer, Expr, Plan, SubKind, Volatility, each_of_plan, each_of_query, is_zoned, parts,
+    Analyzer, Barred, Expr, Plan, SubKind, Volatility, each_of_plan, each_of_query, is_zoned, parts,
 };
 use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::types::{Datum, Ty};
 
 /// Fails as a constant of the plan does. `bound`: parameters are constants too.
 pub fn check(plan: &Plan, cx: &mut Cx<'_>, bound: bool) -> Step<()> {
+    cx.state.denied.take();
     each_of_plan(plan, &mut |expr| is_false(expr, cx, bound))
 }
 
@@ -65,7 +66,7 @@ fn is_false(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<bool> {
 }
 
 /// The value of an expression that has the same one for every row, as far as PostgreSQL sees it.
-fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
+pub fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
     let known = match expr {
         Expr::Const(datum) => return Ok(Some(datum.clone())),
         Expr::Param(at) => return Ok(cx.params.get(*at).filter(|_| bound).cloned()),
@@ -74,6 +75,9 @@ fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
         Expr::Or(all) => return junction(all, true, cx, bound),
         Expr::Case { whens, otherwise } => return case(whens, otherwise, cx, bound),
         Expr::Coalesce(all) => return coalesce(all, cx, bound),
+        Expr::IsNull(inner) | Expr::NoneNull(inner) if matches!(**inner, Expr::Record { .. }) => {
+            return fields(expr, inner, cx, bound);
+        }
         Expr::Not(inner) | Expr::IsNull(inner) | Expr::NoneNull(inner) | Expr::Is(inner, _) => {
             fold(inner, cx, bound)?.is_some()
         }
@@ -89,10 +93,10 @@ fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
             false
         }
         Expr::Call { strict, steady, args, .. } => {
-            let before = cx.state.denied.clone();
+            let before = cx.state.denied.open.clone();
             let (known, null) = every(args, cx, bound)?;
             if *strict && null {
-                cx.state.denied = before;
+                cx.state.denied.open = before;
                 return Ok(Some(Datum::Null));
             }
             known && *steady
@@ -115,18 +119,33 @@ fn fold(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
             Some(_) => !is_zoned(*from, *to) && *from != Ty::REGCLASS && *to != Ty::REGCLASS,
             None => false,
         },
-        Expr::Sub { query, kind, left, denied, .. } => {
-            if cx.state.denied.is_none() {
-                cx.state.denied = denied.as_ref().map(|denied| (**denied).clone());
-            }
+        Expr::Sub { left, .. } => {
             let left = left.as_ref().map(|left| fold(left, cx, bound));
             left.transpose()?;
-            let output = *kind != SubKind::Exists;
-            each_of_query(query, output, &mut |expr| is_false(expr, cx, bound))?;
+            within(expr, cx, bound)?;
             false
         }
     };
     if known { value(expr, cx, bound).map(Some) } else { Ok(None) }
+}
+
+/// A query within an expression, and what the role may not do of it.
+fn within(expr: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<()> {
+    let Expr::Sub { query, kind, joins, barred, .. } = expr else { return Ok(()) };
+    let before = std::mem::take(&mut cx.state.denied);
+    if let Barred::By(denied) = barred {
+        cx.state.denied.open = Some((**denied).clone());
+    }
+    let output = *kind != SubKind::Exists;
+    each_of_query(query, output, &mut |expr| is_false(expr, cx, bound))?;
+    let found = std::mem::replace(&mut cx.state.denied, before).take();
+    let denied = &mut cx.state.denied;
+    match barred {
+        Barred::Apart => {}
+        _ if *joins => denied.joined = denied.joined.take().or(found),
+        _ => denied.open = denied.open.take().or(found),
+    }
+    Ok(())
 }
 
 /// A comparison, which NULL decides.
@@ -137,15 +156,32 @@ fn compared(
     cx: &mut Cx<'_>,
     bound: bool,
 ) -> Step<Option<Datum>> {
-    let before = cx.state.denied.clone();
+    let before = cx.state.denied.open.clone();
     match both(left, right, cx, bound)? {
         (Some(Datum::Null), _) | (_, Some(Datum::Null)) => {
-            cx.state.denied = before;
+            cx.state.denied.open = before;
             Ok(Some(Datum::Null))
         }
         (Some(_), Some(_)) => value(expr, cx, bound).map(Some),
         _ => Ok(None),
     }
+}
+
+/// IS NULL and IS NOT NULL of a row, which a field that is known to be otherwise decides.
+fn fields(expr: &Expr, row: &Expr, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
+    let Expr::Record { fields, .. } = row else { return Ok(None) };
+    let before = cx.state.denied.open.clone();
+    let (mut known, mut decided) = (true, false);
+    for (_, field) in fields {
+        match fold(field, cx, bound)? {
+            Some(value) => decided |= value.is_null() != matches!(expr, Expr::IsNull(_)),
+            None => known = false,
+        }
+    }
+    if decided {
+        cx.state.denied.open = before;
+    }
+    Ok((known || decided).then_some(Datum::Bool(!decided)))
 }
 
 /// The value of an expression whose parts are known.
@@ -226,12 +262,12 @@ fn every(all: &[Expr], cx: &mut Cx<'_>, bound: bool) -> Step<(bool, bool)> {
 /// out.
 fn junction(all: &[Expr], decisive: bool, cx: &mut Cx<'_>, bound: bool) -> Step<Option<Datum>> {
     let (mut known, mut null) = (true, false);
-    let before = cx.state.denied.clone();
+    let before = cx.state.denied.open.clone();
     for expr in all {
         match fold(expr, cx, bound)? {
             Some(value) => match value.as_bool() {
                 Some(flag) if flag == decisive => {
-                    cx.state.denied = before;
+                    cx.state.denied.open = before;
                     return Ok(Some(value));
                 }
                 Some(_) => {}

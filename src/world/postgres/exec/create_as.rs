@@ -7,7 +7,7 @@ use sqlparser::ast::{self, Statement};
 
 use super::constraint::check_unique;
 use super::modify::put_version;
-use super::{Cx, PlanRun, constants, ddl};
+use super::{Cx, PlanRun, constants, ddl, modifiers, roles};
 use crate::world::postgres::error::{PgError, Step};
 use crate::world::postgres::sql::plan_statement;
 use crate::world::postgres::types::{Base, Row};
@@ -33,14 +33,9 @@ pub fn create_as(
     }
     planned.allowed()?;
     cx.state.denied.take().map_or(Ok(()), Err)?;
-    cx.state.tables.extend(planned.tables.iter().map(|(oid, _)| *oid));
-    cx.state.caches = vec![None; planned.caches];
-    let mut run = PlanRun::new(&planned.plan);
-    let mut rows: Vec<Row> = Vec::new();
-    while let Some(row) = run.next(cx, None)? {
-        rows.push(row);
-    }
-    for column in planned.plan.columns().unwrap_or_default() {
+    roles::require_create(cx)?;
+    let columns = modifiers::columns(&planned.plan, cx, true)?;
+    for column in columns.iter().flat_map(|columns| columns.iter()) {
         let name = &column.name;
         if column.ty.base == Base::Record {
             let message = format!("column \"{name}\" has pseudo-type record");
@@ -51,6 +46,13 @@ pub fn create_as(
             return Err(PgError::new("42701", message).into());
         }
         table.columns.push(ddl::plain_column(name, column.ty, column.typmod));
+    }
+    cx.state.tables.extend(planned.tables.iter().map(|(oid, _)| *oid));
+    cx.state.caches = vec![None; planned.caches];
+    let mut run = PlanRun::new(&planned.plan);
+    let mut rows: Vec<Row> = Vec::new();
+    while let Some(row) = run.next(cx, None)? {
+        rows.push(row);
     }
     let table = Arc::new(table);
     ddl::put_table(cx, (*table).clone())?;

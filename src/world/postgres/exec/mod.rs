@@ -21,6 +21,7 @@ pub mod functions;
 mod insert;
 mod keys;
 mod late;
+mod modifiers;
 mod modify;
 pub mod policies;
 mod query;
@@ -39,6 +40,7 @@ pub use cast::relation_oid;
 pub use constants::{has_any as has_constants, holds_constant, is_constant};
 pub use eval::{Frame, eval, is_true};
 pub use foreign::{Deferred, run_deferred};
+pub use modifiers::may_be_found as has_modifiers;
 pub use query::QueryRun;
 pub use sequence::create_sequence;
 pub use system::index_by_oid;
@@ -47,7 +49,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::error::{PgError, Step};
-use super::sql::{Kept, Plan, Planned};
+use super::sql::{Kept, OutColumn, Plan, Planned};
 use super::storage::Db;
 use super::storage::locks::{Mode, Oid, Pid, Tag};
 use super::storage::xact::{Cid, Snapshot};
@@ -75,7 +77,7 @@ pub struct State {
     /// A key that is being asked for.
     pub late: Option<Late>,
     /// What the role may not do of a query that has not been left out.
-    pub denied: Option<PgError>,
+    pub denied: Denied,
     /// Where what must be called now stands, innermost first.
     pub inlining: Vec<String>,
     /// What the current step has called.
@@ -89,6 +91,22 @@ impl State {
     /// The tables that a function it calls finds in use.
     pub fn in_use(&self) -> Vec<Oid> {
         self.around.iter().flatten().chain(&self.tables).copied().collect()
+    }
+}
+
+/// What a role may not do of the queries in an expression.
+#[derive(Debug, Default)]
+pub struct Denied {
+    /// Of one that may yet turn out to be left out.
+    pub open: Option<PgError>,
+    /// Of one that PostgreSQL joins with, before it knows what is left out.
+    pub joined: Option<PgError>,
+}
+
+impl Denied {
+    pub fn take(&mut self) -> Option<PgError> {
+        let Denied { open, joined } = std::mem::take(self);
+        joined.or(open)
     }
 }
 
@@ -188,6 +206,8 @@ pub struct StatementRun<'p> {
     pub most: usize,
     /// It is not to be run, only begun.
     pub begins: bool,
+    /// Its columns, where planning found more about them than analysis.
+    pub columns: Option<Arc<[OutColumn]>>,
     pub state: State,
     pub rows: Vec<Row>,
 }
@@ -218,6 +238,7 @@ impl<'p> StatementRun<'p> {
             fixed: false,
             most: usize::MAX,
             begins: false,
+            columns: None,
             state,
             rows: Vec::new(),
         }
@@ -245,6 +266,11 @@ impl<'p> StatementRun<'p> {
         run
     }
 
+    /// Goes on from where a run that was only begun came to.
+    pub fn go_on(&mut self, calls: Calls, denied: Denied) {
+        (self.state.calls, self.state.denied, self.folded) = (calls, denied, true);
+    }
+
     /// Goes on until the end or the next wait.
     pub fn step(&mut self, db: &mut Db, pid: Pid, params: &[Datum]) -> Step<()> {
         let mut cx = Cx { db, pid, params, state: &mut self.state, ctes: None };
@@ -269,6 +295,9 @@ impl<'p> StatementRun<'p> {
             constants::check(&self.planned.plan, &mut cx, !self.nested)?;
             cx.settled();
             self.folded = true;
+        }
+        if self.planned.modifiers && !self.nested && self.columns.is_none() {
+            self.columns = modifiers::columns(&self.planned.plan, &mut cx, true)?;
         }
         if self.begins {
             return Ok(());

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use super::connection::Connection;
-use super::run::{Prepared, Runner};
+use super::run::{Begun, Prepared, Runner};
 use super::utility::Answer;
 use crate::env::Env;
 use crate::world::postgres::error::Result;
@@ -18,8 +18,9 @@ pub async fn execute<E: Env>(
     connection: &mut Connection<E::Stream>,
     prepared: &Prepared,
     params: &[Datum],
+    begun: Option<Begun>,
 ) -> Result<Answer> {
-    let mut running = pin!(runner.execute(prepared, params));
+    let mut running = pin!(runner.execute(prepared, params, begun));
     loop {
         let notices = poll_fn(|cx| {
             if let Poll::Ready(outcome) = running.as_mut().poll(cx) {

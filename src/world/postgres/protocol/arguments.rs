@@ -14,14 +14,8 @@ pub fn no_format(format: i16) -> PgError {
     PgError::new("22023", format!("unsupported format code: {format}"))
 }
 
-/// The values of a Bind message, in text or binary each.
-pub fn bound(
-    statement: &str,
-    types: &[Ty],
-    formats: &[i16],
-    values: &[Option<Bytes>],
-) -> Result<Vec<Datum>> {
-    let (given, wanted) = (values.len(), types.len());
+/// Whether a Bind message has as many values as the statement has parameters.
+pub fn check_number(statement: &str, wanted: usize, formats: &[i16], given: usize) -> Result<()> {
     if formats.len() > 1 && formats.len() != given {
         let formats = formats.len();
         let message =
@@ -35,6 +29,11 @@ pub fn bound(
         );
         return Err(PgError::new("08P01", message));
     }
+    Ok(())
+}
+
+/// The values of a Bind message, in text or binary each.
+pub fn bound(types: &[Ty], formats: &[i16], values: &[Option<Bytes>]) -> Result<Vec<Datum>> {
     let value = |(at, (value, ty)): (usize, (&Option<Bytes>, &Ty))| match value {
         None => Ok(Datum::Null),
         Some(bytes) => match format_of(formats, at) {
@@ -145,7 +144,7 @@ async fn computed<E: Env>(
     let cast = query(runner, &format!("{before}{parameter}) AS {})", ty.name())).await;
     let moved = |at: usize| (at + start?).checked_sub(before.len() + 1);
     let cast = cast.map_err(|error| error.moved(moved))?;
-    let answer = runner.execute(&cast, &[]).await?;
+    let answer = runner.execute(&cast, &[], None).await?;
     let value = answer.rows.first().and_then(|row| row.first()).cloned();
     value.ok_or_else(|| PgError::new("XX000", "an expression has one value"))
 }

@@ -8,6 +8,7 @@ mod aloud;
 mod arguments;
 mod call;
 mod connection;
+mod extended;
 mod frame;
 mod run;
 mod session;

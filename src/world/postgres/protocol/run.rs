@@ -11,9 +11,9 @@ use super::wait::wait;
 use crate::env::{Env, Moment};
 use crate::world::postgres::error::{PgError, Result, Step, Stop};
 use crate::world::postgres::exec::calls::{Call, Calls};
-use crate::world::postgres::exec::{Cx, StatementRun};
+use crate::world::postgres::exec::{Cx, Denied, State, StatementRun};
 use crate::world::postgres::injection::{self, Injected};
-use crate::world::postgres::sql::{OutColumn, Planned, Unplanned, plan_statement};
+use crate::world::postgres::sql::{OutColumn, Plan, Planned, Unplanned, plan_statement};
 use crate::world::postgres::storage::locks::{Oid, Pid};
 use crate::world::postgres::store::{Inner, Store, gone};
 use crate::world::postgres::types::{Datum, EPOCH_DAYS, MICROS_PER_DAY, Ty};
@@ -37,6 +37,16 @@ pub struct Prepared {
     pub plan: Option<Arc<Planned>>,
 }
 
+/// What is known of a statement before it runs: its constants are worked out.
+#[derive(Debug)]
+pub struct Begun {
+    plan: Arc<Planned>,
+    calls: Calls,
+    denied: Denied,
+    /// Its columns, if planning found more about them than analysis.
+    pub columns: Option<Arc<[OutColumn]>>,
+}
+
 /// Where statements run.
 #[derive(Clone, Debug)]
 pub struct Runner<E> {
@@ -54,6 +64,25 @@ fn planned(inner: &mut Inner, pid: Pid, prepared: &Prepared) -> Result<Arc<Plann
         let statement = prepared.statement.as_ref().expect("only statements are planned");
         plan_statement(db, pid, text, statement, given)
     })
+}
+
+/// 25P02 if the transaction has failed.
+fn refuse_all(inner: &Inner, pid: Pid) -> Result<()> {
+    if !inner.db.proc(pid).txn.as_ref().is_some_and(|txn| txn.failed) {
+        return Ok(());
+    }
+    let message = "current transaction is aborted, commands ignored until end of transaction block";
+    Err(PgError::new("25P02", message))
+}
+
+/// The plan of a statement that is to run.
+fn plan(inner: &mut Inner, pid: Pid, prepared: &Prepared) -> Step<Arc<Planned>> {
+    let plan = match planned(inner, pid, prepared) {
+        Ok(plan) => plan,
+        wrong => inner.db.analysed(pid, wrong)?,
+    };
+    check_parameters(&plan, prepared)?;
+    Ok(plan)
 }
 
 /// Fails if the statement names a parameter that it was not given.
@@ -219,21 +248,42 @@ impl<E: Env> Runner<E> {
         self.with(|inner| self.refuse_failed(inner, statement))
     }
 
+    /// The same of what Bind and Describe speak of: parameters are not read there either.
+    pub fn check_bound(&self, statement: Option<&Statement>, params: usize) -> Result<()> {
+        let ends = params == 0 && statement.is_some_and(transaction::ends_failure);
+        self.with(|inner| if ends { Ok(()) } else { refuse_all(inner, self.pid) })
+    }
+
+    /// How many savepoints and transactions it is within.
+    pub fn level(&self) -> usize {
+        self.store.with(|inner| {
+            let txn = inner.db.procs.get(&self.pid).and_then(|proc| proc.txn.as_ref());
+            txn.map_or(0, |txn| txn.levels.len())
+        })
+    }
+
     fn refuse_failed(&self, inner: &Inner, statement: &Statement) -> Result<()> {
-        let failed = inner.db.proc(self.pid).txn.as_ref().is_some_and(|txn| txn.failed);
-        if failed && !transaction::ends_failure(statement) {
-            return Err(PgError::new(
-                "25P02",
-                "current transaction is aborted, commands ignored until end of transaction block",
-            ));
-        }
-        Ok(())
+        if transaction::ends_failure(statement) { Ok(()) } else { refuse_all(inner, self.pid) }
     }
 
     /// Runs a statement; an error leaves the transaction failed or rolled back.
-    pub async fn execute(&self, prepared: &Prepared, params: &[Datum]) -> Result<Answer> {
+    pub async fn execute(
+        &self,
+        prepared: &Prepared,
+        params: &[Datum],
+        begun: Option<Begun>,
+    ) -> Result<Answer> {
         self.env.point("pg.statement").await;
-        let outcome = self.attempt(prepared, params).await;
+        let outcome = self.attempt(prepared, params, begun).await;
+        self.rest();
+        if let Err(error) = &outcome {
+            self.failed(error);
+        }
+        outcome
+    }
+
+    /// Between two statements nothing is read.
+    fn rest(&self) {
         self.store.with(|inner| {
             let Some(proc) = inner.db.procs.get_mut(&self.pid) else { return };
             proc.snapshot = None;
@@ -241,13 +291,51 @@ impl<E: Env> Runner<E> {
             proc.sleep_until = None;
             inner.db.vacuum();
         });
-        if let Err(error) = &outcome {
-            self.failed(error);
-        }
-        outcome
     }
 
-    async fn attempt(&self, prepared: &Prepared, params: &[Datum]) -> Result<Answer> {
+    /// Works out the constants of a statement that is to run later, as PostgreSQL does when it
+    /// plans it; `None` if there is nothing to work out.
+    pub async fn begin(&self, prepared: &Prepared, params: &[Datum]) -> Result<Option<Begun>> {
+        let begun = self.early(prepared, params).await;
+        self.rest();
+        begun
+    }
+
+    async fn early(&self, prepared: &Prepared, params: &[Datum]) -> Result<Option<Begun>> {
+        let Some(statement) = &prepared.statement else { return Ok(None) };
+        if utility::is_utility(statement) {
+            return Ok(None);
+        }
+        let began = self.env.now();
+        self.arrive(|_| Ok(()))?;
+        loop {
+            let plan = self.repeat(began, |inner| plan(inner, self.pid, prepared)).await?;
+            let reads = matches!(*plan.plan, Plan::Query(_));
+            if !plan.constants && !plan.modifiers && (plan.denied.is_none() || !reads) {
+                return Ok(None);
+            }
+            let mut run =
+                self.with(|inner| Ok(StatementRun::new(&plan, &mut inner.db, self.pid)))?;
+            run.begins = true;
+            if !self.drive(&plan, &mut run, params, began, (0, None)).await? {
+                continue;
+            }
+            let StatementRun { state, columns, .. } = run;
+            let State { calls, mut denied, .. } = state;
+            if reads {
+                plan.allowed()?;
+                denied.take().map_or(Ok(()), Err)?;
+            }
+            return Ok(Some(Begun { plan, calls, denied, columns }));
+        }
+    }
+
+    async fn attempt(
+        &self,
+        prepared: &Prepared,
+        params: &[Datum],
+        mut begun: Option<Begun>,
+    ) -> Result<Answer> {
         let Some(statement) = &prepared.statement else { return Ok(Answer::default()) };
         let began = self.env.now();
         let injected = self.arrive(|inner| {
@@ -267,11 +355,7 @@ impl<E: Env> Runner<E> {
         loop {
             let plan = self
                 .repeat(began, |inner| {
-                    let plan = match planned(inner, self.pid, prepared) {
-                        Ok(plan) => plan,
-                        wrong => inner.db.analysed(self.pid, wrong)?,
-                    };
-                    check_parameters(&plan, prepared)?;
+                    let plan = plan(inner, self.pid, prepared)?;
                     let read_only = inner.db.txn(self.pid).read_only;
                     match plan.plan.refused_as().filter(|_| read_only) {
                         Some(command) => Err(utility::refused_read_only(command).into()),
@@ -279,7 +363,8 @@ impl<E: Env> Runner<E> {
                     }
                 })
                 .await?;
-            if let Some(answer) = self.run(&plan, params, began, prepared).await? {
+            let begun = begun.take().filter(|begun| Arc::ptr_eq(&begun.plan, &plan));
+            if let Some(answer) = self.run(&plan, params, began, (prepared, begun)).await? {
                 return Ok(answer);
             }
         }
@@ -337,13 +422,17 @@ impl<E: Env> Runner<E> {
         plan: &Planned,
         params: &[Datum],
         began: Moment,
-        prepared: &Prepared,
+        (prepared, begun): (&Prepared, Option<Begun>),
     ) -> Result<Option<Answer>> {
         let mut run = self.with(|inner| Ok(StatementRun::new(plan, &mut inner.db, self.pid)))?;
+        if let Some(begun) = begun {
+            run.go_on(begun.calls, begun.denied);
+        }
         if !self.drive(plan, &mut run, params, began, (0, None)).await? {
             return Ok(None);
         }
-        let columns = prepared.columns.as_ref().or(plan.columns.as_ref()).cloned();
+        let found = run.columns.as_ref().or(plan.columns.as_ref());
+        let columns = prepared.columns.as_ref().or(found).cloned();
         let (tag, count) = run.tag();
         let (tag, count) = (tag.into(), Some(count));
         Ok(Some(Answer { columns, rows: run.rows, tag, count }))

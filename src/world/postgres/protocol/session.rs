@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use sqlparser::ast::{DiscardObject, Statement};
 
 use super::aloud;
-use super::arguments::{argument_values, bound, no_format, unpreparable};
+use super::arguments::{argument_values, unpreparable};
 use super::connection::Connection;
+use super::extended::Portal;
 use super::frame::{Front, Startup, decode, decode_startup};
-use super::run::{Prepared, Runner};
+use super::run::{Begun, Prepared, Runner};
 use super::transaction::{self, is_boundary};
 use super::unasked::{self, Reported};
 use super::utility::{Answer, is_utility};
@@ -24,24 +24,15 @@ use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::setting;
 use crate::world::postgres::storage::Proc;
 use crate::world::postgres::store::{Registration, Store};
-use crate::world::postgres::types::{Datum, Row, Ty};
+use crate::world::postgres::types::{Datum, Ty};
 use crate::world::postgres::watch::Watch;
 
-struct Portal {
-    prepared: Arc<Prepared>,
-    params: Arc<[Datum]>,
-    formats: Vec<i16>,
-    /// Rows not yet sent, once it has run.
-    left: Option<std::vec::IntoIter<Row>>,
-    answer: Answer,
-}
-
-struct Session<E: Env> {
-    runner: Runner<E>,
-    connection: Connection<E::Stream>,
+pub struct Session<E: Env> {
+    pub(super) runner: Runner<E>,
+    pub(super) connection: Connection<E::Stream>,
     /// Those prepared with SQL's PREPARE are among them too.
-    statements: BTreeMap<String, Arc<Prepared>>,
-    portals: BTreeMap<String, Portal>,
+    pub(super) statements: BTreeMap<String, Arc<Prepared>>,
+    pub(super) portals: BTreeMap<String, Portal>,
     /// After an error in the extended protocol everything up to Sync is ignored.
     skipping: bool,
     reported: Reported,
@@ -171,7 +162,7 @@ impl<E: Env> Session<E> {
     }
 
     /// Sends notices that have gathered.
-    fn speak(&mut self) {
+    pub(super) fn speak(&mut self) {
         let (runner, out) = (&self.runner, &mut self.connection.out);
         runner.store.with(|inner| unasked::notices(inner, runner.pid, out));
     }
@@ -288,12 +279,7 @@ impl<E: Env> Session<E> {
             Front::Describe { portal, name } => self.describe(portal, &name).await,
             Front::Execute { portal, max } => self.execute(&portal, max).await,
             Front::Close { portal, name } => {
-                if portal {
-                    self.portals.remove(&name);
-                } else {
-                    self.statements.remove(&name);
-                }
-                self.connection.out.empty(b'3');
+                self.close(portal, &name);
                 Ok(())
             }
             Front::Sync => {
@@ -328,12 +314,13 @@ impl<E: Env> Session<E> {
         out.ready(status);
     }
 
-    fn parsed(&self, text: &str) -> Result<crate::world::postgres::sql::Parsed> {
+    pub(super) fn parsed(&self, text: &str) -> Result<crate::world::postgres::sql::Parsed> {
         self.runner.store.with(|inner| inner.parse(text))
     }
 
     /// A simple query: all its statements, one transaction unless they say otherwise.
     async fn query(&mut self, text: &str) -> Result<()> {
+        self.statements.remove("");
         if let Err(error) = self.query_all(text).await {
             if error.is_fatal() {
                 return Err(error);
@@ -368,7 +355,7 @@ impl<E: Env> Session<E> {
                 plan: None,
             };
             told = told || !is_boundary(statement);
-            let answer = self.statement(&prepared, &[]).await?;
+            let answer = self.statement(&prepared, &[], None).await?;
             if last {
                 self.runner.finish_implicit().await?;
             }
@@ -385,7 +372,12 @@ impl<E: Env> Session<E> {
     }
 
     /// Runs a statement, of either protocol; those about prepared statements are the session's.
-    async fn statement(&mut self, prepared: &Prepared, params: &[Datum]) -> Result<Answer> {
+    pub(super) async fn statement(
+        &mut self,
+        prepared: &Prepared,
+        params: &[Datum],
+        begun: Option<Begun>,
+    ) -> Result<Answer> {
         let Some(statement) = &prepared.statement else { return Ok(Answer::default()) };
         if matches!(
             **statement,
@@ -418,7 +410,7 @@ impl<E: Env> Session<E> {
                 let (run, text) = (self.prepared(&name)?, &prepared.text);
                 self.runner.same_result(&run).await?;
                 let params = argument_values(&self.runner, &name, parameters, &run, text).await?;
-                aloud::execute(&self.runner, &mut self.connection, &run, &params).await
+                aloud::execute(&self.runner, &mut self.connection, &run, &params, None).await
             }
             Statement::Deallocate { name, .. } => {
                 let name = crate::world::postgres::sql::ident(name);
@@ -431,15 +423,20 @@ impl<E: Env> Session<E> {
                 Ok(Answer::tag("DEALLOCATE"))
             }
             Statement::Discard { object_type: DiscardObject::ALL } => {
-                let answer = self.runner.execute(prepared, params).await?;
+                let answer = self.runner.execute(prepared, params, None).await?;
                 self.statements.clear();
                 Ok(answer)
             }
-            _ => aloud::execute(&self.runner, &mut self.connection, prepared, params).await,
+            _ if !self.portals.is_empty() && transaction::is_control(statement) => {
+                let answer = self.runner.execute(prepared, params, None).await?;
+                self.ended(statement);
+                Ok(answer)
+            }
+            _ => aloud::execute(&self.runner, &mut self.connection, prepared, params, begun).await,
         }
     }
 
-    fn prepared(&self, name: &str) -> Result<Arc<Prepared>> {
+    pub(super) fn prepared(&self, name: &str) -> Result<Arc<Prepared>> {
         self.statements.get(name).cloned().ok_or_else(|| {
             let message = match name {
                 "" => "unnamed prepared statement does not exist".to_owned(),
@@ -448,126 +445,4 @@ impl<E: Env> Session<E> {
             PgError::new("26000", message)
         })
     }
-
-    async fn parse(&mut self, name: String, text: &str, types: &[u32]) -> Result<()> {
-        if !name.is_empty() && self.statements.contains_key(&name) {
-            let message = format!("prepared statement \"{name}\" already exists");
-            return Err(PgError::new("42P05", message));
-        }
-        let parsed = self.parsed(text)?;
-        if parsed.statements.len() > 1 {
-            let message = "cannot insert multiple commands into a prepared statement";
-            return Err(PgError::new("42601", message));
-        }
-        let known = |oid: &u32| {
-            Ty::from_oid(*oid)
-                .ok_or_else(|| PgError::unsupported(format_args!("the parameter type {oid}")))
-        };
-        let given = types.iter().map(known).collect::<Result<Arc<[Ty]>>>()?;
-        let statement = parsed.statements.first().cloned();
-        let mut prepared = self.runner.prepare(&parsed.text, 0, statement, given).await?;
-        if let Some(Statement::Execute { name: Some(named), .. }) = prepared.statement.as_deref() {
-            let named = crate::world::postgres::sql::object_name(named)?;
-            if let Some(found) = self.statements.get(&named) {
-                prepared.columns.clone_from(&found.columns);
-            }
-        }
-        self.statements.insert(name, Arc::new(prepared));
-        self.connection.out.empty(b'1');
-        Ok(())
-    }
-
-    async fn bind(
-        &mut self,
-        portal: String,
-        statement: &str,
-        formats: &[i16],
-        values: &[Option<Bytes>],
-        results: Vec<i16>,
-    ) -> Result<()> {
-        let prepared = self.prepared(statement)?;
-        let params = bound(statement, &prepared.params, formats, values)?.into();
-        if !portal.is_empty() && self.portals.contains_key(&portal) {
-            return Err(PgError::new("42P03", format!("cursor \"{portal}\" already exists")));
-        }
-        self.runner.same_result(&prepared).await?;
-        let (columns, given) =
-            (prepared.columns.as_ref().map_or(0, |all| all.len()), results.len());
-        if given > 1 && given != columns {
-            let message =
-                format!("bind message has {given} result formats but query has {columns} columns");
-            return Err(PgError::new("08P01", message));
-        }
-        let portal_state =
-            Portal { prepared, params, formats: results, left: None, answer: Answer::default() };
-        self.portals.insert(portal, portal_state);
-        self.connection.out.empty(b'2');
-        Ok(())
-    }
-
-    async fn describe(&mut self, portal: bool, name: &str) -> Result<()> {
-        let (prepared, formats) = if portal {
-            let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
-            (portal.prepared.clone(), portal.formats.clone())
-        } else {
-            (self.prepared(name)?, Vec::new())
-        };
-        if !portal {
-            let types = prepared.params.iter().map(|ty| ty.oid());
-            self.connection.out.parameter_description(types);
-            self.runner.same_result(&prepared).await?;
-        }
-        let out = &mut self.connection.out;
-        match &prepared.columns {
-            Some(columns) => out.row_description(columns, &formats),
-            None => out.empty(b'n'),
-        }
-        Ok(())
-    }
-
-    async fn execute(&mut self, name: &str, max: u32) -> Result<()> {
-        let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
-        if portal.prepared.statement.is_none() {
-            self.connection.out.empty(b'I');
-            return Ok(());
-        }
-        if portal.left.is_none() {
-            let (prepared, params) = (portal.prepared.clone(), portal.params.clone());
-            let mut answer = self.statement(&prepared, &params).await?;
-            let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
-            portal.left = Some(std::mem::take(&mut answer.rows).into_iter());
-            portal.answer = answer;
-        }
-        let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
-        let out = &mut self.connection.out;
-        let rows = portal.left.as_mut().expect("just run");
-        let mut count = portal.answer.count;
-        if let Some(columns) = &portal.answer.columns {
-            if let Some(format) = portal.formats.iter().find(|format| !(0..=1).contains(*format)) {
-                return Err(no_format(*format));
-            }
-            let limit =
-                if max == 0 { usize::MAX } else { usize::try_from(max).unwrap_or(usize::MAX) };
-            let mut sent = 0;
-            for row in rows.by_ref().take(limit) {
-                out.data_row(&row, columns, &portal.formats);
-                sent += 1;
-            }
-            // As many as asked for: whether there are more shows only the next time.
-            if sent == limit {
-                out.empty(b's');
-                return Ok(());
-            }
-            // The tag counts what this message brought.
-            count = count.and(Some(sent as u64));
-        }
-        let tag = portal.answer.tag.clone();
-        self.speak();
-        self.connection.out.command_complete(&tag, count);
-        Ok(())
-    }
-}
-
-fn no_portal(name: &str) -> PgError {
-    PgError::new("34000", format!("portal \"{name}\" does not exist"))
 }

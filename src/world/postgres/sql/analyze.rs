@@ -99,6 +99,8 @@ pub struct Analyzer<'a> {
     pub denied: RefCell<Vec<PgError>>,
     /// Something may not be done of a query within an expression.
     pub barred: Cell<bool>,
+    /// The conditions that such a query may stand in.
+    pub asked: RefCell<Vec<Expr>>,
     /// Tables whose policies are being analysed.
     pub guarding: RefCell<Vec<Oid>>,
     /// Where a function that gives a set may stand.
@@ -138,6 +140,7 @@ impl<'a> Analyzer<'a> {
             definitions: Vec::new().into(),
             denied: Vec::new().into(),
             barred: false.into(),
+            asked: Vec::new().into(),
             guarding: Vec::new().into(),
             set: None.into(),
             depth: 0.into(),

@@ -12,7 +12,7 @@ use super::gates::decide;
 use super::names::{ident, object_name};
 use super::placing::{within, within_on};
 use super::plan::{CompareOp, Expr, From, JoinKind, OutColumn, Relation, Scan, Source};
-use super::query::{rename, split};
+use super::query::rename;
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
 use super::security::filter_scan;
 use super::system::System;
@@ -135,7 +135,7 @@ impl Analyzer<'_> {
             ast::JoinConstraint::On(condition) => {
                 let condition = self.expr_in("JOIN conditions", condition, scope)?;
                 let condition = self.condition(condition, "JOIN/ON")?;
-                split(condition, &mut on);
+                self.split(condition, &mut on);
                 if matches!(kind, JoinKind::Left | JoinKind::Right) {
                     decide(&mut on);
                 }

@@ -288,7 +288,7 @@ fn gates_of(from: &From) -> &[Arc<Expr>] {
 }
 
 /// Whether it is made a part of the query around it (`is_simple_subquery`).
-fn is_simple(query: &Query, select: &Select) -> bool {
+pub fn is_simple(query: &Query, select: &Select) -> bool {
     is_plain(query, select) && !select.project.iter().any(may_change_within)
 }
 

@@ -56,6 +56,7 @@ pub use body::{
 pub use conditions::{means, named};
 pub use expression::DEFAULT;
 pub use functions::{Builtin, Function};
+pub use gates::is_simple;
 pub use grammar::{Grammar, Symbol};
 pub use index_text::index_text;
 pub use inline::{parts, stands_for};
@@ -63,9 +64,9 @@ pub use keywords::quoted;
 pub use names::{data_type, ident, is_serial, known_collation, modified_name, object_name};
 pub use parse::{Parsed, Parses, offset, parse};
 pub use plan::{
-    Aggregate, Body, CompareOp, Conflict, Cte, Delete, Expr, From, Insert, JoinKind, Kept, Lookup,
-    OutColumn, Plan, Policy, Query, Relation, RowCheck, Scan, Select, SetOp, SortKey, Source,
-    SubKind, Update,
+    Aggregate, Barred, Body, CompareOp, Conflict, Cte, Delete, Expr, From, Insert, JoinKind, Kept,
+    Lookup, OutColumn, Plan, Policy, Query, Relation, RowCheck, Scan, Select, SetOp, SortKey,
+    Source, SubKind, Update,
 };
 pub use resolve::can_cast;
 pub use routine::{check, check_returned, declared, plan_fragment};

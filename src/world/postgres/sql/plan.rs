@@ -137,16 +137,24 @@ pub enum Expr {
         fields: Vec<(Ty, Expr)>,
     },
     /// `cache`: a place for the result of a query that does not depend on the row. `joins`:
-    /// PostgreSQL joins with it instead of running it for each row. `denied`: what the role may not
-    /// do of it, which matters unless it is left out.
+    /// PostgreSQL joins with it instead of running it for each row.
     Sub {
         query: Arc<Query>,
         kind: SubKind,
         left: Option<Box<Expr>>,
         cache: Option<Kept>,
         joins: bool,
-        denied: Option<Arc<PgError>>,
+        barred: Barred,
     },
+}
+
+/// What a role may not do of a query within an expression, which matters unless it is left out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Barred {
+    No,
+    By(Arc<PgError>),
+    /// It is told by the condition that it stands in, which is in [`Select::asked`].
+    Apart,
 }
 
 impl Expr {
@@ -336,6 +344,9 @@ pub struct Select {
     pub from: From,
     /// Every condition of WHERE and inner ON: what must hold again after a wait.
     pub quals: Vec<Arc<Expr>>,
+    /// Conditions with queries that the role may not run, as they are written: what is left out of
+    /// one of them is not asked for.
+    pub asked: Vec<Expr>,
     /// Conditions on no column: tested once.
     pub grouped: bool,
     pub keys: Vec<Expr>,

@@ -285,6 +285,7 @@ impl Analyzer<'_> {
         known: &RefCell<Option<Vec<Ty>>>,
     ) -> Result<Query> {
         refuse_rare(select)?;
+        let asked = self.asked.borrow().len();
         let mut relations = Vec::new();
         let mut quals = Vec::new();
         let from = self.from(&select.from, scope, &mut relations, &mut quals)?;
@@ -295,7 +296,7 @@ impl Analyzer<'_> {
         if let Some(selection) = &select.selection {
             // Groups are made of rows that have met it; parameters have their types by now.
             let group = scope.group.take();
-            split(self.filter(selection, scope)?, &mut quals);
+            self.split(self.filter(selection, scope)?, &mut quals);
             scope.group = group;
         }
         let having = self.having(select, scope, &mut quals)?;
@@ -331,6 +332,7 @@ impl Analyzer<'_> {
             width,
             from,
             quals,
+            asked: self.asked.borrow_mut().split_off(asked),
             grouped,
             keys,
             aggregates,
@@ -352,7 +354,8 @@ impl Analyzer<'_> {
         quals: &mut Vec<Arc<Expr>>,
     ) -> Result<Option<Expr>> {
         let Some(having) = &select.having else { return Ok(None) };
-        let having = self.condition(self.expr(having, scope)?, "HAVING")?;
+        let mut having = self.condition(self.expr(having, scope)?, "HAVING")?;
+        self.ask(canonical(having.clone()), &mut std::iter::once(&mut having));
         let keys = scope.group.iter().flat_map(|group| &group.keys);
         let keys: Vec<Expr> = keys.map(|(_, expr, ..)| expr.clone()).collect();
         Ok(of_groups(having, &keys, quals))

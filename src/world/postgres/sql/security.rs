@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlparser::ast::{self, CreatePolicyCommand};
 
 use super::analyze::Analyzer;
-use super::plan::{Expr, From, RowCheck};
+use super::plan::{Barred, Expr, From, RowCheck};
 use super::scope::{Scope, ScopeColumn, ScopeRelation};
 use super::subquery::has_query;
 use super::walk::each_of_query;
@@ -61,8 +61,10 @@ impl Analyzer<'_> {
             _ => {}
         }
         policy.walk(&mut |part| {
-            let Expr::Sub { query, denied, .. } = part else { return };
-            self.denied.borrow_mut().extend(denied.iter().map(|denied| (**denied).clone()));
+            let Expr::Sub { query, barred, .. } = part else { return };
+            if let Barred::By(denied) = barred {
+                self.denied.borrow_mut().push((**denied).clone());
+            }
             let _never_ends = each_of_query(query, true, &mut |expr| {
                 self.needs_of(expr);
                 Ok(false)

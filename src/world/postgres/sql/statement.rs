@@ -12,13 +12,12 @@ use super::placing::place;
 use super::plan::{
     Conflict, Delete, Expr, From, JoinKind, OutColumn, Plan, Relation, Select, Target, Update,
 };
-use super::query::split;
 use super::routine::Names;
 use super::scope::Scope;
 use super::security::{command_privilege, filter_scan, reads, table_scope};
 use super::unread::leave_out_unread;
 use crate::world::postgres::error::{PgError, Result};
-use crate::world::postgres::exec::has_constants;
+use crate::world::postgres::exec::{has_constants, has_modifiers};
 use crate::world::postgres::storage::Db;
 use crate::world::postgres::storage::catalog::{Column, Identity, Table};
 use crate::world::postgres::storage::heap::Strength;
@@ -48,6 +47,8 @@ pub struct Planned {
     pub calls: bool,
     /// It has expressions of constants that may fail, or queries that its role may not read.
     pub constants: bool,
+    /// Planning may find modifiers of its columns' types.
+    pub modifiers: bool,
     /// What its role may not do.
     pub denied: Option<PgError>,
 }
@@ -126,6 +127,7 @@ fn finished(analyzer: &Analyzer<'_>, mut plan: Plan) -> Result<Planned> {
     Ok(Planned {
         columns,
         constants: has_constants(&plan) || analyzer.barred.get(),
+        modifiers: has_modifiers(&plan),
         plan: Arc::new(plan),
         params: params.into(),
         caches,
@@ -450,6 +452,7 @@ impl Analyzer<'_> {
         let alias = alias.map_or_else(|| text.clone(), |alias| ident(&alias.name));
         let mut relations: Vec<Relation> = Vec::new();
         let mut quals = Vec::new();
+        let asked = self.asked.borrow().len();
         let own = add_table(table.clone(), &alias, table_columns(&table), scope, &mut relations)?;
         let from = match self.from(others, scope, &mut relations, &mut quals)? {
             From::Nothing => own,
@@ -463,7 +466,7 @@ impl Analyzer<'_> {
         };
         if let Some(selection) = selection {
             let selection = self.expr_in("WHERE", selection, scope)?;
-            split(self.condition(selection, "WHERE")?, &mut quals);
+            self.split(self.condition(selection, "WHERE")?, &mut quals);
         }
         let from = place(from, &relations, &quals);
         let width = relations.iter().map(|relation| relation.offset + relation.width).max();
@@ -473,6 +476,7 @@ impl Analyzer<'_> {
             width,
             from,
             quals,
+            asked: self.asked.borrow_mut().split_off(asked),
             grouped: false,
             keys: Vec::new(),
             aggregates: Vec::new(),

@@ -8,8 +8,10 @@ use sqlparser::ast::{self, BinaryOperator, Spanned as _};
 
 use super::analyze::{Analyzer, Context, Typed};
 use super::expression::compare_op;
+use super::inline::parts;
 use super::placing::whole_ctes;
-use super::plan::{Body, CompareOp, Expr, OutColumn, Query, Relation, Source, SubKind};
+use super::plan::{Barred, Body, CompareOp, Expr, OutColumn, Query, Relation, Source, SubKind};
+use super::query::split;
 use super::resolve::compared;
 use super::rows::written;
 use super::scope::Scope;
@@ -94,24 +96,42 @@ fn can_join(query: &Query) -> bool {
 impl Analyzer<'_> {
     /// A query within an expression, whether it reads a row around it, and what the role may not
     /// do of it: PostgreSQL asks for that only if it plans it.
-    fn query_apart(
-        &self,
-        query: &ast::Query,
-        scope: &Scope<'_>,
-    ) -> Result<(Query, bool, Option<Arc<PgError>>)> {
+    fn query_apart(&self, query: &ast::Query, scope: &Scope<'_>) -> Result<(Query, bool, Barred)> {
         let before = self.denied.borrow().len();
         if let Some(part) = self.part {
             return Err(PgError::new("0A000", format!("{NO_SUBQUERY}{part}")));
         }
         let (mut query, correlated) = self.query_within(query, Some(scope))?;
         prune(&mut query);
-        let denied = self.denied.borrow_mut().split_off(before).into_iter().next().map(Arc::new);
+        let denied = self.denied.borrow_mut().split_off(before).into_iter().next();
         self.barred.set(self.barred.get() || denied.is_some());
-        Ok((query, correlated, denied))
+        let barred = denied.map_or(Barred::No, |denied| Barred::By(Arc::new(denied)));
+        Ok((query, correlated, barred))
+    }
+
+    /// The parts of a condition, which is kept as a whole if it may have a query that is barred.
+    pub fn split(&self, condition: Expr, quals: &mut Vec<Arc<Expr>>) {
+        let before = quals.len();
+        split(condition, quals);
+        if self.barred.get() {
+            let mut parts: Vec<Expr> =
+                quals[before..].iter().map(|part| (**part).clone()).collect();
+            // A join is made before it is known what is left out.
+            parts.sort_by_key(|part| !is_join(part));
+            self.ask(Expr::And(parts), &mut quals[before..].iter_mut().map(Arc::make_mut));
+        }
+    }
+
+    /// Keeps a condition for its privileges, which `parts` then do not tell.
+    pub fn ask<'e>(&self, condition: Expr, parts: &mut dyn Iterator<Item = &'e mut Expr>) {
+        if self.barred.get() {
+            self.asked.borrow_mut().push(is_met(condition));
+            parts.for_each(set_apart);
+        }
     }
 
     pub fn subquery(&self, query: &ast::Query, kind: SubKind, scope: &Scope<'_>) -> Result<Typed> {
-        let (mut query, correlated, denied) = self.query_apart(query, scope)?;
+        let (mut query, correlated, barred) = self.query_apart(query, scope)?;
         if kind == SubKind::Exists {
             only_rows(&mut query);
         }
@@ -134,20 +154,20 @@ impl Analyzer<'_> {
         let query = Arc::new(query);
         Ok(Typed {
             typmod,
-            ..Typed::new(Expr::Sub { query, kind, left: None, cache, joins: false, denied }, ty)
+            ..Typed::new(Expr::Sub { query, kind, left: None, cache, joins: false, barred }, ty)
         })
     }
 
     /// A subquery that gives several columns, one expression for each.
     pub fn row_query(&self, query: &ast::Query, scope: &Scope<'_>) -> Result<Vec<Typed>> {
         let body = &query.body;
-        let (query, correlated, denied) = self.query_apart(query, scope)?;
+        let (query, correlated, barred) = self.query_apart(query, scope)?;
         let field = |(index, column): (usize, &OutColumn)| {
             let cache = (!correlated).then(|| self.new_cache());
             let query = Arc::new(query.clone().casted(vec![Expr::Column { depth: 0, index }]));
             let kind = SubKind::Scalar;
-            let denied = denied.clone();
-            let sub = Expr::Sub { query, kind, left: None, cache, joins: false, denied };
+            let barred = barred.clone();
+            let sub = Expr::Sub { query, kind, left: None, cache, joins: false, barred };
             Typed { place: self.item(body, index), ..Typed::new(sub, column.ty) }
         };
         Ok(query.columns.iter().enumerate().map(field).collect())
@@ -161,7 +181,7 @@ impl Analyzer<'_> {
         all: bool,
         scope: &Scope<'_>,
     ) -> Result<Typed> {
-        let (mut query, correlated, denied) = self.query_apart(query, scope)?;
+        let (mut query, correlated, barred) = self.query_apart(query, scope)?;
         let fields: Vec<Typed> = match written(left) {
             Some(fields) => {
                 fields.into_iter().map(|f| self.expr(f, scope)).collect::<Result<_>>()?
@@ -197,7 +217,7 @@ impl Analyzer<'_> {
         let left = Some(Box::new(Expr::Record { names: None, fields: lefts }));
         let cache = (!correlated).then(|| self.new_cache());
         let query = Arc::new(query);
-        Ok(Typed::new(Expr::Sub { query, kind, left, cache, joins: false, denied }, Ty::BOOL))
+        Ok(Typed::new(Expr::Sub { query, kind, left, cache, joins: false, barred }, Ty::BOOL))
     }
 
     /// `op ANY (array)` and ALL, or of a query.
@@ -234,6 +254,29 @@ impl Analyzer<'_> {
         let right = self.coerce(right, array, -1, Context::Implicit)?;
         Ok(Typed::new(Expr::Quantified(op, all, Box::new(left), Box::new(right)), Ty::BOOL))
     }
+}
+
+fn is_join(part: &Expr) -> bool {
+    match part {
+        Expr::Not(inner) => is_join(inner),
+        other => matches!(other, Expr::Sub { joins: true, .. }),
+    }
+}
+
+/// A condition of which NULL is as good as false.
+fn is_met(condition: Expr) -> Expr {
+    match condition {
+        Expr::And(all) => Expr::And(all.into_iter().map(is_met).collect()),
+        Expr::Or(all) => Expr::Or(all.into_iter().map(is_met).collect()),
+        other => Expr::Is(Box::new(other), true),
+    }
+}
+
+fn set_apart(expr: &mut Expr) {
+    if let Expr::Sub { barred, .. } = expr {
+        *barred = Barred::Apart;
+    }
+    parts(expr).into_iter().for_each(set_apart);
 }
 
 /// EXISTS asks for rows and never for what is in them.

@@ -90,7 +90,7 @@ fn each_of_select(select: &Select, output: bool, visit: Visit<'_>) -> Step<()> {
             break;
         }
     }
-    each(select.having.iter(), visit)?;
+    each(select.having.iter().chain(&select.asked), visit)?;
     for relation in &select.relations {
         match &relation.source {
             Source::Function { args, .. } => each(args.iter(), visit)?,

@@ -1,0 +1,239 @@
+//! The extended query protocol: statements that are parsed, bound to portals and run (PostgreSQL
+//! 15, chapter 55.2.3). Must never run a statement but through the session.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sqlparser::ast::Statement;
+
+use super::arguments::{bound, check_number, no_format};
+use super::run::{Begun, Prepared};
+use super::session::Session;
+use super::utility::Answer;
+use crate::env::Env;
+use crate::world::postgres::error::{PgError, Result};
+use crate::world::postgres::sql::{OutColumn, object_name};
+use crate::world::postgres::types::{Datum, Row, Ty};
+
+/// A statement with its parameters.
+pub struct Portal {
+    prepared: Arc<Prepared>,
+    params: Arc<[Datum]>,
+    /// The formats of its columns.
+    results: Vec<i16>,
+    columns: Option<Arc<[OutColumn]>>,
+    begun: Option<Begun>,
+    /// How many savepoints and transactions it was made within.
+    level: usize,
+    /// It has run and gives no rows, or it has failed: it cannot be run.
+    spent: bool,
+    /// Rows not yet sent, once it has run.
+    left: Option<std::vec::IntoIter<Row>>,
+    answer: Answer,
+}
+
+impl<E: Env> Session<E> {
+    pub(super) async fn parse(&mut self, name: String, text: &str, types: &[u32]) -> Result<()> {
+        if name.is_empty() {
+            self.statements.remove("");
+        }
+        let parsed = self.parsed(text)?;
+        if parsed.statements.len() > 1 {
+            let message = "cannot insert multiple commands into a prepared statement";
+            return Err(PgError::new("42601", message));
+        }
+        let statement = parsed.statements.first().cloned();
+        if let Some(statement) = &statement {
+            self.runner.check_failed(statement)?;
+        }
+        let known = |oid: &u32| {
+            Ty::from_oid(*oid)
+                .ok_or_else(|| PgError::unsupported(format_args!("the parameter type {oid}")))
+        };
+        let given = types.iter().map(known).collect::<Result<Arc<[Ty]>>>()?;
+        let prepared = self.runner.prepare(&parsed.text, 0, statement, given).await?;
+        let typed = prepared.statement.is_some();
+        if let Some(at) = prepared.params.iter().position(|ty| typed && *ty == Ty::UNKNOWN) {
+            let message = format!("could not determine data type of parameter ${}", at + 1);
+            return Err(PgError::new("42P18", message));
+        }
+        if self.statements.contains_key(&name) {
+            let message = format!("prepared statement \"{name}\" already exists");
+            return Err(PgError::new("42P05", message));
+        }
+        self.statements.insert(name, Arc::new(prepared));
+        self.connection.out.empty(b'1');
+        Ok(())
+    }
+
+    /// What a statement gives; EXECUTE gives what the statement gives that it names.
+    fn columns(&self, prepared: &Prepared) -> Option<Arc<[OutColumn]>> {
+        match prepared.statement.as_deref() {
+            Some(Statement::Execute { name: Some(named), .. }) => {
+                self.statements.get(&object_name(named).ok()?)?.columns.clone()
+            }
+            _ => prepared.columns.clone(),
+        }
+    }
+
+    pub(super) async fn bind(
+        &mut self,
+        name: String,
+        statement: &str,
+        formats: &[i16],
+        values: &[Option<Bytes>],
+        results: Vec<i16>,
+    ) -> Result<()> {
+        let prepared = self.prepared(statement)?;
+        check_number(statement, prepared.params.len(), formats, values.len())?;
+        self.runner.check_bound(prepared.statement.as_deref(), values.len())?;
+        if !name.is_empty() && self.portals.contains_key(&name) {
+            return Err(PgError::new("42P03", format!("cursor \"{name}\" already exists")));
+        }
+        // If what follows fails the portal is there all the same, and cannot be run.
+        let (level, params) = (self.runner.level(), Arc::default());
+        let (columns, begun, left, answer) = (None, None, None, Answer::default());
+        let spent = true;
+        let portal =
+            Portal { prepared, params, results, columns, begun, level, spent, left, answer };
+        self.portals.insert(name.clone(), portal);
+        self.start(&name, formats, values).await?;
+        self.connection.out.empty(b'2');
+        Ok(())
+    }
+
+    /// Gives a portal its parameters, and works out what is known before it runs.
+    async fn start(&mut self, name: &str, formats: &[i16], values: &[Option<Bytes>]) -> Result<()> {
+        let Some(portal) = self.portals.get(name) else { return Err(no_portal(name)) };
+        let prepared = portal.prepared.clone();
+        let params: Arc<[Datum]> = bound(&prepared.params, formats, values)?.into();
+        self.runner.same_result(&prepared).await?;
+        let begun = self.runner.begin(&prepared, &params).await?;
+        let found = begun.as_ref().and_then(|begun| begun.columns.clone());
+        let columns = found.or_else(|| self.columns(&prepared));
+        let Some(portal) = self.portals.get_mut(name) else { return Err(no_portal(name)) };
+        if let Some(columns) = columns.as_ref().map(|columns| columns.len())
+            && portal.results.len() > 1
+            && portal.results.len() != columns
+        {
+            let given = portal.results.len();
+            let message =
+                format!("bind message has {given} result formats but query has {columns} columns");
+            return Err(PgError::new("08P01", message));
+        }
+        (portal.params, portal.columns, portal.begun) = (params, columns, begun);
+        portal.spent = false;
+        Ok(())
+    }
+
+    pub(super) async fn describe(&mut self, portal: bool, name: &str) -> Result<()> {
+        if portal {
+            let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
+            match &portal.columns {
+                Some(columns) => {
+                    self.runner.check_bound(None, 0)?;
+                    self.connection.out.row_description(columns, &portal.results);
+                }
+                None => self.connection.out.empty(b'n'),
+            }
+            return Ok(());
+        }
+        let prepared = self.prepared(name)?;
+        let columns = self.columns(&prepared);
+        if columns.is_some() {
+            self.runner.check_bound(None, 0)?;
+        }
+        let types = prepared.params.iter().map(|ty| ty.oid());
+        self.connection.out.parameter_description(types);
+        self.runner.same_result(&prepared).await?;
+        match &columns {
+            Some(columns) => self.connection.out.row_description(columns, &[]),
+            None => self.connection.out.empty(b'n'),
+        }
+        Ok(())
+    }
+
+    pub(super) async fn execute(&mut self, name: &str, max: u32) -> Result<()> {
+        let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
+        let Some(statement) = portal.prepared.statement.clone() else {
+            self.connection.out.empty(b'I');
+            return Ok(());
+        };
+        self.runner.check_failed(&statement)?;
+        if portal.spent {
+            return Err(PgError::new("55000", format!("portal \"{name}\" cannot be run")));
+        }
+        if portal.left.is_none() {
+            portal.spent = true;
+            let (prepared, params) = (portal.prepared.clone(), portal.params.clone());
+            let begun = portal.begun.take();
+            let mut answer = self.statement(&prepared, &params, begun).await?;
+            let Some(portal) = self.portals.get_mut(name) else {
+                // The end of a transaction is the end of its portals, this one among them.
+                self.speak();
+                self.connection.out.command_complete(&answer.tag, answer.count);
+                return Ok(());
+            };
+            portal.spent = answer.columns.is_none();
+            portal.left = Some(std::mem::take(&mut answer.rows).into_iter());
+            portal.answer = answer;
+        }
+        let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
+        let out = &mut self.connection.out;
+        let rows = portal.left.as_mut().expect("just run");
+        let mut count = portal.answer.count;
+        if let Some(columns) = &portal.answer.columns {
+            if let Some(format) = portal.results.iter().find(|format| !(0..=1).contains(*format)) {
+                return Err(no_format(*format));
+            }
+            let limit =
+                if max == 0 { usize::MAX } else { usize::try_from(max).unwrap_or(usize::MAX) };
+            let mut sent = 0;
+            for row in rows.by_ref().take(limit) {
+                out.data_row(&row, columns, &portal.results);
+                sent += 1;
+            }
+            // As many as asked for: whether there are more shows only the next time.
+            if sent == limit {
+                out.empty(b's');
+                return Ok(());
+            }
+            if *portal.answer.tag == *"SELECT" {
+                // The tag counts what this message brought.
+                count = count.and(Some(sent as u64));
+            }
+        }
+        let tag = portal.answer.tag.clone();
+        self.speak();
+        self.connection.out.command_complete(&tag, count);
+        Ok(())
+    }
+
+    /// What a transaction or a savepoint that has ended takes with it.
+    pub(super) fn ended(&mut self, statement: &Statement) {
+        let level = self.runner.level();
+        match statement {
+            Statement::Commit { .. } | Statement::Rollback { savepoint: None, .. } => {
+                self.portals.clear();
+            }
+            Statement::Rollback { .. } => self.portals.retain(|_, portal| portal.level < level),
+            Statement::ReleaseSavepoint { .. } => {
+                self.portals.values_mut().for_each(|portal| portal.level = portal.level.min(level));
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn close(&mut self, portal: bool, name: &str) {
+        if portal {
+            self.portals.remove(name);
+        } else {
+            self.statements.remove(name);
+        }
+        self.connection.out.empty(b'3');
+    }
+}
+
+fn no_portal(name: &str) -> PgError {
+    PgError::new("34000", format!("portal \"{name}\" does not exist"))
+}
