@@ -5,6 +5,7 @@
 mod cases;
 mod interleaving;
 mod joins;
+mod pipelines;
 mod queries;
 mod side;
 mod themes;

@@ -282,7 +282,7 @@ fn drop_index(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
         return Err(PgError::new("2BP01", message).hint(hint).into());
     }
     refuse_targeted(cx, &table, at, &format!("index {name}"))?;
-    if cx.state.around.iter().flatten().any(|used| *used == oid) {
+    if cx.is_used(oid) {
         // Whether a query uses the index is the planner's.
         return Err(PgError::unsupported("DROP INDEX of a table that a query around uses").into());
     }

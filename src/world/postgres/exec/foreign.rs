@@ -132,7 +132,7 @@ impl Deferred {
 /// 55006 if a statement around this one reads or writes the table, or checks of its rows wait for
 /// the commit.
 pub fn refuse_used(cx: &Cx<'_>, table: &Table, command: &str) -> Result<()> {
-    let why = if cx.state.around.iter().flatten().any(|oid| *oid == table.oid) {
+    let why = if cx.is_used(table.oid) {
         "it is being used by active queries in this session"
     } else if cx.db.txn(cx.pid).deferred.iter().any(|check| check.table() == table.oid) {
         "it has pending trigger events"

@@ -126,6 +126,11 @@ impl Cx<'_> {
         self.state.calls.settled();
     }
 
+    /// Whether a statement around this one or an open portal reads or writes the table.
+    pub fn is_used(&self, oid: Oid) -> bool {
+        self.state.around.iter().flatten().chain(&self.db.proc(self.pid).open).any(|of| *of == oid)
+    }
+
     /// A table lock for the transaction.
     pub fn lock_table(&mut self, oid: Oid, mode: Mode) -> Step<()> {
         if !self.state.tables.contains(&oid) {

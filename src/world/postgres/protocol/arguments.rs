@@ -32,22 +32,35 @@ pub fn check_number(statement: &str, wanted: usize, formats: &[i16], given: usiz
     Ok(())
 }
 
-/// The values of a Bind message, in text or binary each.
-pub fn bound(types: &[Ty], formats: &[i16], values: &[Option<Bytes>]) -> Result<Vec<Datum>> {
-    let value = |(at, (value, ty)): (usize, (&Option<Bytes>, &Ty))| match value {
-        None => Ok(Datum::Null),
-        Some(bytes) => match format_of(formats, at) {
-            0 => from_text(utf8(bytes)?, *ty, -1),
-            1 => from_binary(bytes, *ty).map_err(|error| match error.code() {
-                "22P03" => {
-                    let at = at + 1;
-                    let message = format!("incorrect binary data format in bind parameter {at}");
-                    PgError::new("22P03", message)
-                }
-                _ => error,
-            }),
-            other => Err(no_format(other)),
-        },
+/// The values of a Bind message, in text or binary each. `portal`: what they are for.
+pub fn bound(
+    portal: &str,
+    types: &[Ty],
+    formats: &[i16],
+    values: &[Option<Bytes>],
+) -> Result<Vec<Datum>> {
+    let value = |(at, (value, ty)): (usize, (&Option<Bytes>, &Ty))| {
+        let (number, format) = (at + 1, format_of(formats, at));
+        let (value, shown) = match (format, value) {
+            (0, Some(text)) => match utf8(text) {
+                Ok("") => (from_text("", *ty, -1), " = ''"),
+                Ok(text) => (from_text(text, *ty, -1), " = '...'"),
+                Err(error) => (Err(error), ""),
+            },
+            (1, Some(bytes)) => {
+                let left = || format!("incorrect binary data format in bind parameter {number}");
+                (from_binary(bytes, *ty, left), "")
+            }
+            (0 | 1, None) => (Ok(Datum::Null), ""),
+            (other, _) => (Err(no_format(other)), ""),
+        };
+        value.map_err(|error| {
+            let portal = match portal {
+                "" => "unnamed portal".to_owned(),
+                name => format!("portal \"{name}\""),
+            };
+            error.context(&format!("{portal} parameter ${number}{shown}"))
+        })
     };
     values.iter().zip(types).enumerate().map(value).collect()
 }

@@ -12,7 +12,8 @@ use super::session::Session;
 use super::utility::Answer;
 use crate::env::Env;
 use crate::world::postgres::error::{PgError, Result};
-use crate::world::postgres::sql::{OutColumn, object_name};
+use crate::world::postgres::sql::{OutColumn, Plan, Planned, object_name};
+use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::types::{Datum, Row, Ty};
 
 /// A statement with its parameters.
@@ -106,7 +107,7 @@ impl<E: Env> Session<E> {
     async fn start(&mut self, name: &str, formats: &[i16], values: &[Option<Bytes>]) -> Result<()> {
         let Some(portal) = self.portals.get(name) else { return Err(no_portal(name)) };
         let prepared = portal.prepared.clone();
-        let params: Arc<[Datum]> = bound(&prepared.params, formats, values)?.into();
+        let params: Arc<[Datum]> = bound(name, &prepared.params, formats, values)?.into();
         self.runner.same_result(&prepared).await?;
         let begun = self.runner.begin(&prepared, &params).await?;
         let found = begun.as_ref().and_then(|begun| begun.columns.clone());
@@ -198,15 +199,22 @@ impl<E: Env> Session<E> {
                 out.empty(b's');
                 return Ok(());
             }
-            if *portal.answer.tag == *"SELECT" {
-                // The tag counts what this message brought.
-                count = count.and(Some(sent as u64));
-            }
+            // The tag counts what this message brought.
+            count = count.and(Some(sent as u64));
         }
         let tag = portal.answer.tag.clone();
         self.speak();
         self.connection.out.command_complete(&tag, count);
         Ok(())
+    }
+
+    /// The tables that open portals read: PostgreSQL keeps the rows of all others apart.
+    pub(super) fn tables_of_portals(&self) -> Vec<Oid> {
+        let open = self.portals.values().filter(|portal| !portal.spent);
+        let plans = open.filter_map(|portal| portal.prepared.plan.as_ref());
+        let reads =
+            |plan: &&Arc<Planned>| matches!(*plan.plan, Plan::Query(_)) && !plan.plan.writes();
+        plans.filter(reads).flat_map(|plan| plan.tables.iter().map(|(oid, _)| *oid)).collect()
     }
 
     /// What a transaction or a savepoint that has ended takes with it.

@@ -243,6 +243,15 @@ impl<E: Env> Runner<E> {
         });
     }
 
+    /// The tables that the session's open portals read.
+    pub fn note_open(&self, tables: Vec<Oid>) {
+        self.store.with(|inner| {
+            if let Some(proc) = inner.db.procs.get_mut(&self.pid) {
+                proc.open = tables;
+            }
+        });
+    }
+
     /// 25P02 if the transaction has failed and the statement does not end it.
     pub fn check_failed(&self, statement: &Statement) -> Result<()> {
         self.with(|inner| self.refuse_failed(inner, statement))

@@ -415,7 +415,7 @@ impl<E: Env> Session<E> {
             Statement::Deallocate { name, .. } => {
                 let name = crate::world::postgres::sql::ident(name);
                 if name == "all" {
-                    self.statements.clear();
+                    self.statements.retain(|name, _| name.is_empty());
                     return Ok(Answer::tag("DEALLOCATE ALL"));
                 }
                 self.prepared(&name)?;
@@ -424,15 +424,23 @@ impl<E: Env> Session<E> {
             }
             Statement::Discard { object_type: DiscardObject::ALL } => {
                 let answer = self.runner.execute(prepared, params, None).await?;
-                self.statements.clear();
+                self.statements.retain(|name, _| name.is_empty());
                 Ok(answer)
             }
-            _ if !self.portals.is_empty() && transaction::is_control(statement) => {
-                let answer = self.runner.execute(prepared, params, None).await?;
-                self.ended(statement);
-                Ok(answer)
+            _ if self.portals.is_empty() => {
+                aloud::execute(&self.runner, &mut self.connection, prepared, params, begun).await
             }
-            _ => aloud::execute(&self.runner, &mut self.connection, prepared, params, begun).await,
+            statement => {
+                let open = self.tables_of_portals();
+                self.runner.note_open(open);
+                let (runner, connection) = (&self.runner, &mut self.connection);
+                let answer = aloud::execute(runner, connection, prepared, params, begun).await;
+                self.runner.note_open(Vec::new());
+                if answer.is_ok() {
+                    self.ended(statement);
+                }
+                answer
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::task::Waker;
 
 use super::definitions::Awaited;
-use super::locks::{Mode, Pid, Tag};
+use super::locks::{Mode, Oid, Pid, Tag};
 use super::parameters::Parameters;
 use super::txn::Txn;
 use super::xact::Xid;
@@ -39,6 +39,8 @@ pub struct Proc {
     pub inbox: Vec<Notification>,
     /// Why the running statement must end: a cancel, a crash.
     pub interrupt: Option<PgError>,
+    /// Tables that open portals read.
+    pub open: Vec<Oid>,
     /// The text that runs holds several statements.
     pub several: bool,
     /// `pg_sleep`: until when.

@@ -318,7 +318,7 @@ pub fn format_timestamp(micros: i64, zone: bool) -> String {
 }
 
 /// From 4714 BC to 294276, as PostgreSQL.
-fn moment_in_range(micros: i64) -> bool {
+pub fn moment_in_range(micros: i64) -> bool {
     (-211_813_488_000_000_000..9_223_371_331_200_000_000).contains(&micros)
 }
 

@@ -6,16 +6,17 @@ mod datetime;
 mod json;
 mod json_parse;
 mod numeric;
+mod receive;
 mod text;
 
 pub use array::Array;
-pub use binary::from_binary;
-pub use binary::{put_sized, put_text, utf8};
+pub use binary::{put_sized, put_text};
 pub use datetime::day_in_range;
 pub use datetime::{EPOCH_DAYS, MICROS_PER_DAY, MICROS_PER_SECOND, timestamp_plus};
 pub use datetime::{Interval, civil_from_days, date_micros, days_from_civil};
 pub use json::{Json, write_quoted};
 pub use numeric::Numeric;
+pub use receive::{from_binary, utf8};
 pub use text::{fit, from_text, hex, in_range, single, to_text};
 
 use std::cmp::Ordering;

@@ -16,12 +16,12 @@ pub struct Numeric {
 const DIGITS_MAX: u32 = 38;
 const LIMIT: u128 = 10_u128.pow(DIGITS_MAX);
 
-fn overflow() -> PgError {
+pub fn overflow() -> PgError {
     PgError::unsupported("a numeric of more than 38 digits")
 }
 
 /// A value within the limits.
-fn held(mantissa: i128, scale: u32) -> Result<Numeric> {
+pub fn held(mantissa: i128, scale: u32) -> Result<Numeric> {
     if mantissa.unsigned_abs() >= LIMIT || scale > DIGITS_MAX {
         return Err(overflow());
     }

@@ -47,19 +47,6 @@ impl Answer {
     pub fn same_as(&self, other: &Answer) -> bool {
         self.lines == other.lines || self.loose == other.loose
     }
-
-    /// Without the modifiers of the columns' types: of CASE and COALESCE they are what a planner
-    /// finds, as `world::postgres` says.
-    pub fn unmodified(mut self) -> Answer {
-        for line in self.lines.iter_mut().chain(&mut self.loose) {
-            if let Some(columns) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-                let columns = columns.split('|');
-                let kinds = columns.map(|column| column.rsplit_once(' ').map_or(column, |c| c.0));
-                *line = kinds.collect::<Vec<_>>().join("|");
-            }
-        }
-        self
-    }
 }
 
 fn line(back: &Back) -> String {

@@ -1,0 +1,299 @@
+//! Random messages of the extended protocol, here and on a real PostgreSQL: the same answers,
+//! message by message. Must never send what does not decode: that is `malformed`.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use proptest::strategy::Strategy as _;
+use proptest::test_runner::TestCaseError;
+use seedbed::world::postgres::{Settings, Watch};
+
+use super::queries::{Answer, Session, Tape, choices};
+use super::runner;
+use crate::pg_server::PgServer;
+use crate::postgres::raw::{Back, message};
+use crate::postgres::{ours, runtime};
+
+const KEPT: &str = "tests/proptest-regressions/postgres_pipelines.txt";
+
+const SET_UP: &[&str] = &[
+    "rollback",
+    "deallocate all",
+    "drop table if exists t, u",
+    "create table t(a int primary key, n numeric(8,2), v varchar(5))",
+    "insert into t values (1, 1.5, 'abc'), (2, 2.5, 'd')",
+];
+
+/// Many more are about transactions and rows than about the rest.
+const STATEMENTS: &[(usize, &[&str])] = &[
+    (4, &["begin", "commit", "rollback", "savepoint s", "rollback to s", "release s"]),
+    (
+        8,
+        &[
+            "select a from t",
+            "select a, v from t where a = $1",
+            "insert into t values ($1, $2) returning a",
+            "insert into t values (7, 1, 'x')",
+            "update t set v = $1 where a = 1",
+            "update t set v = 'y' returning a, v",
+            "delete from t where a > 3",
+            "select case when $1 then n else 2 end from t",
+            "select coalesce($1, v) from t",
+            "select generate_series(1, 5)",
+            "select a from t where $1 for update",
+            "with w as (update t set n = 0 returning a) select a from w",
+            "values (1), (2)",
+        ],
+    ),
+    (
+        3,
+        &[
+            "select 1/0",
+            "select 1/$1::int",
+            "select $1::int + 1",
+            "select $1",
+            "select 'x'::int",
+            "select nothing",
+            "selec",
+            "",
+            "select 1; select 2",
+            "insert into t values (1/0)",
+            "insert into t select a, n, v from t where a = 1/$1",
+        ],
+    ),
+    (
+        2,
+        &[
+            "set application_name = 'x'",
+            "show application_name",
+            "create table u(a int)",
+            "drop table u",
+            "select a from u",
+            "alter table t add x int",
+            "alter table t drop x",
+            "lock table t",
+            "truncate t",
+            "prepare c as select a from t",
+            "execute c",
+            "deallocate c",
+            "deallocate all",
+        ],
+    ),
+];
+
+const VALUES: &[Option<&[u8]>] = &[
+    Some(b"1"),
+    Some(b"2"),
+    None,
+    Some(b"x"),
+    Some(b"true"),
+    Some(b""),
+    Some(b"\0\0\0\x01"),
+    Some(b"99999999999"),
+];
+const FORMATS: &[&[i16]] = &[&[], &[], &[], &[0], &[1], &[0, 1], &[2]];
+/// None given, mostly; `int4`, `text`, one that is to be found, `bool`.
+const TYPES: &[&[u32]] = &[&[], &[], &[], &[], &[23], &[25], &[0], &[16]];
+const MOST: &[u32] = &[0, 0, 0, 1, 2];
+const NAMES: &[&str] = &["", "", "a", "b"];
+
+/// A message, and how it reads.
+#[derive(Clone)]
+struct Said(String, Vec<u8>);
+
+#[derive(Clone)]
+struct Case(Vec<Said>);
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|Said(text, _)| writeln!(f, "{text}"))
+    }
+}
+
+fn counted<T: Copy, const N: usize>(all: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+    let count = i16::try_from(all.len()).expect("few").to_be_bytes();
+    count.into_iter().chain(all.iter().flat_map(|one| bytes(*one))).collect()
+}
+
+fn named(name: &str) -> Vec<u8> {
+    [name.as_bytes(), b"\0"].concat()
+}
+
+fn parse(name: &str, sql: &str, types: &[u32]) -> Said {
+    let body = [named(name), named(sql), counted(types, u32::to_be_bytes)].concat();
+    Said(format!("Parse {name:?} {sql:?} {types:?}"), message(b'P', &body))
+}
+
+fn bind(
+    tape: &mut Tape,
+    (portal, statement): (&str, &str),
+    number: usize,
+    formats: &[i16],
+    results: &[i16],
+) -> Said {
+    let values: Vec<Option<&[u8]>> = (0..number).map(|_| tape.one_of(VALUES)).collect();
+    let mut given = i16::try_from(number).expect("few").to_be_bytes().to_vec();
+    for value in &values {
+        let length = value.map_or(-1, |value| i32::try_from(value.len()).expect("short"));
+        given.extend(length.to_be_bytes());
+        given.extend(value.unwrap_or_default());
+    }
+    let (formats_given, wanted) =
+        (counted(formats, i16::to_be_bytes), counted(results, i16::to_be_bytes));
+    let body = [named(portal), named(statement), formats_given, given, wanted].concat();
+    let text = format!("Bind {portal:?} {statement:?} {values:?} {formats:?} {results:?}");
+    Said(text, message(b'B', &body))
+}
+
+fn of(kind: u8, word: &str, what: u8, name: &str) -> Said {
+    let body = [&[what][..], &named(name)].concat();
+    Said(format!("{word} {} {name:?}", what as char), message(kind, &body))
+}
+
+fn execute(portal: &str, most: u32) -> Said {
+    let body = [&named(portal)[..], &most.to_be_bytes()].concat();
+    Said(format!("Execute {portal:?} {most}"), message(b'E', &body))
+}
+
+fn sync() -> Said {
+    Said("Sync".to_owned(), message(b'S', &[]))
+}
+
+fn statement(tape: &mut Tape) -> &'static str {
+    let group = tape.weighted(STATEMENTS);
+    tape.one_of(group)
+}
+
+/// A message for itself, whatever it needs. A simple query that fails in a transaction may leave an
+/// unnamed portal behind, depending on how far it came: that is not asked for.
+fn single(tape: &mut Tape) -> Said {
+    let (name, portal) = (tape.one_of(NAMES), tape.one_of(&["a", "b"]));
+    let what = [(b'S', name), (b'P', portal)];
+    match tape.below(12) {
+        0..3 => {
+            let sql = statement(tape);
+            parse(name, sql, tape.one_of(TYPES))
+        }
+        3..6 => {
+            let (number, formats, results) =
+                (tape.one_of(&[0, 0, 0, 1, 1, 2]), tape.one_of(FORMATS), tape.one_of(FORMATS));
+            bind(tape, (portal, name), number, formats, results)
+        }
+        6 => {
+            let (what, name) = tape.one_of(&what);
+            of(b'D', "Describe", what, name)
+        }
+        7..10 => execute(portal, tape.one_of(MOST)),
+        10 => {
+            let (what, name) = tape.one_of(&what);
+            of(b'C', "Close", what, name)
+        }
+        _ => sync(),
+    }
+}
+
+/// What a driver says.
+fn whole(tape: &mut Tape, said: &mut Vec<Said>) {
+    let (name, portal) = (tape.one_of(NAMES), tape.one_of(NAMES));
+    let sql = statement(tape);
+    said.push(parse(name, sql, &[]));
+    if tape.happens(30) {
+        said.push(of(b'D', "Describe", b'S', name));
+    }
+    let number = (1..3).filter(|at| sql.contains(&format!("${at}"))).count();
+    let results = tape.one_of(&[&[][..], &[], &[0], &[1]]);
+    said.push(bind(tape, (portal, name), number, &[], results));
+    if tape.happens(60) {
+        said.push(of(b'D', "Describe", b'P', portal));
+    }
+    for _ in 0..tape.one_of(&[1, 1, 1, 2]) {
+        said.push(execute(portal, tape.one_of(MOST)));
+    }
+    if tape.happens(80) {
+        said.push(sync());
+    }
+}
+
+fn case(choices: Vec<u16>) -> Case {
+    let (mut tape, mut said) = (Tape::new(choices), Vec::new());
+    for _ in 0..=tape.below(9) {
+        match tape.below(10) {
+            0 => {
+                let sql = statement(&mut tape);
+                said.push(Said(format!("Query {sql:?}"), message(b'Q', &named(sql))));
+            }
+            1..7 => whole(&mut tape, &mut said),
+            _ => (0..=tape.below(4)).for_each(|_| said.push(single(&mut tape))),
+        }
+    }
+    said.push(sync());
+    Case(said)
+}
+
+struct Sides {
+    here: Session,
+    there: Session,
+    messages: usize,
+    /// Messages of the real server that bring no error.
+    well: usize,
+}
+
+/// Everything up to the answer to a query that fails, which ends a case.
+async fn answers(session: &mut Session, case: &Case) -> Vec<Back> {
+    const END: &str = "rollback; select the_end";
+    let mut bytes: Vec<u8> = case.0.iter().flat_map(|Said(_, bytes)| bytes.clone()).collect();
+    bytes.extend(message(b'Q', &named(END)));
+    session.raw.send(&bytes).await;
+    let mut all = Vec::new();
+    let mut ends = false;
+    while let Some(back) = session.raw.next().await {
+        let end = back.kind == b'Z' && ends;
+        let told = back.field(b'M').is_some_and(|text| text.contains("the_end"));
+        ends |= back.kind == b'E' && told;
+        all.push(back);
+        if end {
+            return all;
+        }
+    }
+    session.again().await;
+    all
+}
+
+impl Sides {
+    async fn differs(&mut self, case: &Case) -> Option<String> {
+        for statement in SET_UP {
+            self.here.say(statement).await;
+            self.there.say(statement).await;
+        }
+        let ours = answers(&mut self.here, case).await;
+        let theirs = answers(&mut self.there, case).await;
+        self.messages += theirs.len();
+        self.well += theirs.iter().filter(|back| back.kind != b'E').count();
+        let (ours, theirs) = (Answer::new(&ours), Answer::new(&theirs));
+        (!ours.same_as(&theirs))
+            .then(|| format!("{case:?}{}\n--- here:\n{}", theirs.text(), ours.text()))
+    }
+}
+
+#[test]
+fn random_messages_are_answered_as_by_a_real_postgresql() {
+    let server = PgServer::start();
+    let runtime = runtime();
+    let sides = runtime.block_on(async {
+        let (addr, _store) = ours(Settings::default(), Watch::none()).await;
+        let (here, there) = (Session::open(&addr).await, Session::open(&server.addr()).await);
+        RefCell::new(Sides { here, there, messages: 0, well: 0 })
+    });
+    let cases = choices().prop_map(case);
+    let ran = runner(300, 4000, KEPT).run(&cases, |case| {
+        match runtime.block_on(sides.borrow_mut().differs(&case)) {
+            None => Ok(()),
+            Some(difference) => Err(TestCaseError::fail(difference)),
+        }
+    });
+    if let Err(error) = ran {
+        panic!("{error}");
+    }
+    let Sides { messages, well, .. } = sides.into_inner();
+    assert!(well * 10 > messages * 7, "hardly anything goes well: {well} of {messages}");
+}
