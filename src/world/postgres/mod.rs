@@ -59,14 +59,11 @@
 //!   planner's: here it is that of nested loops and of first appearance; rows that UPDATE finds by
 //!   an index are written in the heap's order, and the room of dead rows is not used again. Every
 //!   row is tested before it is sorted: a planner that goes by an index stops at the LIMIT.
-//! - Privileges on a query in WHERE are asked for although a condition behind it is never met, or
-//!   is NULL, and on one in a row of which another field is not NULL as it should be; CREATE TABLE
-//!   AS asks for those on the schema first.
-//! - Modifiers of a type (`numeric(8,2)`) that a planner finds for CASE and COALESCE of constants
-//!   are not told of its column.
 //! - What PostgreSQL keeps: a session that has planned with an index goes on when its function is
 //!   gone, and after five executions a plan may be for any parameters; here it is always anew.
-//! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6).
+//! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6), and of
+//!   a query that fails neither its columns nor its first rows are sent. A portal runs to its end
+//!   the first time, and its snapshot is of then: only its rows are handed out in parts.
 //! - Of errors: which of several duplicates CREATE UNIQUE INDEX names, and of two faults of one
 //!   statement which is told, where they are in different parts of it.
 

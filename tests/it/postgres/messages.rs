@@ -10,9 +10,12 @@ use crate::pg_server::PgServer;
 /// What is compared of a message, with its field's name.
 const FIELDS: &[u8] = b"SCMDHPpqW";
 
-fn told(answer: &[Back]) -> Vec<String> {
-    let messages = answer.iter().filter(|back| matches!(back.kind, b'E' | b'N'));
+fn told(answer: &[Back], kinds: &[u8]) -> Vec<String> {
+    let messages = answer.iter().filter(|back| kinds.contains(&back.kind));
     let message = |back: &Back| {
+        if back.kind == b'T' {
+            return back.columns();
+        }
         let field = |kind: &u8| back.field(*kind).map(|text| format!("{} {text}", *kind as char));
         FIELDS.iter().filter_map(field).collect::<Vec<String>>().join("\n")
     };
@@ -21,6 +24,11 @@ fn told(answer: &[Back]) -> Vec<String> {
 
 /// Both say the same of these statements, which stand between empty lines.
 fn alike(scripts: &[&str]) {
+    compare(scripts, b"EN", false);
+}
+
+/// The same of these kinds of messages.
+fn compare(scripts: &[&str], kinds: &[u8], extended: bool) {
     let server = PgServer::start();
     let mut differences = Vec::new();
     runtime().block_on(async {
@@ -29,8 +37,12 @@ fn alike(scripts: &[&str]) {
         let mut there = Raw::connect(&server.addr()).await;
         let statements = scripts.iter().flat_map(|script| script.split("\n\n"));
         for statement in statements.map(str::trim).filter(|text| !text.is_empty()) {
-            let ours = told(&here.simple(statement).await);
-            let theirs = told(&there.simple(statement).await);
+            let (ours, theirs) = if extended {
+                (here.extended(statement).await, there.extended(statement).await)
+            } else {
+                (here.simple(statement).await, there.simple(statement).await)
+            };
+            let (ours, theirs) = (told(&ours, kinds), told(&theirs, kinds));
             if ours != theirs {
                 let (ours, theirs) = (ours.join("\n"), theirs.join("\n"));
                 differences.push(format!("{statement}\n--- here:\n{ours}\n--- real:\n{theirs}\n"));
@@ -81,4 +93,12 @@ fn parameters_get_their_types_in_postgresqls_order_or_are_refused_as_by_it() {
 #[test]
 fn errors_point_at_postgresqls_places() {
     alike(&[include_str!("messages/places.sql")]);
+}
+
+/// What a column is once the constants of CASE and COALESCE are known.
+#[test]
+fn planning_finds_modifiers_as_in_postgresql() {
+    let script = include_str!("messages/modifiers.sql");
+    compare(&[script], b"ENT", false);
+    compare(&[script], b"ENT", true);
 }

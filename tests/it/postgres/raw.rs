@@ -20,6 +20,19 @@ impl Back {
         found.next().and_then(|field| std::str::from_utf8(&field[1..]).ok())
     }
 
+    /// Name, type and length of each column.
+    pub fn columns(&self) -> String {
+        let (mut rest, mut all) = (&self.body[2..], Vec::new());
+        while let Some(end) = rest.iter().position(|byte| *byte == 0) {
+            let (name, after) = rest.split_at(end);
+            let four = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|byte| after[at + byte]));
+            let (kind, length) = (four(7), four(13).cast_signed());
+            all.push(format!("{} {kind} {length}", String::from_utf8_lossy(name)));
+            rest = &after[19..];
+        }
+        format!("[{}]", all.join("|"))
+    }
+
     /// The cells of a data row.
     pub fn cells(&self) -> Vec<Option<String>> {
         let number = |at: usize| {

@@ -46,7 +46,7 @@ pub fn may_be_found(plan: &Plan) -> bool {
         let modified = matches!(column.ty.base, Base::Numeric | Base::Varchar | Base::Bpchar);
         modified && column.typmod == NONE
     };
-    let plain = |query: &Query| match &query.body {
+    let simple = |query: &Query| match &query.body {
         Body::Select(select) => select
             .project
             .iter()
@@ -54,7 +54,7 @@ pub fn may_be_found(plan: &Plan) -> bool {
         _ => false,
     };
     plan.columns().is_some_and(|columns| columns.iter().any(open))
-        && !matches!(plan, Plan::Query(query) if plain(query))
+        && !matches!(plan, Plan::Query(query) if simple(query))
 }
 
 /// The columns of a plan with the modifiers that their constants leave. `bound`: parameters are
@@ -132,6 +132,9 @@ impl Finder<'_, '_> {
         match expr {
             Expr::Column { depth: 0, index } => self.of_column(*index, row),
             Expr::Cast { typmod, .. } => Ok(*typmod),
+            Expr::Case { whens, otherwise } if whens.iter().all(|(_, then)| then.is_nothing()) => {
+                self.of(otherwise, row)
+            }
             Expr::Case { whens, otherwise } => {
                 let mut left = Vec::new();
                 for (when, then) in whens {

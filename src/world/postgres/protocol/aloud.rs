@@ -5,8 +5,9 @@ use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
+use super::begin::Begun;
 use super::connection::Connection;
-use super::run::{Begun, Prepared, Runner};
+use super::run::{Prepared, Runner};
 use super::utility::Answer;
 use crate::env::Env;
 use crate::world::postgres::error::Result;

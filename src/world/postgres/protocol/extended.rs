@@ -6,8 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sqlparser::ast::Statement;
 
+use super::aloud;
 use super::arguments::{bound, check_number, no_format};
-use super::run::{Begun, Prepared};
+use super::begin::Begun;
+use super::run::Prepared;
 use super::session::Session;
 use super::utility::Answer;
 use crate::env::Env;
@@ -15,6 +17,15 @@ use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::sql::{OutColumn, Plan, Planned, object_name};
 use crate::world::postgres::storage::locks::Oid;
 use crate::world::postgres::types::{Datum, Row, Ty};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its parameters or its plan failed: it holds no statement.
+    Unbound,
+    Ready,
+    /// It has run and gives no rows, or it has failed: it cannot be run.
+    Spent,
+}
 
 /// A statement with its parameters.
 pub struct Portal {
@@ -26,8 +37,9 @@ pub struct Portal {
     begun: Option<Begun>,
     /// How many savepoints and transactions it was made within.
     level: usize,
-    /// It has run and gives no rows, or it has failed: it cannot be run.
-    spent: bool,
+    /// It was made once the transaction had failed.
+    late: bool,
+    stage: Stage,
     /// Rows not yet sent, once it has run.
     left: Option<std::vec::IntoIter<Row>>,
     answer: Answer,
@@ -53,8 +65,8 @@ impl<E: Env> Session<E> {
         };
         let given = types.iter().map(known).collect::<Result<Arc<[Ty]>>>()?;
         let prepared = self.runner.prepare(&parsed.text, 0, statement, given).await?;
-        let typed = prepared.statement.is_some();
-        if let Some(at) = prepared.params.iter().position(|ty| typed && *ty == Ty::UNKNOWN) {
+        let given = prepared.statement.is_some();
+        if let Some(at) = prepared.params.iter().position(|ty| given && *ty == Ty::UNKNOWN) {
             let message = format!("could not determine data type of parameter ${}", at + 1);
             return Err(PgError::new("42P18", message));
         }
@@ -91,12 +103,13 @@ impl<E: Env> Session<E> {
         if !name.is_empty() && self.portals.contains_key(&name) {
             return Err(PgError::new("42P03", format!("cursor \"{name}\" already exists")));
         }
-        // If what follows fails the portal is there all the same, and cannot be run.
+        // If what follows fails the portal is there all the same.
         let (level, params) = (self.runner.level(), Arc::default());
+        let late = self.runner.check_bound(None, 0).is_err();
         let (columns, begun, left, answer) = (None, None, None, Answer::default());
-        let spent = true;
+        let stage = Stage::Unbound;
         let portal =
-            Portal { prepared, params, results, columns, begun, level, spent, left, answer };
+            Portal { prepared, params, results, columns, begun, level, late, stage, left, answer };
         self.portals.insert(name.clone(), portal);
         self.start(&name, formats, values).await?;
         self.connection.out.empty(b'2');
@@ -123,7 +136,7 @@ impl<E: Env> Session<E> {
             return Err(PgError::new("08P01", message));
         }
         (portal.params, portal.columns, portal.begun) = (params, columns, begun);
-        portal.spent = false;
+        portal.stage = Stage::Ready;
         Ok(())
     }
 
@@ -156,16 +169,19 @@ impl<E: Env> Session<E> {
 
     pub(super) async fn execute(&mut self, name: &str, max: u32) -> Result<()> {
         let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
-        let Some(statement) = portal.prepared.statement.clone() else {
+        let statement = portal.prepared.statement.clone();
+        let Some(statement) = statement.filter(|_| portal.stage != Stage::Unbound) else {
             self.connection.out.empty(b'I');
             return Ok(());
         };
-        self.runner.check_failed(&statement)?;
-        if portal.spent {
+        if portal.stage == Stage::Spent {
+            let kept = portal.late.then_some(&*statement);
+            self.runner.check_bound(kept, 0)?;
             return Err(PgError::new("55000", format!("portal \"{name}\" cannot be run")));
         }
+        self.runner.check_failed(&statement)?;
         if portal.left.is_none() {
-            portal.spent = true;
+            portal.stage = Stage::Spent;
             let (prepared, params) = (portal.prepared.clone(), portal.params.clone());
             let begun = portal.begun.take();
             let mut answer = self.statement(&prepared, &params, begun).await?;
@@ -175,7 +191,9 @@ impl<E: Env> Session<E> {
                 self.connection.out.command_complete(&answer.tag, answer.count);
                 return Ok(());
             };
-            portal.spent = answer.columns.is_none();
+            if answer.columns.is_some() {
+                portal.stage = Stage::Ready;
+            }
             portal.left = Some(std::mem::take(&mut answer.rows).into_iter());
             portal.answer = answer;
         }
@@ -208,17 +226,47 @@ impl<E: Env> Session<E> {
         Ok(())
     }
 
+    /// Runs a statement while portals are open.
+    pub(super) async fn beside_portals(
+        &mut self,
+        prepared: &Prepared,
+        params: &[Datum],
+        begun: Option<Begun>,
+    ) -> Result<Answer> {
+        if self.portals.is_empty() {
+            return aloud::execute(&self.runner, &mut self.connection, prepared, params, begun)
+                .await;
+        }
+        self.runner.note_open(self.tables_of_portals());
+        let (runner, connection) = (&self.runner, &mut self.connection);
+        let answer = aloud::execute(runner, connection, prepared, params, begun).await;
+        self.runner.note_open(Vec::new());
+        if let (Ok(_), Some(statement)) = (&answer, &prepared.statement) {
+            self.ended(statement);
+        }
+        answer
+    }
+
     /// The tables that open portals read: PostgreSQL keeps the rows of all others apart.
-    pub(super) fn tables_of_portals(&self) -> Vec<Oid> {
-        let open = self.portals.values().filter(|portal| !portal.spent);
+    fn tables_of_portals(&self) -> Vec<Oid> {
+        let open = self.portals.values().filter(|portal| portal.stage == Stage::Ready);
         let plans = open.filter_map(|portal| portal.prepared.plan.as_ref());
         let reads =
             |plan: &&Arc<Planned>| matches!(*plan.plan, Plan::Query(_)) && !plan.plan.writes();
         plans.filter(reads).flat_map(|plan| plan.tables.iter().map(|(oid, _)| *oid)).collect()
     }
 
+    /// Portals of a transaction that has failed, or of a savepoint within it, hold nothing more.
+    pub(super) fn failed(&mut self) {
+        let level = self.runner.level();
+        let own = |portal: &&mut Portal| {
+            portal.level >= level && !portal.late && portal.stage == Stage::Ready
+        };
+        self.portals.values_mut().filter(own).for_each(|portal| portal.stage = Stage::Spent);
+    }
+
     /// What a transaction or a savepoint that has ended takes with it.
-    pub(super) fn ended(&mut self, statement: &Statement) {
+    fn ended(&mut self, statement: &Statement) {
         let level = self.runner.level();
         match statement {
             Statement::Commit { .. } | Statement::Rollback { savepoint: None, .. } => {

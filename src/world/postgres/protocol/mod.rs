@@ -6,6 +6,7 @@
 mod acts;
 mod aloud;
 mod arguments;
+mod begin;
 mod call;
 mod connection;
 mod extended;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::Statement;
 
+use super::begin::Begun;
 use super::call::Caller;
 use super::transaction;
 use super::utility::{self, Answer};
@@ -11,9 +12,9 @@ use super::wait::wait;
 use crate::env::{Env, Moment};
 use crate::world::postgres::error::{PgError, Result, Step, Stop};
 use crate::world::postgres::exec::calls::{Call, Calls};
-use crate::world::postgres::exec::{Cx, Denied, State, StatementRun};
+use crate::world::postgres::exec::{Cx, StatementRun};
 use crate::world::postgres::injection::{self, Injected};
-use crate::world::postgres::sql::{OutColumn, Plan, Planned, Unplanned, plan_statement};
+use crate::world::postgres::sql::{OutColumn, Planned, Unplanned, plan_statement};
 use crate::world::postgres::storage::locks::{Oid, Pid};
 use crate::world::postgres::store::{Inner, Store, gone};
 use crate::world::postgres::types::{Datum, EPOCH_DAYS, MICROS_PER_DAY, Ty};
@@ -35,16 +36,6 @@ pub struct Prepared {
     pub told: bool,
     /// As it was analysed; `None` if it is not planned, or not yet.
     pub plan: Option<Arc<Planned>>,
-}
-
-/// What is known of a statement before it runs: its constants are worked out.
-#[derive(Debug)]
-pub struct Begun {
-    plan: Arc<Planned>,
-    calls: Calls,
-    denied: Denied,
-    /// Its columns, if planning found more about them than analysis.
-    pub columns: Option<Arc<[OutColumn]>>,
 }
 
 /// Where statements run.
@@ -76,7 +67,7 @@ fn refuse_all(inner: &Inner, pid: Pid) -> Result<()> {
 }
 
 /// The plan of a statement that is to run.
-fn plan(inner: &mut Inner, pid: Pid, prepared: &Prepared) -> Step<Arc<Planned>> {
+pub fn plan(inner: &mut Inner, pid: Pid, prepared: &Prepared) -> Step<Arc<Planned>> {
     let plan = match planned(inner, pid, prepared) {
         Ok(plan) => plan,
         wrong => inner.db.analysed(pid, wrong)?,
@@ -164,7 +155,7 @@ impl<E: Env> Runner<E> {
 
     /// Notes the time, which statements see, and opens a transaction if there is none; then takes
     /// a step.
-    fn arrive<R>(&self, step: impl FnOnce(&mut Inner) -> Result<R>) -> Result<R> {
+    pub(super) fn arrive<R>(&self, step: impl FnOnce(&mut Inner) -> Result<R>) -> Result<R> {
         let (now, unix_ms) = (self.env.now(), self.env.unix_ms());
         self.with(|inner| {
             let proc = inner.db.proc_mut(self.pid);
@@ -280,10 +271,10 @@ impl<E: Env> Runner<E> {
         &self,
         prepared: &Prepared,
         params: &[Datum],
-        begun: Option<Begun>,
+        early: Option<Begun>,
     ) -> Result<Answer> {
         self.env.point("pg.statement").await;
-        let outcome = self.attempt(prepared, params, begun).await;
+        let outcome = self.attempt(prepared, params, early).await;
         self.rest();
         if let Err(error) = &outcome {
             self.failed(error);
@@ -292,7 +283,7 @@ impl<E: Env> Runner<E> {
     }
 
     /// Between two statements nothing is read.
-    fn rest(&self) {
+    pub(super) fn rest(&self) {
         self.store.with(|inner| {
             let Some(proc) = inner.db.procs.get_mut(&self.pid) else { return };
             proc.snapshot = None;
@@ -302,48 +293,11 @@ impl<E: Env> Runner<E> {
         });
     }
 
-    /// Works out the constants of a statement that is to run later, as PostgreSQL does when it
-    /// plans it; `None` if there is nothing to work out.
-    pub async fn begin(&self, prepared: &Prepared, params: &[Datum]) -> Result<Option<Begun>> {
-        let begun = self.early(prepared, params).await;
-        self.rest();
-        begun
-    }
-
-    async fn early(&self, prepared: &Prepared, params: &[Datum]) -> Result<Option<Begun>> {
-        let Some(statement) = &prepared.statement else { return Ok(None) };
-        if utility::is_utility(statement) {
-            return Ok(None);
-        }
-        let began = self.env.now();
-        self.arrive(|_| Ok(()))?;
-        loop {
-            let plan = self.repeat(began, |inner| plan(inner, self.pid, prepared)).await?;
-            let reads = matches!(*plan.plan, Plan::Query(_));
-            if !plan.constants && !plan.modifiers && (plan.denied.is_none() || !reads) {
-                return Ok(None);
-            }
-            let mut run =
-                self.with(|inner| Ok(StatementRun::new(&plan, &mut inner.db, self.pid)))?;
-            run.begins = true;
-            if !self.drive(&plan, &mut run, params, began, (0, None)).await? {
-                continue;
-            }
-            let StatementRun { state, columns, .. } = run;
-            let State { calls, mut denied, .. } = state;
-            if reads {
-                plan.allowed()?;
-                denied.take().map_or(Ok(()), Err)?;
-            }
-            return Ok(Some(Begun { plan, calls, denied, columns }));
-        }
-    }
-
     async fn attempt(
         &self,
         prepared: &Prepared,
         params: &[Datum],
-        mut begun: Option<Begun>,
+        mut early: Option<Begun>,
     ) -> Result<Answer> {
         let Some(statement) = &prepared.statement else { return Ok(Answer::default()) };
         let began = self.env.now();
@@ -372,8 +326,8 @@ impl<E: Env> Runner<E> {
                     }
                 })
                 .await?;
-            let begun = begun.take().filter(|begun| Arc::ptr_eq(&begun.plan, &plan));
-            if let Some(answer) = self.run(&plan, params, began, (prepared, begun)).await? {
+            let early = early.take().filter(|early| Arc::ptr_eq(&early.plan, &plan));
+            if let Some(answer) = self.run(&plan, params, began, (prepared, early)).await? {
                 return Ok(answer);
             }
         }
@@ -431,11 +385,11 @@ impl<E: Env> Runner<E> {
         plan: &Planned,
         params: &[Datum],
         began: Moment,
-        (prepared, begun): (&Prepared, Option<Begun>),
+        (prepared, early): (&Prepared, Option<Begun>),
     ) -> Result<Option<Answer>> {
         let mut run = self.with(|inner| Ok(StatementRun::new(plan, &mut inner.db, self.pid)))?;
-        if let Some(begun) = begun {
-            run.go_on(begun.calls, begun.denied);
+        if let Some(early) = early {
+            run.go_on(early.calls, early.denied);
         }
         if !self.drive(plan, &mut run, params, began, (0, None)).await? {
             return Ok(None);

@@ -12,10 +12,11 @@ use sqlparser::ast::{DiscardObject, Statement};
 
 use super::aloud;
 use super::arguments::{argument_values, unpreparable};
+use super::begin::Begun;
 use super::connection::Connection;
 use super::extended::Portal;
 use super::frame::{Front, Startup, decode, decode_startup};
-use super::run::{Begun, Prepared, Runner};
+use super::run::{Prepared, Runner};
 use super::transaction::{self, is_boundary};
 use super::unasked::{self, Reported};
 use super::utility::{Answer, is_utility};
@@ -210,6 +211,7 @@ impl<E: Env> Session<E> {
     /// An error within the extended protocol: nothing more until Sync.
     fn fail(&mut self, error: &PgError) {
         self.runner.failed(error);
+        self.failed();
         self.speak();
         self.connection.out.error(error);
         self.skipping = true;
@@ -326,10 +328,10 @@ impl<E: Env> Session<E> {
                 return Err(error);
             }
             self.runner.failed(&error);
+            self.failed();
             self.speak();
             self.connection.out.error(&error);
         }
-        self.portals.remove("");
         self.ready();
         Ok(())
     }
@@ -355,6 +357,8 @@ impl<E: Env> Session<E> {
                 plan: None,
             };
             told = told || !is_boundary(statement);
+            self.runner.check_failed(statement)?;
+            self.portals.remove("");
             let answer = self.statement(&prepared, &[], None).await?;
             if last {
                 self.runner.finish_implicit().await?;
@@ -427,20 +431,7 @@ impl<E: Env> Session<E> {
                 self.statements.retain(|name, _| name.is_empty());
                 Ok(answer)
             }
-            _ if self.portals.is_empty() => {
-                aloud::execute(&self.runner, &mut self.connection, prepared, params, begun).await
-            }
-            statement => {
-                let open = self.tables_of_portals();
-                self.runner.note_open(open);
-                let (runner, connection) = (&self.runner, &mut self.connection);
-                let answer = aloud::execute(runner, connection, prepared, params, begun).await;
-                self.runner.note_open(Vec::new());
-                if answer.is_ok() {
-                    self.ended(statement);
-                }
-                answer
-            }
+            _ => self.beside_portals(prepared, params, begun).await,
         }
     }
 

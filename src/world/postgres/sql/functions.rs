@@ -237,7 +237,7 @@ impl Analyzer<'_> {
         let typmod = if a.ty == ty { a.typmod } else { -1 };
         let kept = self.coerce(a.clone(), ty, -1, Context::Implicit)?;
         let same = self.compare(super::plan::CompareOp::Eq, a, b)?;
-        let whens = vec![(same, Expr::NULL)];
+        let whens = vec![(same, Expr::nothing(ty))];
         let expr = Expr::Case { whens, otherwise: Box::new(kept) };
         Ok(Typed { typmod, ..Typed::new(expr, ty) })
     }

@@ -160,6 +160,17 @@ pub enum Barred {
 impl Expr {
     pub const NULL: Expr = Expr::Const(Datum::Null);
 
+    /// The NULL of NULLIF, which is no CASE for who asks after its type.
+    pub fn nothing(ty: Ty) -> Expr {
+        let (expr, from, to) = (Box::new(Expr::NULL), ty, ty);
+        Expr::Cast { expr, from, to, typmod: -1, explicit: false }
+    }
+
+    pub fn is_nothing(&self) -> bool {
+        matches!(self, Expr::Cast { expr, from, to, typmod: -1, explicit: false }
+            if from == to && matches!(**expr, Expr::Const(Datum::Null)))
+    }
+
     /// Whether it is this column of the innermost row.
     pub fn is_column(&self, wanted: usize) -> bool {
         matches!(self, Expr::Column { depth: 0, index } if *index == wanted)

@@ -27,6 +27,7 @@ use crate::world::postgres::types::{Base, Ty};
 
 /// A plan, the types of its parameters, and how many places its run needs for cached subqueries.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is known of it apart from the others")]
 pub struct Planned {
     pub plan: Arc<Plan>,
     /// What it gives back; `None` for no rows at all.

@@ -123,7 +123,7 @@ impl Analyzer<'_> {
     }
 
     /// Keeps a condition for its privileges, which `parts` then do not tell.
-    pub fn ask<'e>(&self, condition: Expr, parts: &mut dyn Iterator<Item = &'e mut Expr>) {
+    pub fn ask(&self, condition: Expr, parts: &mut dyn Iterator<Item = &mut Expr>) {
         if self.barred.get() {
             self.asked.borrow_mut().push(is_met(condition));
             parts.for_each(set_apart);

@@ -155,6 +155,10 @@ fn execute(portal: &str, most: u32) -> Said {
     Said(format!("Execute {portal:?} {most}"), message(b'E', &body))
 }
 
+fn query(sql: &str) -> Said {
+    Said(format!("Query {sql:?}"), message(b'Q', &named(sql)))
+}
+
 fn sync() -> Said {
     Said("Sync".to_owned(), message(b'S', &[]))
 }
@@ -183,7 +187,7 @@ fn single(tape: &mut Tape) -> Said {
             let (what, name) = tape.one_of(&what);
             of(b'D', "Describe", what, name)
         }
-        7..10 => execute(portal, tape.one_of(MOST)),
+        7..10 => execute(portal, 0),
         10 => {
             let (what, name) = tape.one_of(&what);
             of(b'C', "Close", what, name)
@@ -206,8 +210,11 @@ fn whole(tape: &mut Tape, said: &mut Vec<Said>) {
     if tape.happens(60) {
         said.push(of(b'D', "Describe", b'P', portal));
     }
-    for _ in 0..tape.one_of(&[1, 1, 1, 2]) {
-        said.push(execute(portal, tape.one_of(MOST)));
+    for _ in 0..tape.one_of(&[1, 1, 1, 0, 2]) {
+        // What a portal has written that is not through is not seen by the next command: that
+        // there is not.
+        let most = if sql.contains("returning") { 0 } else { tape.one_of(MOST) };
+        said.push(execute(portal, most));
     }
     if tape.happens(80) {
         said.push(sync());
@@ -216,16 +223,21 @@ fn whole(tape: &mut Tape, said: &mut Vec<Said>) {
 
 fn case(choices: Vec<u16>) -> Case {
     let (mut tape, mut said) = (Tape::new(choices), Vec::new());
+    if tape.happens(40) {
+        said.push(query("begin"));
+    }
     for _ in 0..=tape.below(9) {
         match tape.below(10) {
             0 => {
                 let sql = statement(&mut tape);
-                said.push(Said(format!("Query {sql:?}"), message(b'Q', &named(sql))));
+                said.push(query(sql));
             }
             1..7 => whole(&mut tape, &mut said),
             _ => (0..=tape.below(4)).for_each(|_| said.push(single(&mut tape))),
         }
     }
+    // What was bound before is run after the rest.
+    said.extend(["a", "b"].into_iter().filter(|_| tape.happens(30)).map(|name| execute(name, 0)));
     said.push(sync());
     Case(said)
 }
@@ -266,7 +278,10 @@ impl Sides {
             self.there.say(statement).await;
         }
         let ours = answers(&mut self.here, case).await;
-        let theirs = answers(&mut self.there, case).await;
+        let mut theirs = answers(&mut self.there, case).await;
+        // A warning of PostgreSQL to itself: ROLLBACK was bound in a failed transaction, not run.
+        let aside = |back: &Back| back.field(b'M').is_some_and(|text| text.contains("skipping"));
+        theirs.retain(|back| back.kind != b'N' || !aside(back));
         self.messages += theirs.len();
         self.well += theirs.iter().filter(|back| back.kind != b'E').count();
         let (ours, theirs) = (Answer::new(&ours), Answer::new(&theirs));

@@ -51,7 +51,7 @@ impl Answer {
 
 fn line(back: &Back) -> String {
     match back.kind {
-        b'T' => columns(&back.body),
+        b'T' => back.columns(),
         b'D' => {
             let cells = back.cells().into_iter().map(|cell| cell.unwrap_or("NULL".to_owned()));
             cells.collect::<Vec<_>>().join("|")
@@ -63,19 +63,6 @@ fn line(back: &Back) -> String {
         }
         kind => format!("{} {}", kind as char, String::from_utf8_lossy(&back.body)),
     }
-}
-
-/// Name, type, size and length of each column.
-fn columns(body: &[u8]) -> String {
-    let (mut rest, mut all) = (&body[2..], Vec::new());
-    while let Some(end) = rest.iter().position(|byte| *byte == 0) {
-        let (name, after) = rest.split_at(end);
-        let four = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|byte| after[at + byte]));
-        let (kind, length) = (four(7), four(13).cast_signed());
-        all.push(format!("{} {kind} {length}", String::from_utf8_lossy(name)));
-        rest = &after[19..];
-    }
-    format!("[{}]", all.join("|"))
 }
 
 /// The text without zeros at the end of fractions, and without the sign of a zero.
