@@ -108,6 +108,12 @@ impl PgError {
         self
     }
 
+    /// Whether PostgreSQL finds it while it plans: a function in SQL that it puts in the place of
+    /// its call is looked into then, here when it is called.
+    pub fn is_of_planning(&self) -> bool {
+        self.0.context.as_ref().is_some_and(|context| context.ends_with("during inlining"))
+    }
+
     /// One more line of where it happened.
     #[must_use]
     pub fn context(mut self, line: &str) -> PgError {

@@ -61,9 +61,8 @@
 //!   row is tested before it is sorted: a planner that goes by an index stops at the LIMIT.
 //! - What PostgreSQL keeps: a session that has planned with an index goes on when its function is
 //!   gone, and after five executions a plan may be for any parameters; here it is always anew.
-//! - Notices come before a query's columns, which the protocol leaves open (chapter 55.2.6), and of
-//!   a query that fails neither its columns nor its first rows are sent. A portal runs to its end
-//!   the first time, and its snapshot is of then: only its rows are handed out in parts.
+//! - A portal runs to its end the first time, and its snapshot is of then: only its rows are handed
+//!   out in parts.
 //! - Of errors: which of several duplicates CREATE UNIQUE INDEX names, and of two faults of one
 //!   statement which is told, where they are in different parts of it.
 

@@ -1,5 +1,6 @@
 //! The simulated PostgreSQL as clients see it, beside a real one. Must never reach inside it.
 
+mod answers;
 mod blocking;
 mod calls;
 mod driver;

@@ -66,7 +66,7 @@ pub fn warning(cx: &mut Cx<'_>, message: String) {
 
 pub fn tell(cx: &mut Cx<'_>, severity: &'static str, notice: PgError) {
     if cx.db.proc(cx.pid).hears(severity) {
-        cx.db.proc_mut(cx.pid).notices.push(notice.severity(severity));
+        cx.db.proc_mut(cx.pid).notice(notice.severity(severity));
     }
 }
 

@@ -259,7 +259,7 @@ pub fn tell_cascade(cx: &mut Cx<'_>, pointing: &[(Arc<Table>, usize)]) {
             .detail(all.join("\n")),
     };
     if cx.db.proc(cx.pid).hears("NOTICE") {
-        cx.db.proc_mut(cx.pid).notices.push(told.severity("NOTICE"));
+        cx.db.proc_mut(cx.pid).notice(told.severity("NOTICE"));
     }
 }
 

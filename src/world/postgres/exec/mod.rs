@@ -50,9 +50,9 @@ use std::sync::Arc;
 
 use super::error::{PgError, Step};
 use super::sql::{Kept, OutColumn, Plan, Planned};
-use super::storage::Db;
 use super::storage::locks::{Mode, Oid, Pid, Tag};
 use super::storage::xact::{Cid, Snapshot};
+use super::storage::{Db, Said};
 use super::types::{Datum, Row};
 use calls::Calls;
 use ctes::{Run as _, Visible};
@@ -202,6 +202,8 @@ pub struct StatementRun<'p> {
     locked: bool,
     /// Its constants are worked out.
     folded: bool,
+    /// Its first row has been asked for.
+    begun: bool,
     done: bool,
     /// It runs within another one, whose snapshot is the session's.
     nested: bool,
@@ -213,6 +215,10 @@ pub struct StatementRun<'p> {
     pub begins: bool,
     /// Its columns, where planning found more about them than analysis.
     pub columns: Option<Arc<[OutColumn]>>,
+    /// Its rows are said as they come, instead of gathered.
+    pub aloud: bool,
+    /// How many it has given.
+    given: usize,
     pub state: State,
     pub rows: Vec<Row>,
 }
@@ -238,12 +244,15 @@ impl<'p> StatementRun<'p> {
             asked: false,
             locked: false,
             folded: !planned.constants,
+            begun: false,
             done: false,
             nested: false,
             fixed: false,
             most: usize::MAX,
             begins: false,
             columns: None,
+            aloud: false,
+            given: 0,
             state,
             rows: Vec::new(),
         }
@@ -309,13 +318,25 @@ impl<'p> StatementRun<'p> {
         }
         self.planned.allowed()?;
         cx.state.denied.take().map_or(Ok(()), Err)?;
+        if self.aloud && !self.begun {
+            let columns = self.columns.as_ref().or(self.planned.columns.as_ref());
+            cx.db.proc_mut(pid).said.extend(columns.cloned().map(Said::Columns));
+        }
+        self.begun = true;
         while !self.done {
             match self.run.next(&mut cx, None)? {
-                Some(row) => self.rows.push(row),
+                Some(row) => {
+                    self.given += 1;
+                    if self.aloud {
+                        cx.db.proc_mut(pid).said.push(Said::Row(row));
+                    } else {
+                        self.rows.push(row);
+                    }
+                }
                 None => self.done = true,
             }
             cx.settled();
-            self.done |= self.rows.len() >= self.most;
+            self.done |= self.given >= self.most;
         }
         self.run.finish(&mut cx)?;
         foreign::run(&mut cx)?;
@@ -343,7 +364,7 @@ impl<'p> StatementRun<'p> {
     /// `INSERT 0` and 1, `SELECT` and 3.
     pub fn tag(&self) -> (&'static str, u64) {
         match &*self.planned.plan {
-            Plan::Query(_) => ("SELECT", self.rows.len() as u64),
+            Plan::Query(_) => ("SELECT", self.given as u64),
             Plan::Insert(_) => ("INSERT 0", self.run.written()),
             Plan::Update(_) => ("UPDATE", self.run.written()),
             Plan::Delete(_) => ("DELETE", self.run.written()),

@@ -370,7 +370,7 @@ impl<E: Env> Invocation<'_, E> {
         self.runner.with(|inner| {
             let proc = inner.db.proc_mut(pid);
             if proc.hears(level) {
-                proc.notices.push(notice.severity(level));
+                proc.notice(notice.severity(level));
             }
             Ok(())
         })

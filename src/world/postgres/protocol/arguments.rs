@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use sqlparser::ast::{Expr, Spanned as _, Statement, UnaryOperator, Value};
 
+use super::begin::How;
 use super::frame::format_of;
 use super::run::{Prepared, Runner};
 use crate::env::Env;
@@ -157,7 +158,7 @@ async fn computed<E: Env>(
     let cast = query(runner, &format!("{before}{parameter}) AS {})", ty.name())).await;
     let moved = |at: usize| (at + start?).checked_sub(before.len() + 1);
     let cast = cast.map_err(|error| error.moved(moved))?;
-    let answer = runner.execute(&cast, &[], None).await?;
+    let answer = runner.execute(&cast, &[], How::default()).await?;
     let value = answer.rows.first().and_then(|row| row.first()).cloned();
     value.ok_or_else(|| PgError::new("XX000", "an expression has one value"))
 }

@@ -22,12 +22,23 @@ pub struct Begun {
     pub columns: Option<Arc<[OutColumn]>>,
 }
 
+/// How a statement is run.
+#[derive(Debug, Default)]
+pub struct How {
+    pub begun: Option<Begun>,
+    /// Its rows are said as they come, if it is a query that only reads; otherwise they are
+    /// gathered.
+    pub aloud: bool,
+}
+
 impl<E: Env> Runner<E> {
     /// Works out the constants of a statement that is to run later, as PostgreSQL does when it
     /// plans it; `None` if there is nothing to work out.
     pub async fn begin(&self, prepared: &Prepared, params: &[Datum]) -> Result<Option<Begun>> {
         let early = self.begin_now(prepared, params).await;
-        self.rest();
+        if !matches!(early, Ok(None)) {
+            self.rest();
+        }
         early
     }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sqlparser::ast::Statement;
 
-use super::aloud;
+use super::aloud::{self, Speech};
 use super::arguments::{bound, check_number, no_format};
-use super::begin::Begun;
+use super::begin::{Begun, How};
 use super::run::Prepared;
 use super::session::Session;
 use super::utility::Answer;
@@ -183,11 +183,14 @@ impl<E: Env> Session<E> {
         if portal.left.is_none() {
             portal.stage = Stage::Spent;
             let (prepared, params) = (portal.prepared.clone(), portal.params.clone());
-            let begun = portal.begun.take();
-            let mut answer = self.statement(&prepared, &params, begun).await?;
+            // Rows that are asked for in parts are gathered, for the first part to end with them.
+            let aloud = max == 0 && portal.results.iter().all(|format| (0..=1).contains(format));
+            let how = How { begun: portal.begun.take(), aloud };
+            self.speech = Speech::of_portal(portal.results.clone());
+            let mut answer = self.statement(&prepared, &params, how).await?;
+            self.speak();
             let Some(portal) = self.portals.get_mut(name) else {
                 // The end of a transaction is the end of its portals, this one among them.
-                self.speak();
                 self.connection.out.command_complete(&answer.tag, answer.count);
                 return Ok(());
             };
@@ -218,10 +221,11 @@ impl<E: Env> Session<E> {
                 return Ok(());
             }
             // The tag counts what this message brought.
-            count = count.and(Some(sent as u64));
+            if !std::mem::take(&mut portal.answer.said) {
+                count = count.and(Some(sent as u64));
+            }
         }
         let tag = portal.answer.tag.clone();
-        self.speak();
         self.connection.out.command_complete(&tag, count);
         Ok(())
     }
@@ -231,16 +235,18 @@ impl<E: Env> Session<E> {
         &mut self,
         prepared: &Prepared,
         params: &[Datum],
-        begun: Option<Begun>,
+        how: How,
     ) -> Result<Answer> {
-        if self.portals.is_empty() {
-            return aloud::execute(&self.runner, &mut self.connection, prepared, params, begun)
-                .await;
+        let open = self.tables_of_portals();
+        let any = !open.is_empty();
+        if any {
+            self.runner.note_open(open);
         }
-        self.runner.note_open(self.tables_of_portals());
-        let (runner, connection) = (&self.runner, &mut self.connection);
-        let answer = aloud::execute(runner, connection, prepared, params, begun).await;
-        self.runner.note_open(Vec::new());
+        let told = (&mut self.connection, &mut self.speech);
+        let answer = aloud::execute(&self.runner, told, prepared, params, how).await;
+        if any {
+            self.runner.note_open(Vec::new());
+        }
         if let (Ok(_), Some(statement)) = (&answer, &prepared.statement) {
             self.ended(statement);
         }

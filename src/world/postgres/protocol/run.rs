@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::Statement;
 
-use super::begin::Begun;
+use super::begin::{Begun, How};
 use super::call::Caller;
 use super::transaction;
 use super::utility::{self, Answer};
@@ -14,7 +14,8 @@ use crate::world::postgres::error::{PgError, Result, Step, Stop};
 use crate::world::postgres::exec::calls::{Call, Calls};
 use crate::world::postgres::exec::{Cx, StatementRun};
 use crate::world::postgres::injection::{self, Injected};
-use crate::world::postgres::sql::{OutColumn, Planned, Unplanned, plan_statement};
+use crate::world::postgres::sql::{OutColumn, Plan, Planned, Unplanned, plan_statement};
+use crate::world::postgres::storage::Said;
 use crate::world::postgres::storage::locks::{Oid, Pid};
 use crate::world::postgres::store::{Inner, Store, gone};
 use crate::world::postgres::types::{Datum, EPOCH_DAYS, MICROS_PER_DAY, Ty};
@@ -267,14 +268,9 @@ impl<E: Env> Runner<E> {
     }
 
     /// Runs a statement; an error leaves the transaction failed or rolled back.
-    pub async fn execute(
-        &self,
-        prepared: &Prepared,
-        params: &[Datum],
-        early: Option<Begun>,
-    ) -> Result<Answer> {
+    pub async fn execute(&self, prepared: &Prepared, params: &[Datum], how: How) -> Result<Answer> {
         self.env.point("pg.statement").await;
-        let outcome = self.attempt(prepared, params, early).await;
+        let outcome = self.attempt(prepared, params, how).await;
         self.rest();
         if let Err(error) = &outcome {
             self.failed(error);
@@ -293,12 +289,7 @@ impl<E: Env> Runner<E> {
         });
     }
 
-    async fn attempt(
-        &self,
-        prepared: &Prepared,
-        params: &[Datum],
-        mut early: Option<Begun>,
-    ) -> Result<Answer> {
+    async fn attempt(&self, prepared: &Prepared, params: &[Datum], mut how: How) -> Result<Answer> {
         let Some(statement) = &prepared.statement else { return Ok(Answer::default()) };
         let began = self.env.now();
         let injected = self.arrive(|inner| {
@@ -326,8 +317,9 @@ impl<E: Env> Runner<E> {
                     }
                 })
                 .await?;
-            let early = early.take().filter(|early| Arc::ptr_eq(&early.plan, &plan));
-            if let Some(answer) = self.run(&plan, params, began, (prepared, early)).await? {
+            let begun = how.begun.take().filter(|begun| Arc::ptr_eq(&begun.plan, &plan));
+            let how = How { begun, aloud: how.aloud };
+            if let Some(answer) = self.run(&plan, params, began, (prepared, how)).await? {
                 return Ok(answer);
             }
         }
@@ -385,20 +377,37 @@ impl<E: Env> Runner<E> {
         plan: &Planned,
         params: &[Datum],
         began: Moment,
-        (prepared, early): (&Prepared, Option<Begun>),
+        (prepared, how): (&Prepared, How),
     ) -> Result<Option<Answer>> {
         let mut run = self.with(|inner| Ok(StatementRun::new(plan, &mut inner.db, self.pid)))?;
-        if let Some(early) = early {
-            run.go_on(early.calls, early.denied);
+        if let Some(Begun { calls, denied, .. }) = how.begun {
+            run.go_on(calls, denied);
         }
-        if !self.drive(plan, &mut run, params, began, (0, None)).await? {
+        let said = how.aloud && matches!(*plan.plan, Plan::Query(_)) && !plan.plan.writes();
+        run.aloud = said;
+        let driven = self.drive(plan, &mut run, params, began, (0, None)).await;
+        let driven = driven.inspect_err(|error| {
+            if error.is_of_planning() {
+                self.unsay();
+            }
+        });
+        if !driven? {
             return Ok(None);
         }
         let found = run.columns.as_ref().or(plan.columns.as_ref());
         let columns = prepared.columns.as_ref().or(found).cloned();
         let (tag, count) = run.tag();
         let (tag, count) = (tag.into(), Some(count));
-        Ok(Some(Answer { columns, rows: run.rows, tag, count }))
+        Ok(Some(Answer { columns, rows: run.rows, said, tag, count }))
+    }
+
+    /// PostgreSQL would not have begun to run: nothing has been said of rows.
+    fn unsay(&self) {
+        self.store.with(|inner| {
+            if let Some(proc) = inner.db.procs.get_mut(&self.pid) {
+                proc.said.retain(|said| matches!(said, Said::Notice(_)));
+            }
+        });
     }
 
     /// Takes a statement's steps to its end; `false` as [`Runner::run`] says `None`. `around`: how
@@ -473,9 +482,9 @@ impl<E: Env> Runner<E> {
                 state.around = around.cloned();
                 let db = &mut inner.db;
                 let mut cx = Cx { db, pid: self.pid, params: &[], state: &mut state, ctes: None };
-                let heard = cx.db.proc(self.pid).notices.len();
+                let heard = cx.db.proc(self.pid).said.len();
                 let step = utility::run(&mut cx, statement);
-                let notices = &mut inner.db.proc_mut(self.pid).notices;
+                let notices = &mut inner.db.proc_mut(self.pid).said;
                 let given = notices.len() - heard;
                 notices.drain(heard..heard + given.min(told));
                 told = told.max(given);

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use sqlparser::ast::{DiscardObject, Statement};
 
-use super::aloud;
+use super::aloud::Speech;
 use super::arguments::{argument_values, unpreparable};
-use super::begin::Begun;
+use super::begin::How;
 use super::connection::Connection;
 use super::extended::Portal;
 use super::frame::{Front, Startup, decode, decode_startup};
@@ -31,6 +31,7 @@ use crate::world::postgres::watch::Watch;
 pub struct Session<E: Env> {
     pub(super) runner: Runner<E>,
     pub(super) connection: Connection<E::Stream>,
+    pub(super) speech: Speech,
     /// Those prepared with SQL's PREPARE are among them too.
     pub(super) statements: BTreeMap<String, Arc<Prepared>>,
     pub(super) portals: BTreeMap<String, Portal>,
@@ -63,6 +64,7 @@ pub async fn session<E: Env>(env: E, stream: E::Stream, store: Store, watch: Wat
     let mut session = Session {
         runner,
         connection,
+        speech: Speech::default(),
         statements: BTreeMap::new(),
         portals: BTreeMap::new(),
         skipping: false,
@@ -162,10 +164,13 @@ impl<E: Env> Session<E> {
         self.connection.out.ready(b'I');
     }
 
-    /// Sends notices that have gathered.
+    /// Writes what has been said since.
     pub(super) fn speak(&mut self) {
-        let (runner, out) = (&self.runner, &mut self.connection.out);
-        runner.store.with(|inner| unasked::notices(inner, runner.pid, out));
+        let said = self.runner.store.with(|inner| {
+            let proc = inner.db.procs.get_mut(&self.runner.pid);
+            proc.map(|proc| std::mem::take(&mut proc.said)).unwrap_or_default()
+        });
+        said.into_iter().for_each(|said| self.speech.write(said, &mut self.connection.out));
     }
 
     async fn serve(&mut self) -> io::Result<()> {
@@ -201,7 +206,10 @@ impl<E: Env> Session<E> {
     }
 
     async fn hang_up(&mut self, error: &PgError) -> io::Result<()> {
-        if !error.is_severed() {
+        if error.is_severed() {
+            // What was about to be answered is not known to be true.
+            self.connection.out.0.clear();
+        } else {
             self.connection.out.error(error);
         }
         self.connection.close().await;
@@ -289,8 +297,6 @@ impl<E: Env> Session<E> {
                 let finished = self.runner.finish_implicit().await;
                 if let Err(error) = finished {
                     if error.is_severed() {
-                        // What was about to be answered is not known to be true.
-                        self.connection.out.0.clear();
                         return Err(error);
                     }
                     self.connection.out.error(&error);
@@ -304,6 +310,7 @@ impl<E: Env> Session<E> {
     }
 
     fn ready(&mut self) {
+        self.speak();
         let (runner, reported, out) = (&self.runner, &mut self.reported, &mut self.connection.out);
         let status = runner.store.with(|inner| {
             unasked::between(inner, runner.pid, out);
@@ -359,16 +366,19 @@ impl<E: Env> Session<E> {
             told = told || !is_boundary(statement);
             self.runner.check_failed(statement)?;
             self.portals.remove("");
-            let answer = self.statement(&prepared, &[], None).await?;
-            if last {
-                self.runner.finish_implicit().await?;
-            }
+            self.speech = Speech::default();
+            let how = How { aloud: true, ..How::default() };
+            let answer = self.statement(&prepared, &[], how).await?;
             self.speak();
-            if let Some(columns) = &answer.columns {
+            if let Some(columns) = answer.columns.as_ref().filter(|_| !answer.said) {
                 self.connection.out.row_description(columns, &[]);
                 for row in &answer.rows {
                     self.connection.out.data_row(row, columns, &[]);
                 }
+            }
+            if last {
+                self.runner.finish_implicit().await?;
+                self.speak();
             }
             self.connection.out.command_complete(&answer.tag, answer.count);
         }
@@ -380,7 +390,7 @@ impl<E: Env> Session<E> {
         &mut self,
         prepared: &Prepared,
         params: &[Datum],
-        begun: Option<Begun>,
+        how: How,
     ) -> Result<Answer> {
         let Some(statement) = &prepared.statement else { return Ok(Answer::default()) };
         if matches!(
@@ -414,7 +424,7 @@ impl<E: Env> Session<E> {
                 let (run, text) = (self.prepared(&name)?, &prepared.text);
                 self.runner.same_result(&run).await?;
                 let params = argument_values(&self.runner, &name, parameters, &run, text).await?;
-                aloud::execute(&self.runner, &mut self.connection, &run, &params, None).await
+                self.beside_portals(&run, &params, How::default()).await
             }
             Statement::Deallocate { name, .. } => {
                 let name = crate::world::postgres::sql::ident(name);
@@ -427,11 +437,11 @@ impl<E: Env> Session<E> {
                 Ok(Answer::tag("DEALLOCATE"))
             }
             Statement::Discard { object_type: DiscardObject::ALL } => {
-                let answer = self.runner.execute(prepared, params, None).await?;
+                let answer = self.runner.execute(prepared, params, how).await?;
                 self.statements.retain(|name, _| name.is_empty());
                 Ok(answer)
             }
-            _ => self.beside_portals(prepared, params, begun).await,
+            _ => self.beside_portals(prepared, params, how).await,
         }
     }
 

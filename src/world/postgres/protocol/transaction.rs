@@ -50,7 +50,7 @@ pub fn status(db: &Db, pid: Pid) -> u8 {
 pub fn warn(db: &mut Db, pid: Pid, code: &'static str, message: &str) {
     if db.proc(pid).hears("WARNING") {
         let warning = PgError::new(code, message).severity("WARNING");
-        db.proc_mut(pid).notices.push(warning);
+        db.proc_mut(pid).notice(warning);
     }
 }
 

@@ -8,17 +8,8 @@ use crate::world::postgres::exec::setting;
 use crate::world::postgres::storage::locks::Pid;
 use crate::world::postgres::store::Inner;
 
-/// Notices that have gathered.
-pub fn notices(inner: &mut Inner, pid: Pid, out: &mut Out) {
-    let Some(proc) = inner.db.procs.get_mut(&pid) else { return };
-    for notice in std::mem::take(&mut proc.notices) {
-        out.error(&notice);
-    }
-}
-
-/// Between messages: notices and, outside a transaction, notifications.
+/// Between messages: notifications, outside a transaction.
 pub fn between(inner: &mut Inner, pid: Pid, out: &mut Out) {
-    notices(inner, pid, out);
     let Some(proc) = inner.db.procs.get_mut(&pid).filter(|proc| proc.txn.is_none()) else { return };
     for notification in std::mem::take(&mut proc.inbox) {
         out.notification(notification.pid, &notification.channel, &notification.payload);

@@ -22,6 +22,8 @@ use crate::world::postgres::types::{Datum, Row, Ty};
 pub struct Answer {
     pub columns: Option<Arc<[OutColumn]>>,
     pub rows: Vec<Row>,
+    /// Columns and rows have been said as they came.
+    pub said: bool,
     pub tag: Cow<'static, str>,
     /// The number that ends the tag.
     pub count: Option<u64>,

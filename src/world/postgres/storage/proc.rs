@@ -1,6 +1,7 @@
 //! A session as the cluster knows it. Must never hold its socket.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::task::Waker;
 
 use super::definitions::Awaited;
@@ -10,6 +11,8 @@ use super::txn::Txn;
 use super::xact::Xid;
 use crate::env::Moment;
 use crate::world::postgres::error::PgError;
+use crate::world::postgres::sql::OutColumn;
+use crate::world::postgres::types::Row;
 use crate::world::postgres::watch::Watch;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +36,8 @@ pub struct Proc {
     pub parameters: Parameters,
     /// What they were when the session began: RESET brings it back.
     pub at_start: BTreeMap<String, String>,
-    /// To be sent with the next answer.
-    pub notices: Vec<PgError>,
+    /// To be sent with the next answer, in this order.
+    pub said: Vec<Said>,
     pub channels: Vec<String>,
     pub inbox: Vec<Notification>,
     /// Why the running statement must end: a cancel, a crash.
@@ -63,6 +66,15 @@ pub struct Proc {
     waker: Option<Waker>,
 }
 
+/// What a statement says while it runs.
+#[derive(Debug)]
+pub enum Said {
+    Notice(PgError),
+    /// What its rows are made of, before the first of them.
+    Columns(Arc<[OutColumn]>),
+    Row(Row),
+}
+
 impl Proc {
     pub fn new(user: String, database: String) -> Proc {
         Proc { user, database, ..Proc::default() }
@@ -72,6 +84,10 @@ impl Proc {
         let kept = self.txn.as_ref().and_then(|txn| txn.snapshot.as_ref());
         let both = [kept.map(|snapshot| snapshot.xmin), self.snapshot];
         both.into_iter().flatten().min()
+    }
+
+    pub fn notice(&mut self, notice: PgError) {
+        self.said.push(Said::Notice(notice));
     }
 
     pub fn park(&mut self, waker: &Waker) {

@@ -8,9 +8,10 @@ use proptest::strategy::Strategy as _;
 use proptest::test_runner::TestCaseError;
 use seedbed::world::postgres::{Settings, Watch};
 
-use super::queries::{Answer, Session, Tape, choices};
+use super::queries::{Session, Tape, choices};
 use super::runner;
 use crate::pg_server::PgServer;
+use crate::postgres::answers::Answer;
 use crate::postgres::raw::{Back, message};
 use crate::postgres::{ours, runtime};
 

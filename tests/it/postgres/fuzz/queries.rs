@@ -2,7 +2,6 @@
 //! columns, rows and messages. Must never compare what a real server leaves to chance, nor be
 //! content with statements that only fail.
 
-mod answers;
 mod expressions;
 mod schema;
 mod selects;
@@ -18,9 +17,9 @@ use seedbed::world::postgres::{Settings, Watch};
 
 use super::runner;
 use crate::pg_server::PgServer;
+use crate::postgres::answers::Answer;
 use crate::postgres::raw::{Raw, message};
 use crate::postgres::{ours, runtime};
-pub use answers::Answer;
 pub use tape::{Tape, any as choices};
 
 const KEPT: &str = "tests/proptest-regressions/postgres_queries.txt";

@@ -44,7 +44,7 @@ select case when true then n else 2 end from t union all select 1.5;
 
 select case when true then n else 2 end from t union all select n from t;
 
-select case when true then n else 2 end from t union select n from t;
+select case when true then n else 2 end from t union select n from t order by 1;
 
 select case when true then n else 2 end from t group by 1;
 
@@ -102,11 +102,11 @@ values (case when true then 1.5::numeric(8,2) else 2 end);
 
 values (case when true then 1.5::numeric(8,2) else 2 end), (3);
 
-select coalesce(null, n) from t intersect select n from t;
+select coalesce(null, n) from t intersect select n from t order by 1;
 
-select coalesce(null, n) from t except select n from t;
+select coalesce(null, n) from t except select n from t order by 1;
 
-select coalesce(null, n) from t union select 1.5;
+select coalesce(null, n) from t union select 1.5 order by 1;
 
 delete from t where a = 3 returning coalesce(null, n);
 
