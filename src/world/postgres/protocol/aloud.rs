@@ -71,7 +71,9 @@ pub async fn execute<E: Env>(
         match said.await {
             Err(outcome) => return outcome,
             Ok(said) => {
-                said.into_iter().for_each(|said| speech.write(said, &mut connection.out));
+                for said in said {
+                    speech.write(said, &mut connection.out);
+                }
                 // A peer that is gone is met again by whoever answers it.
                 let _gone = connection.flush().await;
             }

@@ -317,8 +317,8 @@ impl<E: Env> Runner<E> {
                     }
                 })
                 .await?;
-            let begun = how.begun.take().filter(|begun| Arc::ptr_eq(&begun.plan, &plan));
-            let how = How { begun, aloud: how.aloud };
+            let early = how.begun.take().filter(|early| Arc::ptr_eq(&early.plan, &plan));
+            let how = How { begun: early, aloud: how.aloud };
             if let Some(answer) = self.run(&plan, params, began, (prepared, how)).await? {
                 return Ok(answer);
             }

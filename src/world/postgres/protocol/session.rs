@@ -170,7 +170,9 @@ impl<E: Env> Session<E> {
             let proc = inner.db.procs.get_mut(&self.runner.pid);
             proc.map(|proc| std::mem::take(&mut proc.said)).unwrap_or_default()
         });
-        said.into_iter().for_each(|said| self.speech.write(said, &mut self.connection.out));
+        for said in said {
+            self.speech.write(said, &mut self.connection.out);
+        }
     }
 
     async fn serve(&mut self) -> io::Result<()> {
