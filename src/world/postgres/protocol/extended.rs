@@ -157,7 +157,9 @@ impl<E: Env> Session<E> {
         if columns.is_some() {
             self.runner.check_bound(None, 0)?;
         }
-        let types = prepared.params.iter().map(|ty| ty.oid());
+        // Only what is no statement leaves a parameter without a type.
+        let types = prepared.params.iter();
+        let types = types.map(|ty| if *ty == Ty::UNKNOWN { 0 } else { ty.oid() });
         self.connection.out.parameter_description(types);
         self.runner.same_result(&prepared).await?;
         match &columns {
