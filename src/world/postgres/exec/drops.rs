@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::{self};
 
+use super::calls::{Call, once};
 use super::ddl::{alter, notice, put_rows};
 use super::foreign::{referrers, refuse_used};
 use super::policies::mentioned;
@@ -14,6 +15,7 @@ use crate::world::postgres::sql::{Analyzer, object_name};
 use crate::world::postgres::storage::catalog::{Index, Table};
 use crate::world::postgres::storage::locks::{Mode, Oid};
 use crate::world::postgres::storage::roles::Privileges;
+use crate::world::postgres::types::Datum;
 
 pub fn truncate(cx: &mut Cx<'_>, truncate: &ast::Truncate) -> Step<()> {
     let mut oids: Vec<Oid> = Vec::new();
@@ -127,6 +129,10 @@ fn drop_tables(
     let mut tables = Vec::with_capacity(names.len());
     for name in names {
         let Some(name) = dropped_name(cx, name, if_exists)? else { continue };
+        if !is_there(cx, &name, |cx, name| cx.db.table(name, cx.pid).is_ok())? {
+            absent(cx, "table", &name, if_exists)?;
+            continue;
+        }
         match cx.db.table(&name, cx.pid) {
             Ok(table) => {
                 roles::require_owner(cx, &table)?;
@@ -149,13 +155,21 @@ fn drop_tables(
     Ok(())
 }
 
+/// Whether there was one when the statement came to the name: one that comes while it waits for
+/// another is not meant.
+fn is_there(cx: &mut Cx<'_>, name: &str, find: fn(&Cx<'_>, &str) -> bool) -> Step<bool> {
+    let found = once(Call::Named(Datum::text(name)), cx, |cx| Ok(Datum::Bool(find(cx, name))))?;
+    Ok(found.as_bool() == Some(true))
+}
+
 fn absent(cx: &mut Cx<'_>, kind: &str, name: &str, if_exists: bool) -> Step<()> {
-    let other = if cx.db.table(name, cx.pid).is_ok() {
+    let other = if kind != "table" && cx.db.table(name, cx.pid).is_ok() {
         Some("TABLE")
-    } else if cx.db.catalog.index(name, cx.db.own(cx.pid)).is_some() {
+    } else if kind != "index" && cx.db.catalog.index(name, cx.db.own(cx.pid)).is_some() {
         Some("INDEX")
     } else {
-        cx.db.catalog.sequence(name, cx.db.own(cx.pid)).map(|_| "SEQUENCE")
+        let found = cx.db.catalog.sequence(name, cx.db.own(cx.pid));
+        found.filter(|_| kind != "sequence").map(|_| "SEQUENCE")
     };
     if let Some(other) = other {
         let article = if kind == "index" { "an" } else { "a" };
@@ -264,9 +278,10 @@ pub fn tell_cascade(cx: &mut Cx<'_>, pointing: &[(Arc<Table>, usize)]) {
 }
 
 fn drop_index(cx: &mut Cx<'_>, name: &str, if_exists: bool) -> Step<()> {
-    let Some((oid, _)) = cx.db.catalog.index(name, cx.db.own(cx.pid)) else {
-        return absent(cx, "index", name, if_exists);
-    };
+    let there =
+        is_there(cx, name, |cx, name| cx.db.catalog.index(name, cx.db.own(cx.pid)).is_some())?;
+    let found = cx.db.catalog.index(name, cx.db.own(cx.pid)).filter(|_| there);
+    let Some((oid, _)) = found else { return absent(cx, "index", name, if_exists) };
     let table = cx.db.table_by_oid(oid, cx.pid)?;
     roles::require_owner(cx, &table)
         .map_err(|_| PgError::new("42501", format!("must be owner of index {name}")))?;
@@ -360,9 +375,10 @@ fn release_sequence(cx: &mut Cx<'_>, sequence: Oid, name: &str, cascade: bool) -
 }
 
 fn drop_named_sequence(cx: &mut Cx<'_>, name: &str, if_exists: bool, cascade: bool) -> Step<()> {
-    let Some(oid) = cx.db.catalog.sequence(name, cx.db.own(cx.pid)) else {
-        return absent(cx, "sequence", name, if_exists);
-    };
+    let there =
+        is_there(cx, name, |cx, name| cx.db.catalog.sequence(name, cx.db.own(cx.pid)).is_some())?;
+    let found = cx.db.catalog.sequence(name, cx.db.own(cx.pid)).filter(|_| there);
+    let Some(oid) = found else { return absent(cx, "sequence", name, if_exists) };
     let role = cx.db.proc(cx.pid).role();
     let owner = cx.db.sequence(oid, cx.pid).map(|sequence| sequence.role.clone());
     if owner.is_some_and(|owner| !cx.db.roles(cx.pid).owns(role, &owner)) {

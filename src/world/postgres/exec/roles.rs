@@ -207,8 +207,16 @@ pub fn grant(
     let change = Regrant { names: &names, privileges, revoke };
     match objects {
         ast::GrantObjects::Tables(tables) => {
+            // All are looked up before one is waited for.
+            let tables = tables.iter().map(object_name).collect::<Result<Vec<String>>>()?;
+            let own = cx.db.own(cx.pid);
+            let gone = |name: &&String| {
+                cx.db.table(name, cx.pid).is_err() && cx.db.catalog.sequence(name, own).is_none()
+            };
+            if let Some(name) = tables.iter().find(gone) {
+                return Err(no_relation(name).into());
+            }
             for name in tables {
-                let name = object_name(name)?;
                 let usage = privileges != Privileges::ALL && privileges.meets(Privileges::USAGE);
                 if usage && cx.db.table(&name, cx.pid).is_ok() {
                     let message = "invalid privilege type USAGE for table";
@@ -226,10 +234,13 @@ pub fn grant(
             }
         }
         ast::GrantObjects::Sequences(sequences) => {
-            for name in sequences {
+            let find = |name: &ast::ObjectName| {
                 let name = object_name(name)?;
                 let found = cx.db.catalog.sequence(&name, cx.db.own(cx.pid));
-                grant_sequence(cx, found.ok_or_else(|| no_relation(&name))?, &change)?;
+                found.ok_or_else(|| no_relation(&name))
+            };
+            for oid in sequences.iter().map(find).collect::<Result<Vec<u32>>>()? {
+                grant_sequence(cx, oid, &change)?;
             }
         }
         ast::GrantObjects::AllSequencesInSchema { schemas } => {
