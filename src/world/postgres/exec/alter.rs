@@ -351,6 +351,9 @@ fn drop_columns(
         match table.column(&name) {
             Some(at) => {
                 refuse_needed(cx, table, at, cascade)?;
+                for key in table.foreign_keys.iter().filter(|key| key.columns.contains(&at)) {
+                    cx.lock_table(key.target, Mode::AccessExclusive)?;
+                }
                 drop_owned(cx, table, at)?;
                 drop_column(changed, at);
             }
@@ -482,6 +485,10 @@ fn drop_constraint(
         refuse_targeted(cx, changed, at, &what).map_err(|error| {
             if cascade { PgError::unsupported("DROP CONSTRAINT CASCADE") } else { error }
         })?;
+    }
+    if let Some(key) = changed.foreign_keys.iter().find(|key| *key.name == *name) {
+        let target = cx.db.table_by_oid(key.target, cx.pid)?;
+        foreign::refuse_used(cx, &target, "ALTER TABLE")?;
     }
     let before = (changed.checks.len(), changed.foreign_keys.len());
     changed.checks.retain(|check| *check.name != *name);

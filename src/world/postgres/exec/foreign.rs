@@ -176,10 +176,21 @@ fn one(cx: &mut Cx<'_>, check: &Deferred) -> Step<()> {
     look(cx);
     match check {
         Deferred::Child { table, key, tid } => check_child(cx, table, *key, *tid),
+        Deferred::Parent { child, key, .. } if !is_there(cx, child, *key) => Ok(()),
         Deferred::Parent { table, child, key, old, new } => {
             check_parent(cx, table, child, *key, old, new.as_ref())
         }
     }
+}
+
+/// Whether a foreign key has not gone since, with its column or its table.
+fn is_there(cx: &Cx<'_>, child: &Table, key: usize) -> bool {
+    let wanted = &child.foreign_keys[key];
+    let same = |key: &ForeignKey| {
+        (key.target, &key.columns, &key.target_columns)
+            == (wanted.target, &wanted.columns, &wanted.target_columns)
+    };
+    cx.db.table_by_oid(child.oid, cx.pid).is_ok_and(|now| now.foreign_keys.iter().any(same))
 }
 
 /// Takes the snapshot of a check, if it has none.
