@@ -338,6 +338,12 @@ fn found() -> Vec<Vec<Said>> {
             again("b"),
         ]),
         begun(vec![
+            vec![query("select nothing")],
+            bound("b", "rollback", &[]),
+            vec![query("select nothing")],
+            again("b"),
+        ]),
+        begun(vec![
             bound("a", "select a from t", &[]),
             vec![query("savepoint s")],
             bound("b", "select a from t", &[]),
