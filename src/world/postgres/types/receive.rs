@@ -248,3 +248,20 @@ fn numeric_of(digits: &[i16], weight: i16, scale: i16) -> Option<Numeric> {
     }
     held(mantissa, u32::try_from(scale).ok()?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// PostgreSQL keeps the bounds of an array; here there are none to keep.
+    #[test]
+    fn an_array_that_begins_elsewhere_is_refused() {
+        let array = |lower: i32| {
+            let words = [1, 0, 23, 1, lower, 4, 7];
+            let bytes: Vec<u8> = words.iter().flat_map(|word: &i32| word.to_be_bytes()).collect();
+            from_binary(&bytes, Ty { array: true, ..Ty::INT4 }, String::new)
+        };
+        assert!(array(1).is_ok());
+        assert_eq!(array(0).map_err(|error| error.code().to_owned()), Err("0A000".to_owned()));
+    }
+}
