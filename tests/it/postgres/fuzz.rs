@@ -38,6 +38,20 @@ fn runner(cases: u32, shrinks: u32, kept: &'static str) -> TestRunner {
     TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
 }
 
+/// Fails at the first case that differs, made as small as it can be.
+fn none_differs<S: Strategy>(
+    mut runner: TestRunner,
+    cases: &S,
+    differs: impl Fn(&S::Value) -> Option<String>,
+) {
+    let ran = runner.run(cases, |case| {
+        differs(&case).map_or(Ok(()), |difference| Err(TestCaseError::fail(difference)))
+    });
+    if let Err(error) = ran {
+        panic!("{error}");
+    }
+}
+
 /// What was done and said so far, for whoever reads a difference.
 #[derive(Default)]
 struct Transcript(Vec<String>);
@@ -170,15 +184,9 @@ fn compare(scripts: impl Strategy<Value = Script>, cases: u32, kept: &'static st
         let (here, there) = (Side::new(&addr).await, Side::new(&server.addr()).await);
         RefCell::new(Sides { here, there, tally: Tally::default() })
     });
-    let ran = runner(cases, 400, kept).run(&scripts, |script| {
-        match runtime.block_on(sides.borrow_mut().differs(&script)) {
-            None => Ok(()),
-            Some(difference) => Err(TestCaseError::fail(difference)),
-        }
+    none_differs(runner(cases, 400, kept), &scripts, |script| {
+        runtime.block_on(sides.borrow_mut().differs(script))
     });
-    if let Err(error) = ran {
-        panic!("{error}");
-    }
     sides.into_inner().tally.assert_healthy();
 }
 

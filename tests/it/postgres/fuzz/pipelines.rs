@@ -5,11 +5,10 @@ use std::cell::RefCell;
 use std::fmt;
 
 use proptest::strategy::Strategy as _;
-use proptest::test_runner::TestCaseError;
 use seedbed::world::postgres::{Settings, Watch};
 
 use super::queries::{Session, Tape, choices};
-use super::runner;
+use super::{none_differs, runner};
 use crate::pg_server::PgServer;
 use crate::postgres::answers::Answer;
 use crate::postgres::raw::{Back, message};
@@ -412,15 +411,9 @@ fn random_messages_are_answered_as_by_a_real_postgresql() {
     let runtime = runtime();
     let sides = RefCell::new(runtime.block_on(sides(&server)));
     let cases = choices().prop_map(case);
-    let ran = runner(300, 4000, KEPT).run(&cases, |case| {
-        match runtime.block_on(sides.borrow_mut().differs(&case)) {
-            None => Ok(()),
-            Some(difference) => Err(TestCaseError::fail(difference)),
-        }
+    none_differs(runner(300, 4000, KEPT), &cases, |case| {
+        runtime.block_on(sides.borrow_mut().differs(case))
     });
-    if let Err(error) = ran {
-        panic!("{error}");
-    }
     let Sides { messages, well, .. } = sides.into_inner();
     assert!(well * 10 > messages * 7, "hardly anything goes well: {well} of {messages}");
 }

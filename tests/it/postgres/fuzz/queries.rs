@@ -12,10 +12,9 @@ use std::cell::RefCell;
 use std::fmt;
 
 use proptest::strategy::Strategy as _;
-use proptest::test_runner::TestCaseError;
 use seedbed::world::postgres::{Settings, Watch};
 
-use super::runner;
+use super::{none_differs, runner};
 use crate::pg_server::PgServer;
 use crate::postgres::answers::Answer;
 use crate::postgres::raw::{Raw, message};
@@ -121,15 +120,9 @@ fn random_queries_answer_as_on_a_real_postgresql() {
         RefCell::new(sides)
     });
     let cases = tape::any().prop_map(|choices| Case(statements::statements(choices)));
-    let ran = runner(600, 4000, KEPT).run(&cases, |case| {
-        match runtime.block_on(sides.borrow_mut().differs(&case)) {
-            None => Ok(()),
-            Some(difference) => Err(TestCaseError::fail(difference)),
-        }
+    none_differs(runner(600, 4000, KEPT), &cases, |case| {
+        runtime.block_on(sides.borrow_mut().differs(case))
     });
-    if let Err(error) = ran {
-        panic!("{error}");
-    }
     let tally = sides.into_inner().tally;
     let healthy = tally.compared * 10 > tally.cases * 7 && tally.well * 10 > tally.compared * 7;
     assert!(healthy, "hardly anything compared: {tally:?}");
