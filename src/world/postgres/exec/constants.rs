@@ -14,6 +14,7 @@ use crate::world::postgres::types::{Datum, Ty};
 
 /// Fails as a constant of the plan does. `bound`: parameters are constants too.
 pub fn check(plan: &Plan, cx: &mut Cx<'_>, bound: bool) -> Step<()> {
+    // A check that had to wait begins anew.
     cx.state.denied.take();
     each_of_plan(plan, &mut |expr| is_false(expr, cx, bound))
 }

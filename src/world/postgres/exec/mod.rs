@@ -104,6 +104,7 @@ pub struct Denied {
 }
 
 impl Denied {
+    /// What is told of it: joins are made before the rest is planned.
     pub fn take(&mut self) -> Option<PgError> {
         let Denied { open, joined } = std::mem::take(self);
         joined.or(open)

@@ -112,6 +112,7 @@ impl<E: Env> Session<E> {
             Portal { prepared, params, results, columns, begun, level, late, stage, left, answer };
         self.portals.insert(name.clone(), portal);
         self.start(&name, formats, values).await?;
+        self.speak();
         self.connection.out.empty(b'2');
         Ok(())
     }

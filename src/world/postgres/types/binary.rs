@@ -1,4 +1,4 @@
-//! Values to the protocol's binary form. Must never be asked for a length before it is known.
+//! Values to the protocol's binary form. Must never fail: what there is can be sent.
 
 use bytes::{BufMut as _, BytesMut};
 

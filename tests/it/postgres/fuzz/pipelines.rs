@@ -303,6 +303,9 @@ async fn sides(server: &PgServer) -> Sides {
     for session in [&mut here, &mut there] {
         session.say("create role reader").await;
         session.say("create table hidden(x int)").await;
+        let body = "begin raise notice 'told'; return x; end";
+        let function = "create function aloud(x int) returns int language plpgsql immutable as";
+        session.say(&format!("{function} $$ {body} $$")).await;
     }
     Sides { here, there, messages: 0, well: 0 }
 }
@@ -322,6 +325,22 @@ fn unfit() -> Vec<Vec<Said>> {
             bind(("", ""), &[Some(&[127, 255, 255, 254])], &[1], &[]),
         ],
         vec![parse("", "select $1::int", &[]), bind(("", ""), &[Some(&[0; 5])], &[1], &[])],
+    ]
+}
+
+/// Rows before an error, and columns and notices in their order.
+fn in_order() -> Vec<Vec<Said>> {
+    let one = |sql: &str| [bound("", sql, &[]), vec![execute("", 0)]].concat();
+    vec![
+        vec![query("select 1/(a-2) from t order by a")],
+        vec![query("select a from t where 1/(a-1) = 0")],
+        one("select 1/(a-2) from t order by a"),
+        one("select aloud(1)"),
+        vec![query("select aloud(a) from t")],
+        vec![
+            query("create table u(a int references t deferrable initially deferred)"),
+            query("insert into u values (9) returning a"),
+        ],
     ]
 }
 
@@ -384,10 +403,6 @@ fn found() -> Vec<Vec<Said>> {
         vec![parse("", "", &[0]), of(b'D', "Describe", b'S', "")],
         begun(vec![vec![query("select nothing"), parse("", "truncate t", &[])]]),
         vec![parse("a", "select 1", &[]), parse("a", "select $1", &[0]), sync()],
-        // Rows before an error, and columns and notices in their order.
-        vec![query("select 1/(a-2) from t order by a")],
-        vec![query("select a from t where 1/(a-1) = 0")],
-        one("", "select 1/(a-2) from t order by a"),
     ]
 }
 
@@ -397,7 +412,7 @@ fn messages_that_were_answered_otherwise_are_as_by_a_real_postgresql() {
     runtime().block_on(async {
         let mut sides = sides(&server).await;
         let mut differences = Vec::new();
-        for mut said in found().into_iter().chain(unfit()) {
+        for mut said in [found(), unfit(), in_order()].concat() {
             said.push(sync());
             differences.extend(sides.differs(&Case(said)).await);
         }
