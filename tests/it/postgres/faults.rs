@@ -6,6 +6,7 @@ use std::time::Duration;
 use seedbed::env::{Clock as _, Moment, Tokio};
 use seedbed::world::postgres::{Injected, Injection, Settings, Store, Watch};
 
+use super::raw::{Raw, pipeline, query};
 use super::{answer, client, ours, runtime, try_client};
 
 fn inject(store: &Store, what: Injected) {
@@ -98,6 +99,21 @@ fn a_lost_commit_may_be_that_of_a_single_statement() {
             assert!(heard, "the client must not be told, applied {applied}, simple {simple}");
             let left = answer(&other, "SELECT v FROM t").await;
             assert_eq!(left, format!("[v]\n{}\nok 1", if applied { 2 } else { 1 }));
+        });
+    }
+}
+
+/// Not a message of what was about to be answered comes before the end, not even its rows.
+#[test]
+fn of_a_lost_commit_its_client_hears_nothing() {
+    for simple in [false, true] {
+        with_store(|addr, store| async move {
+            let mut struck = Raw::connect(&addr).await;
+            inject(&store, Injected::Commit { applied: true });
+            let update = "UPDATE t SET v = 2 RETURNING v";
+            struck.send(&if simple { query(update) } else { pipeline(update) }).await;
+            let heard = struck.next().await.map(|back| char::from(back.kind));
+            assert_eq!(heard, None, "simple {simple}");
         });
     }
 }

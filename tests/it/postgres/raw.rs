@@ -59,6 +59,20 @@ pub fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind], &length.to_be_bytes()[..], body].concat()
 }
 
+/// A simple query.
+pub fn query(sql: &str) -> Vec<u8> {
+    message(b'Q', &[sql.as_bytes(), b"\0"].concat())
+}
+
+/// The same through Parse, Bind, Describe and Execute.
+pub fn pipeline(sql: &str) -> Vec<u8> {
+    let parse = message(b'P', &[b"\0", sql.as_bytes(), b"\0\0\0"].concat());
+    let bind = message(b'B', &[0; 8]);
+    let describe = message(b'D', b"P\0");
+    let execute = message(b'E', &[0; 5]);
+    [parse, bind, describe, execute, message(b'S', &[])].concat()
+}
+
 pub struct Raw {
     stream: TcpStream,
 }
@@ -112,18 +126,13 @@ impl Raw {
 
     /// A simple query.
     pub async fn simple(&mut self, sql: &str) -> Vec<Back> {
-        self.send(&message(b'Q', &[sql.as_bytes(), b"\0"].concat())).await;
+        self.send(&query(sql)).await;
         self.until_ready().await.expect("the session goes on")
     }
 
     /// The same through Parse, Bind, Describe and Execute.
     pub async fn extended(&mut self, sql: &str) -> Vec<Back> {
-        let parse = message(b'P', &[b"\0", sql.as_bytes(), b"\0\0\0"].concat());
-        let bind = message(b'B', &[0; 8]);
-        let describe = message(b'D', b"P\0");
-        let execute = message(b'E', &[0; 5]);
-        let sync = message(b'S', &[]);
-        self.send(&[parse, bind, describe, execute, sync].concat()).await;
+        self.send(&pipeline(sql)).await;
         self.until_ready().await.expect("the session goes on")
     }
 }

@@ -17,7 +17,7 @@ use seedbed::world::postgres::{Settings, Watch};
 use super::{none_differs, runner};
 use crate::pg_server::PgServer;
 use crate::postgres::answers::Answer;
-use crate::postgres::raw::{Raw, message};
+use crate::postgres::raw::{Raw, query};
 use crate::postgres::{ours, runtime};
 pub use tape::{Tape, any as choices};
 
@@ -49,7 +49,7 @@ impl Session {
     }
 
     pub async fn say(&mut self, sql: &str) -> Answer {
-        self.raw.send(&message(b'Q', &[sql.as_bytes(), b"\0"].concat())).await;
+        self.raw.send(&query(sql)).await;
         if let Some(answer) = self.raw.until_ready().await {
             return Answer::new(&answer);
         }
