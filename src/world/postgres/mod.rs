@@ -46,8 +46,9 @@
 //! what a policy's query may read, DROP INDEX of a table that a query around uses, variables in
 //! CREATE TABLE AS, columns in ON DELETE SET, COMMENT ON anything but tables, columns, indexes,
 //! sequences and the schema; BETWEEN SYMMETRIC; a new column with a default that counts, beside
-//! other values that ALTER TABLE works out; `OPERATOR(…)` of schemas of one's own or before one
-//! operand; comparing rows within rows, GROUP BY of a parameter without a type.
+//! other values that ALTER TABLE works out, writing a table while it does; `OPERATOR(…)` of schemas
+//! of one's own or before one operand; comparing rows within rows, GROUP BY of a parameter without
+//! a type.
 //!
 //! Where it answers otherwise than PostgreSQL, and why:
 //!
@@ -61,8 +62,8 @@
 //!   row is tested before it is sorted: a planner that goes by an index stops at the LIMIT.
 //! - What PostgreSQL keeps: a session that has planned with an index goes on when its function is
 //!   gone, and after five executions a plan may be for any parameters; here it is always anew.
-//! - A portal runs to its end the first time, and its snapshot is of then: only its rows are handed
-//!   out in parts.
+//! - An open portal keeps its tables from being changed also if no row can be in its result, so
+//!   that the planner reads none of them; what it wrote and has not yet given is seen at once.
 //! - Of errors: which of several duplicates CREATE UNIQUE INDEX names, and of two faults of one
 //!   statement which is told, where they are in different parts of it.
 

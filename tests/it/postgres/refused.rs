@@ -27,6 +27,9 @@ const SET_UP: &[&str] = &[
     "create table k(a int, b int)",
     "create policy k on k using (a > 0 and fk(b))",
     "create policy l on k using (a > 1 and fk(b) and nextval('sk') > 0)",
+    "create table an as select 1 as a",
+    "create function an() returns int language plpgsql as \
+     'begin update an set a = 2; return 3; end'",
 ];
 
 #[test]

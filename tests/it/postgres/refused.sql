@@ -232,3 +232,5 @@ select (1, (1, 2)) = (1, (1, 3));
 select (1, (1, 2)) is distinct from (1, (1, 3));
 select (1, (1, 2)) in ((1, (1, 3)), (1, (1, 2)));
 prepare grouped as select $1 from t group by $1;
+alter table an add b int default an();
+alter table an alter a type bigint using an();

@@ -401,6 +401,9 @@ fn fill_column(cx: &mut Cx<'_>, table: &Table, changed: &Table, anew: bool) -> S
     if let Some(expr) = filler {
         constants::check_one(expr, cx)?;
     }
+    if anew {
+        cx.db.proc_mut(cx.pid).anew = Some(table.oid);
+    }
     let tids: Vec<u64> = cx.db.heap(table.oid).iter().map(|(tid, _)| tid).collect();
     for tid in tids {
         let Some(version) = cx.db.heap(table.oid).get(tid) else { continue };

@@ -212,6 +212,8 @@ pub struct StatementRun<'p> {
     fixed: bool,
     /// No more rows than this are wanted.
     pub most: usize,
+    /// With so many rows given a step ends, though there may be more.
+    pause: usize,
     /// It is not to be run, only begun.
     pub begins: bool,
     /// Its columns, where planning found more about them than analysis.
@@ -250,6 +252,7 @@ impl<'p> StatementRun<'p> {
             nested: false,
             fixed: false,
             most: usize::MAX,
+            pause: usize::MAX,
             begins: false,
             columns: None,
             aloud: false,
@@ -281,9 +284,13 @@ impl<'p> StatementRun<'p> {
         run
     }
 
-    /// Goes on from where a run that was only begun came to.
-    pub fn go_on(&mut self, calls: Calls, denied: Denied) {
+    /// Goes on from where a run that was only begun came to. `seen`: what it is to see, if that is
+    /// known since then; its tables are locked.
+    pub fn go_on(&mut self, calls: Calls, denied: Denied, seen: Option<(Snapshot, Cid)>) {
         (self.state.calls, self.state.denied, self.folded) = (calls, denied, true);
+        if let Some((snapshot, cid)) = seen {
+            (self.state.snapshot, self.state.cid, self.locked) = (snapshot, cid, true);
+        }
     }
 
     /// Goes on until the end or the next wait.
@@ -325,6 +332,9 @@ impl<'p> StatementRun<'p> {
         }
         self.begun = true;
         while !self.done {
+            if self.given >= self.pause {
+                return Ok(());
+            }
             match self.run.next(&mut cx, None)? {
                 Some(row) => {
                     self.given += 1;
@@ -355,6 +365,16 @@ impl<'p> StatementRun<'p> {
     /// Whether it has begun with more than its constants.
     pub fn is_folded(&self) -> bool {
         self.folded
+    }
+
+    /// So many rows more are wanted for now.
+    pub fn want(&mut self, rows: usize) {
+        self.pause = self.given.saturating_add(rows);
+    }
+
+    /// Whether it has given all its rows.
+    pub fn is_done(&self) -> bool {
+        self.done
     }
 
     /// Rows that it gave or wrote.

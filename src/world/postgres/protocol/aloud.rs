@@ -1,21 +1,19 @@
 //! Running a statement while what it says is sent as it comes, as PostgreSQL sends it.
 //! Must never run anything but through the runner.
 
-use std::future::{Future as _, poll_fn};
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use super::begin::How;
 use super::connection::Connection;
 use super::frame::Out;
-use super::run::{Prepared, Runner};
+use super::run::Runner;
 use super::utility::Answer;
 use crate::env::Env;
 use crate::world::postgres::error::Result;
 use crate::world::postgres::sql::OutColumn;
-use crate::world::postgres::storage::Said;
-use crate::world::postgres::types::Datum;
+use crate::world::postgres::storage::{Part, Said};
 
 /// How what is said is written.
 #[derive(Default)]
@@ -26,8 +24,8 @@ pub struct Speech {
 }
 
 impl Speech {
-    pub fn of_portal(formats: Vec<i16>) -> Speech {
-        Speech { columns: None, formats: Some(formats) }
+    pub fn of_portal(columns: Option<Arc<[OutColumn]>>, formats: Vec<i16>) -> Speech {
+        Speech { columns, formats: Some(formats) }
     }
 
     pub fn write(&mut self, said: Said, out: &mut Out) {
@@ -47,30 +45,38 @@ impl Speech {
     }
 }
 
-/// Runs a statement; if it has a notice to give while it waits, what it said is sent at once.
-pub async fn execute<E: Env>(
+/// Runs a statement, to its end or, in parts, until it has given what is wanted: then `None`. If it
+/// has a notice to give while it waits, what it said is sent at once.
+pub async fn run<E: Env>(
     runner: &Runner<E>,
     (connection, speech): (&mut Connection<E::Stream>, &mut Speech),
-    prepared: &Prepared,
-    params: &[Datum],
-    how: How,
-) -> Result<Answer> {
-    let mut running = pin!(runner.execute(prepared, params, how));
+    mut running: Pin<&mut (impl Future<Output = Result<Answer>> + ?Sized)>,
+) -> Result<Option<Answer>> {
+    enum Heard {
+        End(Result<Answer>),
+        Pause,
+        Notices(Vec<Said>),
+    }
     loop {
-        let said = poll_fn(|cx| {
+        let heard = poll_fn(|cx| {
             if let Poll::Ready(outcome) = running.as_mut().poll(cx) {
-                return Poll::Ready(Err(outcome));
+                return Poll::Ready(Heard::End(outcome));
             }
-            let said = runner.store.with(|inner| {
+            let heard = runner.store.with(|inner| {
                 let proc = inner.db.procs.get_mut(&runner.pid)?;
+                if proc.part == Part::Given {
+                    proc.part = Part::Runs;
+                    return Some(Heard::Pause);
+                }
                 let urgent = proc.said.iter().any(|said| matches!(said, Said::Notice(_)));
-                urgent.then(|| std::mem::take(&mut proc.said))
+                urgent.then(|| Heard::Notices(std::mem::take(&mut proc.said)))
             });
-            said.map_or(Poll::Pending, |said| Poll::Ready(Ok(said)))
+            heard.map_or(Poll::Pending, Poll::Ready)
         });
-        match said.await {
-            Err(outcome) => return outcome,
-            Ok(said) => {
+        match heard.await {
+            Heard::End(outcome) => return outcome.map(Some),
+            Heard::Pause => return Ok(None),
+            Heard::Notices(said) => {
                 for said in said {
                     speech.write(said, &mut connection.out);
                 }

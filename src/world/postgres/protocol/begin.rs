@@ -1,15 +1,16 @@
 //! What PostgreSQL does with a statement when it is bound, before it runs: its constants, and
-//! whether its role may read what it reads. Must never run it.
+//! whether its role may read what it reads; and the snapshot of a query. Must never run it.
 
 use std::sync::Arc;
 
 use super::run::{Prepared, Runner, plan};
 use super::utility;
 use crate::env::Env;
-use crate::world::postgres::error::Result;
+use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::calls::Calls;
 use crate::world::postgres::exec::{Denied, State, StatementRun};
 use crate::world::postgres::sql::{OutColumn, Plan, Planned};
+use crate::world::postgres::storage::xact::{Cid, Snapshot};
 use crate::world::postgres::types::Datum;
 
 /// What is known of a statement before it runs: its constants are worked out.
@@ -20,6 +21,10 @@ pub struct Begun {
     pub denied: Denied,
     /// Its columns, if planning found more about them than analysis.
     pub columns: Option<Arc<[OutColumn]>>,
+    /// What a query that only reads is to see: its tables are locked, its plan stays.
+    pub seen: Option<(Snapshot, Cid)>,
+    /// Its role or its transaction may not do what it does: it is bound, and has failed.
+    pub refused: Option<PgError>,
 }
 
 /// How a statement is run.
@@ -29,6 +34,8 @@ pub struct How {
     /// Its rows are said as they come, if it is a query that only reads; otherwise they are
     /// gathered.
     pub aloud: bool,
+    /// It pauses when it has given as many rows as its session wants.
+    pub parts: bool,
 }
 
 impl<E: Env> Runner<E> {
@@ -52,7 +59,7 @@ impl<E: Env> Runner<E> {
         loop {
             let plan = self.repeat(began, |inner| plan(inner, self.pid, prepared)).await?;
             let reads = matches!(*plan.plan, Plan::Query(_));
-            if !plan.constants && !plan.modifiers && (plan.denied.is_none() || !reads) {
+            if !plan.constants && !plan.modifiers && !reads {
                 return Ok(None);
             }
             let mut run =
@@ -62,12 +69,20 @@ impl<E: Env> Runner<E> {
                 continue;
             }
             let StatementRun { state, columns, .. } = run;
-            let State { calls, mut denied, .. } = state;
-            if reads {
-                plan.allowed()?;
-                denied.take().map_or(Ok(()), Err)?;
+            let State { calls, mut denied, snapshot, cid, .. } = state;
+            let fixed = reads && !plan.plan.writes();
+            let mut refused = None;
+            if fixed {
+                let command = self.with(|inner| {
+                    inner.db.hold(self.pid, &snapshot);
+                    let read_only = inner.db.txn(self.pid).read_only;
+                    Ok(plan.plan.refused_as().filter(|_| read_only))
+                })?;
+                refused = command.map(utility::refused_read_only);
+                refused = refused.or(plan.allowed().err()).or_else(|| denied.take());
             }
-            return Ok(Some(Begun { plan, calls, denied, columns }));
+            let seen = fixed.then_some((snapshot, cid));
+            return Ok(Some(Begun { plan, calls, denied, columns, seen, refused }));
         }
     }
 }

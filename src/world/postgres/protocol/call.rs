@@ -16,7 +16,7 @@ use crate::world::postgres::exec::{Cx, State, StatementRun, routine as values};
 use crate::world::postgres::sql::{
     Code, Fragment, Planned, Routine, Volatility, check_returned, is_planned, stands_for,
 };
-use crate::world::postgres::storage::locks::Oid;
+use crate::world::postgres::storage::locks::{Mode, Oid};
 use crate::world::postgres::storage::xact::{Cid, Snapshot};
 use crate::world::postgres::store::Inner;
 use crate::world::postgres::types::{Datum, Row, Ty};
@@ -266,7 +266,10 @@ impl<E: Env> Invocation<'_, E> {
             let stands = runner.with(|inner| Ok(self.stands(&planned, inner)));
             placed = placed && stands.map_err(|error| failed(error, true, placed))?;
             runner
-                .with(|inner| refuse(&planned, inner.db.txn(pid).read_only, fixed))
+                .with(|inner| {
+                    refuse(&planned, inner.db.txn(pid).read_only, fixed)?;
+                    refuse_anew(&planned, inner.db.proc(pid).anew)
+                })
                 .map_err(|error| failed(error, fixed, placed))?;
             let seen = fixed.then(|| (self.caller.snapshot.clone(), self.caller.cid));
             let run =
@@ -352,6 +355,15 @@ fn reads_variables(fragment: &Fragment, routine: &Routine) -> bool {
 
 fn refused_fixed(command: &str) -> PgError {
     PgError::new("0A000", format!("{command} is not allowed in a non-volatile function"))
+}
+
+/// PostgreSQL loses what is written to a table while its rows are written anew.
+fn refuse_anew(planned: &Planned, anew: Option<Oid>) -> Result<()> {
+    let writes = |(oid, mode): &(Oid, Mode)| Some(*oid) == anew && *mode >= Mode::RowExclusive;
+    if planned.tables.iter().any(writes) {
+        return Err(PgError::unsupported("writing a table whose rows ALTER TABLE writes anew"));
+    }
+    Ok(())
 }
 
 fn refuse(planned: &Planned, read_only: bool, fixed: bool) -> Result<()> {

@@ -1,6 +1,8 @@
 //! The extended query protocol: statements that are parsed, bound to portals and run (PostgreSQL
 //! 15, chapter 55.2.3). Must never run a statement but through the session.
 
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,6 +11,7 @@ use sqlparser::ast::Statement;
 use super::aloud::{self, Speech};
 use super::arguments::{bound, check_number, no_format};
 use super::begin::{Begun, How};
+use super::parts::Running;
 use super::run::Prepared;
 use super::session::Session;
 use super::utility::Answer;
@@ -40,7 +43,10 @@ pub struct Portal {
     /// It was made once the transaction had failed.
     late: bool,
     stage: Stage,
-    /// Rows not yet sent, once it has run.
+    /// It has run as far as it was asked to.
+    running: Option<Running>,
+    given: u64,
+    /// Rows not yet sent, once it has run to its end.
     left: Option<std::vec::IntoIter<Row>>,
     answer: Answer,
 }
@@ -106,10 +112,22 @@ impl<E: Env> Session<E> {
         // If what follows fails the portal is there all the same.
         let (level, params) = (self.runner.level(), Arc::default());
         let late = self.runner.check_bound(None, 0).is_err();
-        let (columns, begun, left, answer) = (None, None, None, Answer::default());
-        let stage = Stage::Unbound;
-        let portal =
-            Portal { prepared, params, results, columns, begun, level, late, stage, left, answer };
+        let (columns, begun, running, left) = (None, None, None, None);
+        let (stage, given, answer) = (Stage::Unbound, 0, Answer::default());
+        let portal = Portal {
+            prepared,
+            params,
+            results,
+            columns,
+            begun,
+            level,
+            late,
+            stage,
+            running,
+            given,
+            left,
+            answer,
+        };
         self.portals.insert(name.clone(), portal);
         self.start(&name, formats, values).await?;
         self.speak();
@@ -127,17 +145,17 @@ impl<E: Env> Session<E> {
         let found = begun.as_ref().and_then(|begun| begun.columns.clone());
         let columns = found.or_else(|| self.columns(&prepared));
         let Some(portal) = self.portals.get_mut(name) else { return Err(no_portal(name)) };
-        if let Some(columns) = columns.as_ref().map(|columns| columns.len())
-            && portal.results.len() > 1
-            && portal.results.len() != columns
-        {
-            let given = portal.results.len();
+        (portal.params, portal.columns, portal.begun) = (params, columns, begun);
+        portal.stage = Stage::Ready;
+        if let Some(refused) = portal.begun.as_mut().and_then(|begun| begun.refused.take()) {
+            return Err(refused);
+        }
+        let (given, columns) = (portal.results.len(), portal.columns.as_ref().map(|all| all.len()));
+        if let Some(columns) = columns.filter(|columns| given > 1 && given != *columns) {
             let message =
                 format!("bind message has {given} result formats but query has {columns} columns");
             return Err(PgError::new("08P01", message));
         }
-        (portal.params, portal.columns, portal.begun) = (params, columns, begun);
-        portal.stage = Stage::Ready;
         Ok(())
     }
 
@@ -183,25 +201,9 @@ impl<E: Env> Session<E> {
             return Err(PgError::new("55000", format!("portal \"{name}\" cannot be run")));
         }
         self.runner.check_failed(&statement)?;
-        if portal.left.is_none() {
-            portal.stage = Stage::Spent;
-            let (prepared, params) = (portal.prepared.clone(), portal.params.clone());
-            // Rows that are asked for in parts are gathered, for the first part to end with them.
-            let aloud = max == 0 && portal.results.iter().all(|format| (0..=1).contains(format));
-            let how = How { begun: portal.begun.take(), aloud };
-            self.speech = Speech::of_portal(portal.results.clone());
-            let mut answer = self.statement(&prepared, &params, how).await?;
-            self.speak();
-            let Some(portal) = self.portals.get_mut(name) else {
-                // The end of a transaction is the end of its portals, this one among them.
-                self.connection.out.command_complete(&answer.tag, answer.count);
-                return Ok(());
-            };
-            if answer.columns.is_some() {
-                portal.stage = Stage::Ready;
-            }
-            portal.left = Some(std::mem::take(&mut answer.rows).into_iter());
-            portal.answer = answer;
+        let most = if max == 0 { usize::MAX } else { usize::try_from(max).unwrap_or(usize::MAX) };
+        if portal.left.is_none() && !self.run_portal(name, most).await? {
+            return Ok(());
         }
         let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
         let out = &mut self.connection.out;
@@ -211,15 +213,13 @@ impl<E: Env> Session<E> {
             if let Some(format) = portal.results.iter().find(|format| !(0..=1).contains(*format)) {
                 return Err(no_format(*format));
             }
-            let limit =
-                if max == 0 { usize::MAX } else { usize::try_from(max).unwrap_or(usize::MAX) };
             let mut sent = 0;
-            for row in rows.by_ref().take(limit) {
+            for row in rows.by_ref().take(most) {
                 out.data_row(&row, columns, &portal.results);
                 sent += 1;
             }
             // As many as asked for: whether there are more shows only the next time.
-            if sent == limit {
+            if sent == most {
                 out.empty(b's');
                 return Ok(());
             }
@@ -233,6 +233,48 @@ impl<E: Env> Session<E> {
         Ok(())
     }
 
+    /// Runs a portal: a query that only reads no further than it is asked to, another statement to
+    /// its end. `false` if that has been answered.
+    async fn run_portal(&mut self, name: &str, most: usize) -> Result<bool> {
+        let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
+        portal.stage = Stage::Spent;
+        let (prepared, params) = (portal.prepared.clone(), portal.params.clone());
+        let (begun, mut running) = (portal.begun.take(), portal.running.take());
+        let fits = portal.results.iter().all(|format| (0..=1).contains(format));
+        let parts = fits && most < usize::MAX && begun.as_ref().is_some_and(|b| b.seen.is_some());
+        // Rows that are handed out in parts of what has run to its end are gathered, for the first
+        // part to end with them.
+        let how = How { begun, aloud: fits && (parts || most == usize::MAX), parts };
+        self.speech = Speech::of_portal(portal.columns.clone(), portal.results.clone());
+        let answer = if running.is_none() && !parts {
+            Some(self.statement(&prepared, &params, how).await?)
+        } else {
+            self.runner.want(most);
+            let start = || self.runner.in_parts(prepared, params, how);
+            self.heard(running.get_or_insert_with(start).as_mut()).await?
+        };
+        self.speak();
+        let Some(portal) = self.portals.get_mut(name) else {
+            // The end of a transaction is the end of its portals, this one among them.
+            let answer = answer.unwrap_or_default();
+            self.connection.out.command_complete(&answer.tag, answer.count);
+            return Ok(false);
+        };
+        let Some(mut answer) = answer else {
+            (portal.stage, portal.running) = (Stage::Ready, running);
+            portal.given += most as u64;
+            self.connection.out.empty(b's');
+            return Ok(false);
+        };
+        if answer.columns.is_some() {
+            portal.stage = Stage::Ready;
+        }
+        answer.count = answer.count.map(|count| count - portal.given);
+        portal.left = Some(std::mem::take(&mut answer.rows).into_iter());
+        portal.answer = answer;
+        Ok(true)
+    }
+
     /// Runs a statement while portals are open.
     pub(super) async fn beside_portals(
         &mut self,
@@ -240,18 +282,27 @@ impl<E: Env> Session<E> {
         params: &[Datum],
         how: How,
     ) -> Result<Answer> {
+        let runner = self.runner.clone();
+        let answer = self.heard(pin!(runner.execute(prepared, params, how))).await?;
+        if let Some(statement) = &prepared.statement {
+            self.ended(statement);
+        }
+        Ok(answer.unwrap_or_default())
+    }
+
+    async fn heard(
+        &mut self,
+        running: Pin<&mut (impl Future<Output = Result<Answer>> + ?Sized)>,
+    ) -> Result<Option<Answer>> {
         let open = self.tables_of_portals();
         let any = !open.is_empty();
         if any {
             self.runner.note_open(open);
         }
         let told = (&mut self.connection, &mut self.speech);
-        let answer = aloud::execute(&self.runner, told, prepared, params, how).await;
+        let answer = aloud::run(&self.runner, told, running).await;
         if any {
             self.runner.note_open(Vec::new());
-        }
-        if let (Ok(_), Some(statement)) = (&answer, &prepared.statement) {
-            self.ended(statement);
         }
         answer
     }
@@ -271,7 +322,9 @@ impl<E: Env> Session<E> {
         let own = |portal: &&mut Portal| {
             portal.level >= level && !portal.late && portal.stage == Stage::Ready
         };
-        self.portals.values_mut().filter(own).for_each(|portal| portal.stage = Stage::Spent);
+        self.portals.values_mut().filter(own).for_each(|portal| {
+            (portal.stage, portal.running) = (Stage::Spent, None);
+        });
     }
 
     /// What a transaction or a savepoint that has ended takes with it.

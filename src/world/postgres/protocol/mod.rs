@@ -11,6 +11,7 @@ mod call;
 mod connection;
 mod extended;
 mod frame;
+mod parts;
 mod run;
 mod session;
 mod transaction;

@@ -285,6 +285,7 @@ impl<E: Env> Runner<E> {
             proc.snapshot = None;
             proc.granted = None;
             proc.sleep_until = None;
+            proc.anew = None;
             inner.db.vacuum();
         });
     }
@@ -306,6 +307,11 @@ impl<E: Env> Runner<E> {
         if utility::is_utility(statement) {
             return self.utility(statement, &prepared.text, began, None).await;
         }
+        if let Some(Begun { plan, seen: Some(_), .. }) = &how.begun {
+            let plan = plan.clone();
+            let answer = self.run(&plan, params, began, (prepared, how)).await?;
+            return Ok(answer.expect("its tables are locked"));
+        }
         loop {
             let plan = self
                 .repeat(began, |inner| {
@@ -318,7 +324,7 @@ impl<E: Env> Runner<E> {
                 })
                 .await?;
             let early = how.begun.take().filter(|early| Arc::ptr_eq(&early.plan, &plan));
-            let how = How { begun: early, aloud: how.aloud };
+            let how = How { begun: early, ..how };
             if let Some(answer) = self.run(&plan, params, began, (prepared, how)).await? {
                 return Ok(answer);
             }
@@ -376,23 +382,31 @@ impl<E: Env> Runner<E> {
         &self,
         plan: &Planned,
         params: &[Datum],
-        began: Moment,
+        mut began: Moment,
         (prepared, how): (&Prepared, How),
     ) -> Result<Option<Answer>> {
         let mut run = self.with(|inner| Ok(StatementRun::new(plan, &mut inner.db, self.pid)))?;
-        if let Some(Begun { calls, denied, .. }) = how.begun {
-            run.go_on(calls, denied);
+        if let Some(Begun { calls, denied, seen, .. }) = how.begun {
+            run.go_on(calls, denied, seen);
         }
         let said = how.aloud && matches!(*plan.plan, Plan::Query(_)) && !plan.plan.writes();
         run.aloud = said;
-        let driven = self.drive(plan, &mut run, params, began, (0, None)).await;
-        let driven = driven.inspect_err(|error| {
-            if error.is_of_planning() {
-                self.unsay();
+        loop {
+            if how.parts {
+                run.want(self.wanted(&mut began).await?);
             }
-        });
-        if !driven? {
-            return Ok(None);
+            let driven = self.drive(plan, &mut run, params, began, (0, None)).await;
+            let driven = driven.inspect_err(|error| {
+                if error.is_of_planning() {
+                    self.unsay();
+                }
+            });
+            if !driven? {
+                return Ok(None);
+            }
+            if run.is_done() {
+                break;
+            }
         }
         let found = run.columns.as_ref().or(plan.columns.as_ref());
         let columns = prepared.columns.as_ref().or(found).cloned();

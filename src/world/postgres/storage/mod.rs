@@ -15,7 +15,7 @@ mod rows;
 mod txn;
 pub mod xact;
 
-pub use proc::{Notification, Proc, Said};
+pub use proc::{Notification, Part, Proc, Said};
 pub use txn::{Isolation, Txn, Undo};
 
 use std::collections::{BTreeMap, VecDeque};

@@ -42,8 +42,12 @@ pub struct Proc {
     pub inbox: Vec<Notification>,
     /// Why the running statement must end: a cancel, a crash.
     pub interrupt: Option<PgError>,
+    /// Of the query that runs in parts.
+    pub part: Part,
     /// Tables that open portals read.
     pub open: Vec<Oid>,
+    /// A table whose rows the running statement writes anew.
+    pub anew: Option<Oid>,
     /// The text that runs holds several statements.
     pub several: bool,
     /// `pg_sleep`: until when.
@@ -66,6 +70,30 @@ pub struct Proc {
     waker: Option<Waker>,
 }
 
+/// Where a query is that runs in parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    #[default]
+    Runs,
+    /// It is to run on, to this many rows more.
+    Wanted(usize),
+    /// It has given what was wanted, and there may be more.
+    Given,
+}
+
+impl Part {
+    /// How many rows more are wanted, which it then runs to; if none are it waits.
+    pub fn take(&mut self) -> Option<usize> {
+        match std::mem::replace(self, Part::Given) {
+            Part::Wanted(rows) => {
+                *self = Part::Runs;
+                Some(rows)
+            }
+            Part::Runs | Part::Given => None,
+        }
+    }
+}
+
 /// What a statement says while it runs.
 #[derive(Debug)]
 pub enum Said {
@@ -82,8 +110,9 @@ impl Proc {
 
     pub fn oldest_snapshot(&self) -> Option<Xid> {
         let kept = self.txn.as_ref().and_then(|txn| txn.snapshot.as_ref());
-        let both = [kept.map(|snapshot| snapshot.xmin), self.snapshot];
-        both.into_iter().flatten().min()
+        let held = self.txn.as_ref().and_then(|txn| txn.held);
+        let all = [kept.map(|snapshot| snapshot.xmin), held, self.snapshot];
+        all.into_iter().flatten().min()
     }
 
     pub fn notice(&mut self, notice: PgError) {

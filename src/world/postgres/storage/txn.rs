@@ -85,6 +85,8 @@ pub struct Txn {
     pub queried: bool,
     /// REPEATABLE READ: the one snapshot.
     pub snapshot: Option<Snapshot>,
+    /// Where the oldest snapshot of its portals begins.
+    pub held: Option<Xid>,
     pub cid: Cid,
     pub undo: Vec<Undo>,
     /// Microseconds since 2000-01-01.
@@ -149,6 +151,12 @@ impl Db {
             txn.snapshot = Some(snapshot.clone());
         }
         snapshot
+    }
+
+    /// Keeps the versions that a snapshot sees until the transaction ends.
+    pub fn hold(&mut self, pid: Pid, snapshot: &Snapshot) {
+        let txn = self.txn_mut(pid);
+        txn.held = Some(txn.held.map_or(snapshot.xmin, |held| held.min(snapshot.xmin)));
     }
 
     pub fn savepoint(&mut self, pid: Pid, name: &str) {

@@ -1,0 +1,51 @@
+//! Queries that run in parts, as far as each Execute asks (PostgreSQL 15, chapter 55.2.3).
+//! Must never run on before its session asks for more.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use super::begin::How;
+use super::run::{Prepared, Runner};
+use super::utility::Answer;
+use crate::env::{Env, Moment};
+use crate::world::postgres::error::Result;
+use crate::world::postgres::storage::Part;
+use crate::world::postgres::types::Datum;
+
+/// A query between two parts. That it ends with its portal, wherever it stands, is what dropping a
+/// future does.
+pub type Running = Pin<Box<dyn Future<Output = Result<Answer>> + Send>>;
+
+impl<E: Env> Runner<E> {
+    /// A query that waits to be asked for rows.
+    pub fn in_parts(&self, prepared: Arc<Prepared>, params: Arc<[Datum]>, how: How) -> Running {
+        let runner = self.clone();
+        Box::pin(async move { runner.execute(&prepared, &params, how).await })
+    }
+
+    /// Asks the query that runs next for more rows.
+    pub fn want(&self, rows: usize) {
+        self.store.with(|inner| {
+            if let Some(proc) = inner.db.procs.get_mut(&self.pid) {
+                proc.part = Part::Wanted(rows);
+            }
+        });
+    }
+
+    /// A query waits until more of its rows are wanted: how many. To time-outs each part is a
+    /// statement.
+    pub(super) async fn wanted(&self, began: &mut Moment) -> Result<usize> {
+        let take = || self.with(|inner| Ok(inner.db.proc_mut(self.pid).part.take()));
+        if let Some(rows) = take()? {
+            return Ok(rows);
+        }
+        self.rest();
+        let rows = poll_fn(|_| take().transpose().map_or(Poll::Pending, Poll::Ready)).await?;
+        self.env.point("pg.statement").await;
+        *began = self.env.now();
+        self.arrive(|_| Ok(()))?;
+        Ok(rows)
+    }
+}
