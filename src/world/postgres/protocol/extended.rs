@@ -322,9 +322,7 @@ impl<E: Env> Session<E> {
         let own = |portal: &&mut Portal| {
             portal.level >= level && !portal.late && portal.stage == Stage::Ready
         };
-        self.portals.values_mut().filter(own).for_each(|portal| {
-            (portal.stage, portal.running) = (Stage::Spent, None);
-        });
+        self.portals.values_mut().filter(own).for_each(|portal| portal.stage = Stage::Spent);
     }
 
     /// What a transaction or a savepoint that has ended takes with it.

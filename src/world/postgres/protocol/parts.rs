@@ -41,7 +41,6 @@ impl<E: Env> Runner<E> {
         if let Some(rows) = take()? {
             return Ok(rows);
         }
-        self.rest();
         let rows = poll_fn(|_| take().transpose().map_or(Poll::Pending, Poll::Ready)).await?;
         self.env.point("pg.statement").await;
         *began = self.env.now();

@@ -68,6 +68,13 @@ const CASES: &[(&str, &str, &[&str], &[&str])] = &[
     ("begin", "select * from t", &["savepoint s", "rollback to s"], &[]),
     ("begin", "select * from t", &["select 1/0"], &[]),
     ("begin", "select * from t", &["commit"], &[]),
+    (
+        "begin",
+        "select a, statement_timestamp()::text > current_setting('own.at', true) from t",
+        &["select set_config('own.at', statement_timestamp()::text, false) > '', pg_sleep(0.01)";
+            2],
+        &[],
+    ),
     // What needs the whole is run as a whole.
     ("begin", "update t set n = 0 returning a, nextval('q')", &["select currval('q')"], &[]),
     ("begin", "with w as (delete from t returning a) select * from w", &["select 1"], &[]),
