@@ -46,7 +46,7 @@
 //! what a policy's query may read, DROP INDEX of a table that a query around uses, variables in
 //! CREATE TABLE AS, columns in ON DELETE SET, COMMENT ON anything but tables, columns, indexes,
 //! sequences and the schema; BETWEEN SYMMETRIC; a new column with a default that counts, beside
-//! other values that ALTER TABLE works out, writing a table while it does; `OPERATOR(…)` of schemas
+//! other values that ALTER TABLE works out, writing the table within it; `OPERATOR(…)` of schemas
 //! of one's own or before one operand; comparing rows within rows, GROUP BY of a parameter without
 //! a type.
 //!

@@ -234,3 +234,4 @@ select (1, (1, 2)) in ((1, (1, 3)), (1, (1, 2)));
 prepare grouped as select $1 from t group by $1;
 alter table an add b int default an();
 alter table an alter a type bigint using an();
+alter table an add check (an() > 0);

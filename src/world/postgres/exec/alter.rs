@@ -37,6 +37,7 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
         refuse_used(cx, &table, "ALTER TABLE")?;
     }
     refuse_twice(&parsed.operations)?;
+    cx.db.proc_mut(cx.pid).altered = Some(oid);
     let mut retyped = retyped(cx, &table, &parsed.operations)?;
     let several = parsed.operations.iter().filter(|operation| fills(operation)).count() > 1;
     let mut operations: Vec<&AlterTableOperation> = parsed.operations.iter().collect();
@@ -400,9 +401,6 @@ fn fill_column(cx: &mut Cx<'_>, table: &Table, changed: &Table, anew: bool) -> S
     let filler = column.generated.as_ref().or(column.default.as_ref());
     if let Some(expr) = filler {
         constants::check_one(expr, cx)?;
-    }
-    if anew {
-        cx.db.proc_mut(cx.pid).anew = Some(table.oid);
     }
     let tids: Vec<u64> = cx.db.heap(table.oid).iter().map(|(tid, _)| tid).collect();
     for tid in tids {

@@ -95,9 +95,6 @@ pub fn retype(cx: &mut Cx<'_>, changed: &mut Table, all: &[Retyped]) -> Step<boo
     if rewritten || needs_toast(changed) != toasted {
         changed.touch_class();
     }
-    if rewritten {
-        cx.db.proc_mut(cx.pid).anew = Some(changed.oid);
-    }
     rewrite(cx, changed, all)?;
     Ok(rewritten)
 }

@@ -95,7 +95,9 @@ fn settle_queued(
                 Settled::Invisible
             });
         }
-        let passes = !write && !writer.strength.conflicts(want);
+        // The bits of a multixact tell of the strongest of its members (`HEAP_KEYS_UPDATED`).
+        let keyed = version.marks.iter().any(|mark| mark.strength == Strength::Update);
+        let passes = !write && want == Strength::KeyShare && !keyed;
         if cx.db.xacts.is_committed(writer.xid) && !passes {
             over = version.next.map_or(Settled::Deleted, Settled::Updated);
         }
@@ -257,13 +259,12 @@ fn newest(cx: &mut Cx<'_>, table: &Table, from: Tid, policy: Policy) -> Step<Opt
 }
 
 /// Records that a version is updated (`next`) or deleted by the running command: as strongly as
-/// this transaction had locked it, if that is more.
+/// this subtransaction had locked it, if that is more; others are members of a multixact with it.
 pub fn write(cx: &mut Cx<'_>, oid: Oid, tid: Tid, strength: Strength, next: Option<Tid>) {
     let xid: Xid = cx.db.xid(cx.pid);
     let cid = cx.state.cid;
-    let own = cx.db.own(cx.pid);
     let marks = cx.version(oid, tid).map_or(&[][..], |version| &version.marks);
-    let locked = marks.iter().filter(|mark| !mark.write && own.contains(&mark.xid));
+    let locked = marks.iter().filter(|mark| !mark.write && mark.xid == xid);
     let strength = locked.map(|mark| mark.strength).fold(strength, Strength::max);
     let Db { heaps, xacts, .. } = &mut *cx.db;
     let Some(version) = heaps.get_mut(&oid).and_then(|heap| heap.get_mut(tid)) else { return };
@@ -277,7 +278,8 @@ pub fn write(cx: &mut Cx<'_>, oid: Oid, tid: Tid, strength: Strength, next: Opti
 }
 
 /// Locks on a version that are kept on what an update makes of it: with one that is held those of
-/// the same multixact that are over.
+/// the same multixact that are over. What is no multixact is kept as a key-share lock, as
+/// `heap_update` does.
 pub fn inherited_marks(db: &Db, oid: Oid, tid: Tid) -> Vec<Mark> {
     let Some(version) = db.heap(oid).get(tid) else { return Vec::new() };
     let held = |mark: &Mark| !mark.write && db.xacts.is_running(mark.xid);
@@ -285,7 +287,11 @@ pub fn inherited_marks(db: &Db, oid: Oid, tid: Tid) -> Vec<Mark> {
         return Vec::new();
     }
     let kept = version.marks.iter().filter(|mark| held(mark) || !db.xacts.is_running(mark.xid));
-    kept.map(|mark| Mark { write: false, ..*mark }).collect()
+    let mut kept: Vec<Mark> = kept.map(|mark| Mark { write: false, ..*mark }).collect();
+    if kept.iter().all(|mark| mark.xid == kept[0].xid) {
+        kept = vec![Mark { strength: Strength::KeyShare, ..kept[0] }];
+    }
+    kept
 }
 
 /// The error for a writer under REPEATABLE READ that comes second.

@@ -268,7 +268,7 @@ impl<E: Env> Invocation<'_, E> {
             runner
                 .with(|inner| {
                     refuse(&planned, inner.db.txn(pid).read_only, fixed)?;
-                    refuse_anew(&planned, inner.db.proc(pid).anew)
+                    refuse_altered(&planned, inner.db.proc(pid).altered)
                 })
                 .map_err(|error| failed(error, fixed, placed))?;
             let seen = fixed.then(|| (self.caller.snapshot.clone(), self.caller.cid));
@@ -357,11 +357,11 @@ fn refused_fixed(command: &str) -> PgError {
     PgError::new("0A000", format!("{command} is not allowed in a non-volatile function"))
 }
 
-/// PostgreSQL loses what is written to a table while its rows are written anew.
-fn refuse_anew(planned: &Planned, anew: Option<Oid>) -> Result<()> {
-    let writes = |(oid, mode): &(Oid, Mode)| Some(*oid) == anew && *mode >= Mode::RowExclusive;
+/// PostgreSQL loses what is written to a table whose rows are written anew.
+fn refuse_altered(planned: &Planned, altered: Option<Oid>) -> Result<()> {
+    let writes = |(oid, mode): &(Oid, Mode)| Some(*oid) == altered && *mode >= Mode::RowExclusive;
     if planned.tables.iter().any(writes) {
-        return Err(PgError::unsupported("writing a table whose rows ALTER TABLE writes anew"));
+        return Err(PgError::unsupported("writing a table within the ALTER TABLE of it"));
     }
     Ok(())
 }

@@ -285,7 +285,6 @@ impl<E: Env> Runner<E> {
             proc.snapshot = None;
             proc.granted = None;
             proc.sleep_until = None;
-            proc.anew = None;
             inner.db.vacuum();
         });
     }
@@ -504,6 +503,8 @@ impl<E: Env> Runner<E> {
                 told = told.max(given);
                 if matches!(step, Err(Stop::Call(_))) {
                     inner.db.take_back(self.pid, from);
+                } else {
+                    inner.db.proc_mut(self.pid).altered = None;
                 }
                 calls = std::mem::take(&mut state.calls);
                 let mut caller = Caller::of(state);

@@ -158,8 +158,11 @@ fn needs_block(block: bool, name: &str) -> Result<()> {
 pub fn finish(db: &mut Db, pid: Pid) -> Step<()> {
     if !db.txn(pid).deferred.is_empty() {
         let mut state = ddl::state(db, pid);
+        state.checks = std::mem::take(&mut db.txn_mut(pid).checks);
         let mut cx = Cx { db, pid, params: &[], state: &mut state, ctes: None };
-        exec::run_deferred(&mut cx)?;
+        let checked = exec::run_deferred(&mut cx);
+        db.txn_mut(pid).checks = state.checks;
+        checked?;
     }
     db.commit(pid);
     Ok(())

@@ -10,7 +10,7 @@ use super::locks::{Oid, Owner, Pid, Tag};
 use super::proc::Notification;
 use super::xact::{Cid, Fate, Snapshot, Xid};
 use crate::world::postgres::error::{PgError, Result};
-use crate::world::postgres::exec::Deferred;
+use crate::world::postgres::exec::{Checks, Deferred};
 use crate::world::postgres::watch::{Cause, Change, Op, Written};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,6 +92,8 @@ pub struct Txn {
     /// Microseconds since 2000-01-01.
     pub start_micros: i64,
     pub deferred: Vec<Deferred>,
+    /// How far they have come, when the commit waits.
+    pub checks: Checks,
     pub notifies: Vec<Notification>,
 }
 
