@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sqlparser::ast::{self, ColumnOption, Spanned as _};
+use sqlparser::ast::{self, ColumnOption};
 
 use super::constraint::{index_key, unique_violation};
 use super::foreign::refuse_used;
@@ -50,10 +50,7 @@ pub fn column_type(cx: &Cx<'_>, parsed: &ast::DataType) -> Result<(Ty, i32)> {
     if precision {
         return Err(PgError::unsupported(format_args!("the type {parsed}")));
     }
-    data_type(parsed).map_err(|error| {
-        let ast::DataType::Custom(name, _) = parsed else { return error };
-        error.at(analyzer(cx).position(name.span()))
-    })
+    analyzer(cx).data_type(parsed)
 }
 
 pub fn notice(cx: &mut Cx<'_>, code: &'static str, message: String) {

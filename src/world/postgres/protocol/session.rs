@@ -23,6 +23,7 @@ use super::utility::{Answer, is_utility};
 use crate::env::Env;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::setting;
+use crate::world::postgres::sql::Analyzer;
 use crate::world::postgres::storage::Proc;
 use crate::world::postgres::store::{Registration, Store};
 use crate::world::postgres::types::{Datum, Ty};
@@ -407,17 +408,18 @@ impl<E: Env> Session<E> {
                     return Err(unpreparable(&prepared.text, statement));
                 }
                 let name = crate::world::postgres::sql::ident(name);
-                let types = data_types
-                    .iter()
-                    .map(|ty| crate::world::postgres::sql::data_type(ty).map(|(ty, _)| ty));
-                let types = types.collect::<Result<Arc<[Ty]>>>()?;
+                let types = self.runner.with(|inner| {
+                    let analyzer = Analyzer::new(&inner.db, self.runner.pid, &prepared.text, &[]);
+                    let known = data_types.iter().map(|ty| Ok(analyzer.data_type(ty)?.0));
+                    known.collect::<Result<Arc<[Ty]>>>()
+                })?;
+                let statement = Arc::new((**statement).clone());
+                let (text, at) = (&prepared.text, prepared.at);
+                let inner = self.runner.prepare(text, at, Some(statement), types).await?;
                 if self.statements.contains_key(&name) {
                     let message = format!("prepared statement \"{name}\" already exists");
                     return Err(PgError::new("42P05", message));
                 }
-                let statement = Arc::new((**statement).clone());
-                let (text, at) = (&prepared.text, prepared.at);
-                let inner = self.runner.prepare(text, at, Some(statement), types).await?;
                 self.statements.insert(name, Arc::new(inner));
                 Ok(Answer::tag("PREPARE"))
             }

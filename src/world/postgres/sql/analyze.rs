@@ -4,8 +4,10 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
+use sqlparser::ast::{DataType, Spanned as _};
 use sqlparser::tokenizer::{Location, Span};
 
+use super::names::data_type;
 use super::plan::{Expand, Expr, Kept, OutColumn};
 use super::resolve::{can_cast, common_type};
 use super::routine::Names;
@@ -364,6 +366,14 @@ impl Analyzer<'_> {
     /// Where an identifier stands in the text: characters, from 1.
     pub fn position(&self, span: Span) -> Option<usize> {
         self.placed(Some(span.start))
+    }
+
+    /// The type and its modifier; one that is not there fails where it stands.
+    pub fn data_type(&self, parsed: &DataType) -> Result<(Ty, i32)> {
+        data_type(parsed).map_err(|error| match parsed {
+            DataType::Custom(name, _) => error.at(self.position(name.span())),
+            _ => error,
+        })
     }
 
     /// Where the operator stands that comes before this operand.

@@ -6,7 +6,7 @@ use super::aggregates::has_aggregate;
 use super::analyze::{Analyzer, Context, Typed};
 use super::lexical::NAMED;
 use super::literals::{number, said};
-use super::names::{data_type, ident, known_collation, literal_type};
+use super::names::{ident, known_collation, literal_type};
 use super::places::{begins_before, called, ends_open, signs_power};
 use super::plan::{CompareOp, Expr, SubKind};
 use super::resolve::{can_cast, compared};
@@ -86,12 +86,7 @@ impl Analyzer<'_> {
                 data_type: ty,
                 ..
             } => {
-                let place = match ty {
-                    ast::DataType::Custom(name, _) => Some(name.span()),
-                    _ => None,
-                };
-                let (ty, typmod) = data_type(ty)
-                    .map_err(|error| error.at(place.and_then(|place| self.position(place))))?;
+                let (ty, typmod) = self.data_type(ty)?;
                 if let (true, Some(items)) = (ty.array, array_items(expr)) {
                     return self.array_of(items, ty, typmod, scope);
                 }

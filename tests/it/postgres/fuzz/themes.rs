@@ -66,6 +66,7 @@ pub fn any() -> BoxedStrategy<Script> {
         2 => keys::chains().scripts(),
         2 => rows::of_one_table().scripts(),
         2 => rows::advisory().scripts(),
+        2 => rows::multixacts(),
         2 => routines::functions().scripts(),
         2 => routines::policies().scripts(),
     ]

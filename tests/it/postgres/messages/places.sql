@@ -586,3 +586,15 @@ create policy p on accounts using (balanc > 0)
 create function f(x int) returns int language sql as 'select xx'
 
 create function f(x int) returns int language sql as 'select balanc from accounts'
+
+prepare taken as select 1
+
+prepare taken as select nothing
+
+prepare taken (nothing) as select 1
+
+prepare taken (int, nothing) as select $1
+
+prepare taken as select 2
+
+deallocate taken

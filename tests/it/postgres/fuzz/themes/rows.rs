@@ -1,10 +1,13 @@
-//! Statements that read the table they write, and advisory locks beside the locks of rows.
+//! Statements that read the table they write, advisory locks beside the locks of rows, and rows
+//! that several subtransactions lock.
 //! Must never name more than the two tables of the other fuzzer.
 
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{Theme, one_of, owned};
-use crate::postgres::fuzz::cases::{locking, plain, predicate, tables};
+use crate::postgres::fuzz::cases::{assignment, locking, plain, predicate, strength, tables};
+use crate::postgres::fuzz::interleaving::{Said, Script, steps};
 use crate::postgres::fuzz::joins;
 
 fn contents() -> Vec<String> {
@@ -120,4 +123,73 @@ pub fn advisory() -> Theme {
     let set_up = Just(tables("")).boxed();
     let tear_down = owned(&["DROP TABLE t, u"]);
     Theme { set_up, first: Vec::new(), statement, contents: contents(), tear_down }
+}
+
+/// What a transaction does with a few rows and its savepoints: locks and updates of several
+/// strengths by several subtransactions, which are members of one multixact.
+fn member() -> BoxedStrategy<String> {
+    let key = || 1..4;
+    let step = prop_oneof![
+        4 => (strength(), key()).prop_map(|(strength, k)| format!(
+            "SELECT * FROM t WHERE k >= {k} FOR {strength}"
+        )),
+        5 => (assignment(), key()).prop_map(|(set, k)| format!(
+            "UPDATE t SET {set} WHERE k = {k} RETURNING *"
+        )),
+        1 => key().prop_map(|k| format!("DELETE FROM t WHERE k = {k}")),
+    ];
+    let around =
+        one_of(&["SAVEPOINT s; ", "SAVEPOINT s; ", "", "", "RELEASE s; ", "ROLLBACK TO s; "]);
+    (around, step).prop_map(|(around, step)| format!("{around}{step}")).boxed()
+}
+
+/// One session works on rows, or two, while another one waits with its snapshot taken; then it
+/// meets whatever they have left.
+fn beside() -> BoxedStrategy<Vec<Said>> {
+    let waits = prop_oneof![
+        6 => (locking(), 1..4).prop_map(|(lock, k)| format!(
+            "SELECT * FROM t WHERE k >= {k} AND pg_advisory_xact_lock_shared(9) IS NOT NULL {lock}"
+        )),
+        2 => (assignment(), 1..4).prop_map(|(set, k)| format!(
+            "UPDATE t SET {set} WHERE k <= {k} AND pg_advisory_xact_lock_shared(9) IS NOT NULL"
+        )),
+        1 => (1..4).prop_map(|k| format!(
+            "DELETE FROM t WHERE k <= {k} AND pg_advisory_xact_lock_shared(9) IS NOT NULL"
+        )),
+    ];
+    let end = || one_of(&["COMMIT", "COMMIT", "COMMIT", "ROLLBACK TO s; COMMIT", "ROLLBACK"]);
+    let other = prop::option::weighted(0.5, (member(), end()));
+    let begin = one_of(&["BEGIN", "BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ"]);
+    (vec(member(), 1..5), other, begin, waits, end(), member(), any::<bool>())
+        .prop_map(|(own, other, begin, waits, end, after, first)| {
+            let mut said = vec![(0, "BEGIN".to_owned())];
+            said.push((0, "SELECT pg_advisory_xact_lock(9)".to_owned()));
+            said.extend(own.into_iter().map(|sql| (0, sql)));
+            let mut others = Vec::new();
+            if let Some((sql, end)) = other {
+                said.extend([(2, "BEGIN".to_owned()), (2, sql)]);
+                others.push((2, end));
+            }
+            said.extend([(1, begin), (1, waits)]);
+            said.extend(if first { std::mem::take(&mut others) } else { Vec::new() });
+            said.push((0, end));
+            said.extend(others);
+            said.extend([(1, after), (1, "COMMIT".to_owned()), (2, "ROLLBACK".to_owned())]);
+            said
+        })
+        .boxed()
+}
+
+pub fn multixacts() -> BoxedStrategy<Script> {
+    let set_up = prop_oneof![Just(tables("")), Just(tables(" UNIQUE"))];
+    (set_up, vec((0..3_usize, beside()), 1..3))
+        .prop_map(|(set_up, turns)| Script {
+            sessions: 3,
+            detector: 0,
+            set_up,
+            steps: steps(3, &turns),
+            contents: contents(),
+            tear_down: owned(&["DROP TABLE t, u"]),
+        })
+        .boxed()
 }
