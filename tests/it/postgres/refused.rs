@@ -27,9 +27,16 @@ const SET_UP: &[&str] = &[
     "create table k(a int, b int)",
     "create policy k on k using (a > 0 and fk(b))",
     "create policy l on k using (a > 1 and fk(b) and nextval('sk') > 0)",
-    "create table an as select 1 as a",
+    "create table over(a int primary key)",
+    "insert into over values (1)",
+    "create table an as select 1 as a, 1 as o",
+    "alter table an add foreign key (o) references over on delete cascade",
     "create function an() returns int language plpgsql as \
      'begin update an set a = 2; return 3; end'",
+    "create function an_set() returns int language plpgsql as \
+     'begin set local application_name = ''x''; insert into an values (2); return 3; end'",
+    "create function an_over() returns int language plpgsql as \
+     'begin delete from over; return 3; end'",
 ];
 
 #[test]

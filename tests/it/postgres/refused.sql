@@ -235,3 +235,5 @@ prepare grouped as select $1 from t group by $1;
 alter table an add b int default an();
 alter table an alter a type bigint using an();
 alter table an add check (an() > 0);
+alter table an add b int default an_set();
+alter table an add b int default an_over();

@@ -37,7 +37,7 @@ pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
         refuse_used(cx, &table, "ALTER TABLE")?;
     }
     refuse_twice(&parsed.operations)?;
-    cx.db.proc_mut(cx.pid).altered = Some(oid);
+    cx.state.own.altered.push(oid);
     let mut retyped = retyped(cx, &table, &parsed.operations)?;
     let several = parsed.operations.iter().filter(|operation| fills(operation)).count() > 1;
     let mut operations: Vec<&AlterTableOperation> = parsed.operations.iter().collect();

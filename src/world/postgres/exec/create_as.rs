@@ -47,7 +47,7 @@ pub fn create_as(
         }
         table.columns.push(ddl::plain_column(name, column.ty, column.typmod));
     }
-    cx.state.tables.extend(planned.tables.iter().map(|(oid, _)| *oid));
+    cx.state.own.tables.extend(planned.tables.iter().map(|(oid, _)| *oid));
     cx.state.caches = vec![None; planned.caches];
     let mut run = PlanRun::new(&planned.plan);
     let mut rows: Vec<Row> = Vec::new();

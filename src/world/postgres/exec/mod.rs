@@ -81,15 +81,26 @@ pub struct State {
     pub inlining: Vec<String>,
     /// What the current step has called.
     pub calls: Calls,
-    /// Tables that it has opened, and within a function those that the statements around it have.
+    /// What it does with tables; within a function, what the statements around it do.
+    pub own: Opened,
+    pub around: Option<Opened>,
+}
+
+/// What statements do with tables while they call functions.
+#[derive(Clone, Debug, Default)]
+pub struct Opened {
     pub tables: Vec<Oid>,
-    pub around: Option<Vec<Oid>>,
+    /// Those that ALTER TABLE works on: PostgreSQL loses what is written to one meanwhile.
+    pub altered: Vec<Oid>,
 }
 
 impl State {
-    /// The tables that a function it calls finds in use.
-    pub fn in_use(&self) -> Vec<Oid> {
-        self.around.iter().flatten().chain(&self.tables).copied().collect()
+    /// What a function it calls finds opened.
+    pub fn opened(&self) -> Opened {
+        let mut all = self.around.clone().unwrap_or_default();
+        all.tables.extend(&self.own.tables);
+        all.altered.extend(&self.own.altered);
+        all
     }
 }
 
@@ -128,13 +139,19 @@ impl Cx<'_> {
 
     /// Whether a statement around this one or an open portal reads or writes the table.
     pub fn is_used(&self, oid: Oid) -> bool {
-        self.state.around.iter().flatten().chain(&self.db.proc(self.pid).open).any(|of| *of == oid)
+        let around = self.state.around.iter().flat_map(|around| &around.tables);
+        around.chain(&self.db.proc(self.pid).open).any(|used| *used == oid)
     }
 
     /// A table lock for the transaction.
     pub fn lock_table(&mut self, oid: Oid, mode: Mode) -> Step<()> {
-        if !self.state.tables.contains(&oid) {
-            self.state.tables.push(oid);
+        let altered = self.state.around.as_ref().is_some_and(|all| all.altered.contains(&oid));
+        if altered && mode == Mode::RowExclusive {
+            let what = "writing a table within the ALTER TABLE of it";
+            return Err(PgError::unsupported(what).into());
+        }
+        if !self.state.own.tables.contains(&oid) {
+            self.state.own.tables.push(oid);
         }
         let owner = self.db.level(self.pid);
         self.db.lock_once(self.pid, Tag::Relation(oid), mode, owner)
@@ -289,6 +306,7 @@ impl<'p> StatementRun<'p> {
         (self.state.calls, self.state.denied, self.folded) = (calls, denied, true);
         if let Some((snapshot, cid)) = seen {
             (self.state.snapshot, self.state.cid, self.locked) = (snapshot, cid, true);
+            self.state.own.tables.extend(self.planned.tables.iter().map(|(oid, _)| *oid));
         }
     }
 

@@ -12,11 +12,10 @@ use super::run::Runner;
 use crate::env::{Env, Moment};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::calls::Calls;
-use crate::world::postgres::exec::{Cx, State, StatementRun, routine as values};
+use crate::world::postgres::exec::{Cx, Opened, State, StatementRun, routine as values};
 use crate::world::postgres::sql::{
     Code, Fragment, Planned, Routine, Volatility, check_returned, is_planned, stands_for,
 };
-use crate::world::postgres::storage::locks::{Mode, Oid};
 use crate::world::postgres::storage::xact::{Cid, Snapshot};
 use crate::world::postgres::store::Inner;
 use crate::world::postgres::types::{Datum, Row, Ty};
@@ -37,21 +36,21 @@ pub struct Caller {
     pub context: Option<Arc<str>>,
     /// Nothing might have stood in the place of the call.
     pub stays: bool,
-    /// Tables that it and the statements around it have opened.
-    pub tables: Vec<Oid>,
+    /// What it and the statements around it do with tables.
+    pub opened: Opened,
 }
 
 impl Caller {
     /// A statement outside any function.
     pub fn of(state: State) -> Caller {
-        let tables = state.in_use();
+        let opened = state.opened();
         Caller {
             snapshot: state.snapshot,
             cid: state.cid,
             depth: 0,
             context: None,
             stays: false,
-            tables,
+            opened,
         }
     }
 }
@@ -266,17 +265,14 @@ impl<E: Env> Invocation<'_, E> {
             let stands = runner.with(|inner| Ok(self.stands(&planned, inner)));
             placed = placed && stands.map_err(|error| failed(error, true, placed))?;
             runner
-                .with(|inner| {
-                    refuse(&planned, inner.db.txn(pid).read_only, fixed)?;
-                    refuse_altered(&planned, inner.db.proc(pid).altered)
-                })
+                .with(|inner| refuse(&planned, inner.db.txn(pid).read_only, fixed))
                 .map_err(|error| failed(error, fixed, placed))?;
             let seen = fixed.then(|| (self.caller.snapshot.clone(), self.caller.cid));
             let run =
                 runner.with(|inner| Ok(StatementRun::nested(&planned, &mut inner.db, pid, seen)));
             let mut run = run.map_err(|error| failed(error, true, placed))?;
             run.most = most;
-            run.state.around = Some(self.caller.tables.clone());
+            run.state.around = Some(self.caller.opened.clone());
             run.state.calls = self.ahead.pop_front().unwrap_or_default();
             let context = self.context(fragment, line, placed);
             let caller = (self.caller.depth + 1, context.as_deref());
@@ -331,7 +327,7 @@ impl<E: Env> Invocation<'_, E> {
         if reads_variables(fragment, self.routine) {
             return Err(PgError::unsupported("a variable in CREATE TABLE AS"));
         }
-        let (text, around) = (fragment.own().into(), Some(&self.caller.tables));
+        let (text, around) = (fragment.own().into(), Some(&self.caller.opened));
         let answer = self.runner.utility(statement, &text, self.began, around).await;
         let answer = answer.map_err(|error| fragment.shown(error, 0))?;
         let columns = answer.columns.iter().flat_map(|columns| columns.iter());
@@ -355,15 +351,6 @@ fn reads_variables(fragment: &Fragment, routine: &Routine) -> bool {
 
 fn refused_fixed(command: &str) -> PgError {
     PgError::new("0A000", format!("{command} is not allowed in a non-volatile function"))
-}
-
-/// PostgreSQL loses what is written to a table whose rows are written anew.
-fn refuse_altered(planned: &Planned, altered: Option<Oid>) -> Result<()> {
-    let writes = |(oid, mode): &(Oid, Mode)| Some(*oid) == altered && *mode >= Mode::RowExclusive;
-    if planned.tables.iter().any(writes) {
-        return Err(PgError::unsupported("writing a table within the ALTER TABLE of it"));
-    }
-    Ok(())
 }
 
 fn refuse(planned: &Planned, read_only: bool, fixed: bool) -> Result<()> {

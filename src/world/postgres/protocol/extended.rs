@@ -33,6 +33,8 @@ enum Stage {
 /// A statement with its parameters.
 pub struct Portal {
     prepared: Arc<Prepared>,
+    /// What it runs, once it is known.
+    plan: Option<Arc<Planned>>,
     params: Arc<[Datum]>,
     /// The formats of its columns.
     results: Vec<i16>,
@@ -112,10 +114,11 @@ impl<E: Env> Session<E> {
         // If what follows fails the portal is there all the same.
         let (level, params) = (self.runner.level(), Arc::default());
         let late = self.runner.check_bound(None, 0).is_err();
-        let (columns, begun, running, left) = (None, None, None, None);
+        let (plan, columns, begun, running, left) = (None, None, None, None, None);
         let (stage, given, answer) = (Stage::Unbound, 0, Answer::default());
         let portal = Portal {
             prepared,
+            plan,
             params,
             results,
             columns,
@@ -145,6 +148,7 @@ impl<E: Env> Session<E> {
         let found = begun.as_ref().and_then(|begun| begun.columns.clone());
         let columns = found.or_else(|| self.columns(&prepared));
         let Some(portal) = self.portals.get_mut(name) else { return Err(no_portal(name)) };
+        portal.plan = begun.as_ref().map(|begun| begun.plan.clone());
         (portal.params, portal.columns, portal.begun) = (params, columns, begun);
         portal.stage = Stage::Ready;
         if let Some(refused) = portal.begun.as_mut().and_then(|begun| begun.refused.take()) {
@@ -254,16 +258,16 @@ impl<E: Env> Session<E> {
             self.heard(running.get_or_insert_with(start).as_mut()).await?
         };
         self.speak();
-        let Some(portal) = self.portals.get_mut(name) else {
-            // The end of a transaction is the end of its portals, this one among them.
-            let answer = answer.unwrap_or_default();
-            self.connection.out.command_complete(&answer.tag, answer.count);
-            return Ok(false);
-        };
         let Some(mut answer) = answer else {
+            let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
             (portal.stage, portal.running) = (Stage::Ready, running);
             portal.given += most as u64;
             self.connection.out.empty(b's');
+            return Ok(false);
+        };
+        let Some(portal) = self.portals.get_mut(name) else {
+            // The end of a transaction is the end of its portals, this one among them.
+            self.connection.out.command_complete(&answer.tag, answer.count);
             return Ok(false);
         };
         if answer.columns.is_some() {
@@ -310,7 +314,7 @@ impl<E: Env> Session<E> {
     /// The tables that open portals read: PostgreSQL keeps the rows of all others apart.
     fn tables_of_portals(&self) -> Vec<Oid> {
         let open = self.portals.values().filter(|portal| portal.stage == Stage::Ready);
-        let plans = open.filter_map(|portal| portal.prepared.plan.as_ref());
+        let plans = open.filter_map(|portal| portal.plan.as_ref());
         let reads =
             |plan: &&Arc<Planned>| matches!(*plan.plan, Plan::Query(_)) && !plan.plan.writes();
         plans.filter(reads).flat_map(|plan| plan.tables.iter().map(|(oid, _)| *oid)).collect()

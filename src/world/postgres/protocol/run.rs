@@ -12,7 +12,7 @@ use super::wait::wait;
 use crate::env::{Env, Moment};
 use crate::world::postgres::error::{PgError, Result, Step, Stop};
 use crate::world::postgres::exec::calls::{Call, Calls};
-use crate::world::postgres::exec::{Cx, StatementRun};
+use crate::world::postgres::exec::{Cx, Opened, StatementRun};
 use crate::world::postgres::injection::{self, Injected};
 use crate::world::postgres::sql::{OutColumn, Plan, Planned, Unplanned, plan_statement};
 use crate::world::postgres::storage::Said;
@@ -452,9 +452,9 @@ impl<E: Env> Runner<E> {
                     let lines = inlining.iter().map(String::as_str).chain(around.1);
                     let lines: Vec<&str> = lines.collect();
                     let context = (!lines.is_empty()).then(|| lines.join("\n").into());
-                    let tables = run.state.in_use();
+                    let opened = run.state.opened();
                     let (depth, stays) = (around.0, call.2);
-                    let caller = Caller { snapshot, cid, depth, context, stays, tables };
+                    let caller = Caller { snapshot, cid, depth, context, stays, opened };
                     let result = self.call(&call.0, &call.1, began, &caller).await;
                     let result = result.map_err(|error| {
                         inlining.iter().fold(error, |error, line| error.context(line))
@@ -465,14 +465,13 @@ impl<E: Env> Runner<E> {
         }
     }
 
-    /// A statement without a plan; `around`: within a function, the tables that the statements
-    /// around it use.
+    /// A statement without a plan; `around`: within a function, what the statements around it do.
     pub(super) async fn utility(
         &self,
         statement: &Statement,
         text: &Arc<str>,
         began: Moment,
-        around: Option<&Vec<Oid>>,
+        around: Option<&Opened>,
     ) -> Result<Answer> {
         let mut calls = Calls::default();
         self.with(|inner| {
@@ -503,8 +502,6 @@ impl<E: Env> Runner<E> {
                 told = told.max(given);
                 if matches!(step, Err(Stop::Call(_))) {
                     inner.db.take_back(self.pid, from);
-                } else {
-                    inner.db.proc_mut(self.pid).altered = None;
                 }
                 calls = std::mem::take(&mut state.calls);
                 let mut caller = Caller::of(state);

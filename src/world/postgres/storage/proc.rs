@@ -46,8 +46,6 @@ pub struct Proc {
     pub part: Part,
     /// Tables that open portals read.
     pub open: Vec<Oid>,
-    /// The table whose rows an ALTER TABLE looks at or writes anew that calls a function.
-    pub altered: Option<Oid>,
     /// The text that runs holds several statements.
     pub several: bool,
     /// `pg_sleep`: until when.
