@@ -337,9 +337,6 @@ fn check_parent(
         }
         let carrier = Carrier { parent: table, child: &current, foreign, action, new };
         for tid in pointing(cx, &current, foreign, &wanted) {
-            if cx.is_repeatable() {
-                check_shown(cx, &current, tid)?;
-            }
             carry_on(cx, &carrier, tid)?;
         }
         if action != Action::SetDefault {
@@ -448,6 +445,7 @@ fn carry_on(cx: &mut Cx<'_>, carrier: &Carrier<'_>, tid: Tid) -> Step<()> {
     let settled = settle(cx, child, tid, strength, true, Policy::Wait)?;
     check_repeatable(cx, child, settled)?;
     match settled {
+        Settled::Free if cx.is_repeatable() => check_shown(cx, child, tid)?,
         Settled::Free => {}
         Settled::Updated(newer) if same_key(cx, child, foreign, tid, newer) => {
             return carry_on(cx, carrier, newer);
