@@ -63,8 +63,7 @@
 //! - What PostgreSQL keeps: a session that has planned with an index goes on when its function is
 //!   gone, and after five executions a plan may be for any parameters; here it is always anew.
 //! - An open portal keeps its tables from being changed also if no row can be in its result, so
-//!   that the planner reads none of them; what it wrote and has not yet given is seen at once. A
-//!   simple query that fails in a transaction leaves no unnamed portal behind.
+//!   that the planner reads none of them.
 //! - Of errors: which of several duplicates CREATE UNIQUE INDEX names, and of two faults of one
 //!   statement which is told, where they are in different parts of it.
 

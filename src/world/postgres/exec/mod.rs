@@ -248,7 +248,7 @@ impl<'p> StatementRun<'p> {
         let snapshot = db.take_snapshot(pid);
         db.proc_mut(pid).snapshot = Some(snapshot.xmin);
         let txn = db.txn_mut(pid);
-        if planned.plan.writes() {
+        if planned.plan.writes() && !txn.unfinished {
             txn.cid += 1;
         }
         let state = State {

@@ -43,6 +43,10 @@ pub fn bound(
     let value = |(at, (value, ty)): (usize, (&Option<Bytes>, &Ty))| {
         let (number, format) = (at + 1, format_of(formats, at));
         let (value, shown) = match (format, value) {
+            // Of a text that holds no statement.
+            (0 | 1, _) if *ty == Ty::UNKNOWN => {
+                (Err(PgError::new("XX000", "cache lookup failed for type 0")), "")
+            }
             (0, Some(text)) => match utf8(text) {
                 Ok("") => (from_text("", *ty, -1), " = ''"),
                 Ok(text) => (from_text(text, *ty, -1), " = '...'"),

@@ -49,6 +49,19 @@ impl<E: Env> Runner<E> {
         early
     }
 
+    /// Notes whether the statement that runs has its portal.
+    pub fn start(&self, started: bool) {
+        self.store.with(|inner| {
+            if let Some(proc) = inner.db.procs.get_mut(&self.pid) {
+                proc.started = started;
+            }
+        });
+    }
+
+    pub fn has_started(&self) -> bool {
+        self.store.with(|inner| inner.db.procs.get(&self.pid).is_some_and(|proc| proc.started))
+    }
+
     async fn begin_now(&self, prepared: &Prepared, params: &[Datum]) -> Result<Option<Begun>> {
         let Some(statement) = &prepared.statement else { return Ok(None) };
         if utility::is_utility(statement) {

@@ -53,6 +53,35 @@ pub struct Portal {
     answer: Answer,
 }
 
+impl Portal {
+    fn new(prepared: Arc<Prepared>, level: usize) -> Portal {
+        Portal {
+            prepared,
+            plan: None,
+            params: Arc::default(),
+            results: Vec::new(),
+            columns: None,
+            begun: None,
+            level,
+            late: false,
+            stage: Stage::Unbound,
+            running: None,
+            given: 0,
+            left: None,
+            answer: Answer::default(),
+        }
+    }
+
+    /// That of a statement of a simple query, which has failed.
+    pub fn failed(prepared: Prepared, level: usize) -> Portal {
+        Portal { stage: Stage::Spent, ..Portal::new(Arc::new(prepared), level) }
+    }
+
+    fn writes(&self) -> bool {
+        self.prepared.plan.as_ref().is_some_and(|plan| plan.plan.writes())
+    }
+}
+
 impl<E: Env> Session<E> {
     pub(super) async fn parse(&mut self, name: String, text: &str, types: &[u32]) -> Result<()> {
         if name.is_empty() {
@@ -84,6 +113,7 @@ impl<E: Env> Session<E> {
         }
         self.statements.insert(name, Arc::new(prepared));
         self.connection.out.empty(b'1');
+        self.runner.catch_up();
         Ok(())
     }
 
@@ -112,25 +142,8 @@ impl<E: Env> Session<E> {
             return Err(PgError::new("42P03", format!("cursor \"{name}\" already exists")));
         }
         // If what follows fails the portal is there all the same.
-        let (level, params) = (self.runner.level(), Arc::default());
-        let late = self.runner.check_bound(None, 0).is_err();
-        let (plan, columns, begun, running, left) = (None, None, None, None, None);
-        let (stage, given, answer) = (Stage::Unbound, 0, Answer::default());
-        let portal = Portal {
-            prepared,
-            plan,
-            params,
-            results,
-            columns,
-            begun,
-            level,
-            late,
-            stage,
-            running,
-            given,
-            left,
-            answer,
-        };
+        let mut portal = Portal::new(prepared, self.runner.level());
+        (portal.results, portal.late) = (results, self.runner.check_bound(None, 0).is_err());
         self.portals.insert(name.clone(), portal);
         self.start(&name, formats, values).await?;
         self.speak();
@@ -206,7 +219,8 @@ impl<E: Env> Session<E> {
         }
         self.runner.check_failed(&statement)?;
         let most = if max == 0 { usize::MAX } else { usize::try_from(max).unwrap_or(usize::MAX) };
-        if portal.left.is_none() && !self.run_portal(name, most).await? {
+        let runs = portal.left.is_none();
+        if runs && !self.run_portal(name, most).await? {
             return Ok(());
         }
         let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
@@ -214,17 +228,21 @@ impl<E: Env> Session<E> {
         let rows = portal.left.as_mut().expect("just run");
         let mut count = portal.answer.count;
         if let Some(columns) = &portal.answer.columns {
-            if let Some(format) = portal.results.iter().find(|format| !(0..=1).contains(*format)) {
-                return Err(no_format(*format));
-            }
+            let unfit = portal.results.iter().find(|format| !(0..=1).contains(*format));
             let mut sent = 0;
             for row in rows.by_ref().take(most) {
+                if let Some(format) = unfit {
+                    return Err(no_format(*format));
+                }
                 out.data_row(&row, columns, &portal.results);
                 sent += 1;
             }
             // As many as asked for: whether there are more shows only the next time.
             if sent == most {
                 out.empty(b's');
+                if runs && portal.writes() {
+                    self.runner.hold_back();
+                }
                 return Ok(());
             }
             // The tag counts what this message brought.
@@ -234,6 +252,7 @@ impl<E: Env> Session<E> {
         }
         let tag = portal.answer.tag.clone();
         self.connection.out.command_complete(&tag, count);
+        self.runner.catch_up();
         Ok(())
     }
 

@@ -34,6 +34,20 @@ impl<E: Env> Runner<E> {
         });
     }
 
+    /// What the command has written is not seen before the next one ends.
+    pub fn hold_back(&self) {
+        self.store.with(|inner| {
+            if inner.db.procs.get(&self.pid).is_some_and(|proc| proc.txn.is_some()) {
+                inner.db.hold_back(self.pid);
+            }
+        });
+    }
+
+    /// A command has ended.
+    pub fn catch_up(&self) {
+        self.store.with(|inner| inner.db.catch_up(self.pid));
+    }
+
     /// A query waits until more of its rows are wanted: how many. To time-outs each part is a
     /// statement.
     pub(super) async fn wanted(&self, began: &mut Moment) -> Result<usize> {

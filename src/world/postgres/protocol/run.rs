@@ -272,8 +272,9 @@ impl<E: Env> Runner<E> {
         self.env.point("pg.statement").await;
         let outcome = self.attempt(prepared, params, how).await;
         self.rest();
-        if let Err(error) = &outcome {
-            self.failed(error);
+        match &outcome {
+            Ok(_) => self.catch_up(),
+            Err(error) => self.failed(error),
         }
         outcome
     }
@@ -300,6 +301,8 @@ impl<E: Env> Runner<E> {
         if let Some(injected) = injected {
             self.suffer(injected, began, statement).await?;
         }
+        let planned = !transaction::is_control(statement) && !utility::is_utility(statement);
+        self.start(!planned);
         if transaction::is_control(statement) {
             return self.control(statement, began).await.map(Answer::tag);
         }
@@ -399,6 +402,7 @@ impl<E: Env> Runner<E> {
                 if error.is_of_planning() {
                     self.unsay();
                 }
+                self.start(run.is_folded());
             });
             if !driven? {
                 return Ok(None);

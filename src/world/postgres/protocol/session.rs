@@ -350,6 +350,7 @@ impl<E: Env> Session<E> {
         let parsed = self.parsed(text)?;
         let statements = &parsed.statements;
         if statements.is_empty() {
+            self.runner.finish_implicit().await?;
             self.connection.out.empty(b'I');
         }
         let mut told = false;
@@ -368,10 +369,18 @@ impl<E: Env> Session<E> {
             };
             told = told || !is_boundary(statement);
             self.runner.check_failed(statement)?;
-            self.portals.remove("");
+            let unnamed = self.portals.remove("");
             self.speech = Speech::default();
-            let how = How { aloud: true, ..How::default() };
-            let answer = self.statement(&prepared, &[], how).await?;
+            let (level, how) = (self.runner.level(), How { aloud: true, ..How::default() });
+            let answer = match self.statement(&prepared, &[], how).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    let has = self.runner.has_started();
+                    let left = if has { Some(Portal::failed(prepared, level)) } else { unnamed };
+                    self.portals.extend(left.map(|portal| (String::new(), portal)));
+                    return Err(error);
+                }
+            };
             self.speak();
             if let Some(columns) = answer.columns.as_ref().filter(|_| !answer.said) {
                 self.connection.out.row_description(columns, &[]);
@@ -401,6 +410,7 @@ impl<E: Env> Session<E> {
             Statement::Prepare { .. } | Statement::Execute { .. } | Statement::Deallocate { .. }
         ) {
             self.runner.check_failed(statement)?;
+            self.runner.start(true);
         }
         match &**statement {
             Statement::Prepare { name, data_types, statement } => {

@@ -42,6 +42,8 @@ pub struct Proc {
     pub inbox: Vec<Notification>,
     /// Why the running statement must end: a cancel, a crash.
     pub interrupt: Option<PgError>,
+    /// The statement that runs is planned, and has its portal.
+    pub started: bool,
     /// Of the query that runs in parts.
     pub part: Part,
     /// Tables that open portals read.

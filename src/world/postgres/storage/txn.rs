@@ -88,6 +88,8 @@ pub struct Txn {
     /// Where the oldest snapshot of its portals begins.
     pub held: Option<Xid>,
     pub cid: Cid,
+    /// What a portal wrote that has rows yet to give is not seen before the next command ends.
+    pub unfinished: bool,
     pub undo: Vec<Undo>,
     /// Microseconds since 2000-01-01.
     pub start_micros: i64,
@@ -159,6 +161,19 @@ impl Db {
     pub fn hold(&mut self, pid: Pid, snapshot: &Snapshot) {
         let txn = self.txn_mut(pid);
         txn.held = Some(txn.held.map_or(snapshot.xmin, |held| held.min(snapshot.xmin)));
+    }
+
+    /// A portal has written, and has not given all its rows.
+    pub fn hold_back(&mut self, pid: Pid) {
+        let txn = self.txn_mut(pid);
+        txn.cid -= u32::from(!std::mem::replace(&mut txn.unfinished, true));
+    }
+
+    /// A command has ended: what was held back is seen (`CommandCounterIncrement`).
+    pub fn catch_up(&mut self, pid: Pid) {
+        if let Some(txn) = self.procs.get_mut(&pid).and_then(|proc| proc.txn.as_mut()) {
+            txn.cid += u32::from(std::mem::take(&mut txn.unfinished));
+        }
     }
 
     pub fn savepoint(&mut self, pid: Pid, name: &str) {
