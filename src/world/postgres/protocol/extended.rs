@@ -42,7 +42,8 @@ pub struct Portal {
     begun: Option<Begun>,
     /// How many savepoints and transactions it was made within.
     level: usize,
-    /// It was made once the transaction had failed.
+    /// It was made once the transaction had failed, or by a simple query: what it holds is known
+    /// after a failure too.
     late: bool,
     stage: Stage,
     /// It has run as far as it was asked to.
@@ -74,7 +75,7 @@ impl Portal {
 
     /// That of a statement of a simple query, which has failed.
     pub fn failed(prepared: Prepared, level: usize) -> Portal {
-        Portal { stage: Stage::Spent, ..Portal::new(Arc::new(prepared), level) }
+        Portal { stage: Stage::Spent, late: true, ..Portal::new(Arc::new(prepared), level) }
     }
 
     fn writes(&self) -> bool {
@@ -197,9 +198,11 @@ impl<E: Env> Session<E> {
         let types = prepared.params.iter();
         let types = types.map(|ty| if *ty == Ty::UNKNOWN { 0 } else { ty.oid() });
         self.connection.out.parameter_description(types);
-        self.runner.same_result(&prepared).await?;
         match &columns {
-            Some(columns) => self.connection.out.row_description(columns, &[]),
+            Some(columns) => {
+                self.runner.same_result(&prepared).await?;
+                self.connection.out.row_description(columns, &[]);
+            }
             None => self.connection.out.empty(b'n'),
         }
         Ok(())
@@ -263,11 +266,13 @@ impl<E: Env> Session<E> {
         portal.stage = Stage::Spent;
         let (prepared, params) = (portal.prepared.clone(), portal.params.clone());
         let (begun, mut running) = (portal.begun.take(), portal.running.take());
-        let fits = portal.results.iter().all(|format| (0..=1).contains(format));
-        let parts = fits && most < usize::MAX && begun.as_ref().is_some_and(|b| b.seen.is_some());
+        // A row that cannot be written is one too many.
+        let unfit = portal.results.iter().find(|format| !(0..=1).contains(*format)).copied();
+        let most = if unfit.is_some() { 1 } else { most };
+        let parts = most < usize::MAX && begun.as_ref().is_some_and(|b| b.seen.is_some());
         // Rows that are handed out in parts of what has run to its end are gathered, for the first
         // part to end with them.
-        let how = How { begun, aloud: fits && (parts || most == usize::MAX), parts };
+        let how = How { begun, aloud: unfit.is_none() && (parts || most == usize::MAX), parts };
         self.speech = Speech::of_portal(portal.columns.clone(), portal.results.clone());
         let answer = if running.is_none() && !parts {
             Some(self.statement(&prepared, &params, how).await?)
@@ -278,6 +283,9 @@ impl<E: Env> Session<E> {
         };
         self.speak();
         let Some(mut answer) = answer else {
+            if let Some(format) = unfit {
+                return Err(no_format(format));
+            }
             let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
             (portal.stage, portal.running) = (Stage::Ready, running);
             portal.given += most as u64;

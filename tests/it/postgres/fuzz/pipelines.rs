@@ -181,9 +181,10 @@ fn statement(tape: &mut Tape) -> &'static str {
     tape.one_of(group)
 }
 
-/// A message for itself, whatever it needs.
+/// A message for itself, whatever it needs. What a simple query that failed has left as its unnamed
+/// portal is not asked for: a real server may break over it.
 fn single(tape: &mut Tape) -> Said {
-    let (name, portal) = (tape.one_of(NAMES), tape.one_of(&["a", "b", ""]));
+    let (name, portal) = (tape.one_of(NAMES), tape.one_of(&["a", "b"]));
     let what = [(b'S', name), (b'P', portal)];
     match tape.below(12) {
         0..3 => {
@@ -344,6 +345,11 @@ fn unfit() -> Vec<Vec<Said>> {
         vec![parse("", "", &[0]), bind(("", ""), &[Some(b"1")], &[], &[])],
         vec![parse("", "select 1", &[]), bind(("", ""), &[], &[], &[2]), execute("", 0)],
         vec![
+            parse("", "select a, 1 / (2 - a) from t", &[]),
+            bind(("", ""), &[], &[], &[2]),
+            execute("", 0),
+        ],
+        vec![
             parse("", "select a from t where a > 9", &[]),
             bind(("", ""), &[], &[], &[2]),
             execute("", 0),
@@ -406,7 +412,14 @@ fn found() -> Vec<Vec<Said>> {
         [one("", "update t set n = 0"), again("")].concat(),
         [one("", "select a from t"), again("")].concat(),
         [one("", "update t set n = 0 returning a"), again("")].concat(),
+        begun(vec![
+            one("", "create table u(a int)"),
+            bound("", "insert into t values (1/0)", &[]),
+            vec![sync(), of(b'D', "Describe", b'S', "")],
+        ]),
         begun(vec![one("a", "commit"), again("a")]),
+        begun(vec![vec![query("rollback to s")], again("")]),
+        begun(vec![vec![query("delete from t where 1/(a-1) = 0")], again("")]),
         begun(vec![one("b", "rollback to s"), vec![sync()], again("b")]),
         begun(vec![
             bound("a", "rollback", &[]),
@@ -472,7 +485,7 @@ fn random_messages_are_answered_as_by_a_real_postgresql() {
     let runtime = runtime();
     let sides = RefCell::new(runtime.block_on(sides(&server)));
     let cases = choices().prop_map(case);
-    none_differs(runner(300, 4000, KEPT), &cases, |case| {
+    none_differs(runner(100, 4000, KEPT), &cases, |case| {
         runtime.block_on(sides.borrow_mut().differs(case))
     });
     let Sides { messages, well, .. } = sides.into_inner();
