@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sqlparser::ast::{self, ColumnOption};
+use sqlparser::ast::{self, ColumnOption, Spanned as _};
 
 use super::constraint::{index_key, unique_violation};
 use super::foreign::refuse_used;
@@ -94,7 +94,8 @@ pub fn fresh_table(cx: &mut Cx<'_>, create: &ast::CreateTable) -> Step<Option<Ta
     refuse_rare(create)?;
     checked_name(&name)?;
     if create.query.is_none() {
-        roles::require_create(cx)?;
+        let place = || analyzer(cx).position(create.name.span());
+        roles::require_create(cx).map_err(|error| error.at(place()))?;
     }
     if is_taken(cx, &name) {
         if create.if_not_exists {

@@ -342,6 +342,8 @@ fn unfit() -> Vec<Vec<Said>> {
         failed(bound("a", "select x from hidden", &[])),
         failed(vec![parse("", "select 1, 2", &[]), bind(("a", ""), &[], &[], &[1, 1, 1])]),
         failed(bound("a", "select 1/0", &[])),
+        [vec![query("set role reader")], bound("", "create table u(a int)", &[])].concat(),
+        vec![query("set role reader"), query("create table if not exists u(a int)")],
         vec![parse("", "", &[0]), bind(("", ""), &[Some(b"1")], &[], &[])],
         vec![parse("", "select 1", &[]), bind(("", ""), &[], &[], &[2]), execute("", 0)],
         vec![
