@@ -297,6 +297,7 @@ impl<E: Env> Session<E> {
             }
             Front::Sync => {
                 self.skipping = false;
+                self.runner.catch_up();
                 let finished = self.runner.finish_implicit().await;
                 if let Err(error) = finished {
                     if error.is_severed() {

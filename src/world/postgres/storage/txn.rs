@@ -88,7 +88,8 @@ pub struct Txn {
     /// Where the oldest snapshot of its portals begins.
     pub held: Option<Xid>,
     pub cid: Cid,
-    /// What a portal wrote that has rows yet to give is not seen before the next command ends.
+    /// What a portal wrote that has rows yet to give is not seen before the next command ends, or
+    /// Sync comes.
     pub unfinished: bool,
     pub undo: Vec<Undo>,
     /// Microseconds since 2000-01-01.

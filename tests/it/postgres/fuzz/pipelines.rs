@@ -399,6 +399,29 @@ fn in_use() -> Vec<Vec<Said>> {
     ]
 }
 
+/// Portals that have written and have rows yet to give: it is seen once another command ends, a
+/// statement is parsed or Sync comes.
+fn unfinished() -> Vec<Vec<Said>> {
+    let one = |name: &str, sql: &str| [bound(name, sql, &[]), vec![execute(name, 0)]].concat();
+    let begun = |rest: Vec<Vec<Said>>| [vec![query("begin")], rest.concat()].concat();
+    vec![
+        begun(vec![
+            bound("", "update t set n = 7 returning a", &[]),
+            vec![execute("", 1)],
+            one("", "update t set v = 'w' where n = 7"),
+        ]),
+        begun(vec![
+            bound("b", "select count(*) from t where n = 7", &[]),
+            bound("a", "update t set n = 7 returning a", &[]),
+            vec![
+                execute("a", 1),
+                query("update t set v = 'v' where n = 7"),
+                query("select v from t"),
+            ],
+        ]),
+    ]
+}
+
 /// What was once answered otherwise.
 fn found() -> Vec<Vec<Said>> {
     let one = |name: &str, sql: &str| [bound(name, sql, &[]), vec![execute(name, 0)]].concat();
@@ -473,7 +496,7 @@ fn messages_that_were_answered_otherwise_are_as_by_a_real_postgresql() {
     runtime().block_on(async {
         let mut sides = sides(&server).await;
         let mut differences = Vec::new();
-        for mut said in [found(), unfit(), in_order(), in_use()].concat() {
+        for mut said in [found(), unfit(), in_order(), in_use(), unfinished()].concat() {
             said.push(sync());
             differences.extend(sides.differs(&Case(said)).await);
         }

@@ -78,6 +78,8 @@ const CASES: &[(&str, &str, &[&str], &[&str])] = &[
     // What needs the whole is run as a whole.
     ("begin", "update t set n = 0 returning a, nextval('q')", &["select currval('q')"], &[]),
     ("begin", "with w as (delete from t returning a) select * from w", &["select 1"], &[]),
+    // What it has written is seen once Sync has come, though it is not through.
+    ("begin", "update t set n = 0 returning a", &["select sum(n) from t"; 3], &[]),
     ("begin", "show search_path", &[], &[]),
     // What its role may do was looked at when it was bound, as was what its transaction may.
     ("begin", "select * from t", &["set role reader", "set transaction read only"], &[]),
