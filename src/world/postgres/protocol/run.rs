@@ -272,9 +272,8 @@ impl<E: Env> Runner<E> {
         self.env.point("pg.statement").await;
         let outcome = self.attempt(prepared, params, how).await;
         self.rest();
-        match &outcome {
-            Ok(_) => self.catch_up(),
-            Err(error) => self.failed(error),
+        if let Err(error) = &outcome {
+            self.failed(error);
         }
         outcome
     }

@@ -382,6 +382,7 @@ impl<E: Env> Session<E> {
                     return Err(error);
                 }
             };
+            self.runner.catch_up();
             self.speak();
             if let Some(columns) = answer.columns.as_ref().filter(|_| !answer.said) {
                 self.connection.out.row_description(columns, &[]);

@@ -167,7 +167,7 @@ impl Db {
     /// A portal has written, and has not given all its rows.
     pub fn hold_back(&mut self, pid: Pid) {
         let txn = self.txn_mut(pid);
-        txn.cid -= u32::from(!std::mem::replace(&mut txn.unfinished, true));
+        (txn.cid, txn.unfinished) = (txn.cid - 1, true);
     }
 
     /// A command has ended: what was held back is seen (`CommandCounterIncrement`).

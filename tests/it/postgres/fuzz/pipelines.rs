@@ -404,7 +404,26 @@ fn in_use() -> Vec<Vec<Said>> {
 fn unfinished() -> Vec<Vec<Said>> {
     let one = |name: &str, sql: &str| [bound(name, sql, &[]), vec![execute(name, 0)]].concat();
     let begun = |rest: Vec<Vec<Said>>| [vec![query("begin")], rest.concat()].concat();
+    let again = |name: &str| vec![execute(name, 0), sync()];
+    let all = [
+        parse("p", "update t set n = 7 where a = 1 returning a", &[]),
+        parse("q", "insert into t values (8, 7, 'x') returning a", &[]),
+        parse("c", "select count(*) from t where n = 7", &[]),
+    ];
+    let run = |portal: &str, name: &str, most| {
+        vec![bind((portal, name), &[], &[], &[]), execute(portal, most)]
+    };
     vec![
+        begun(vec![all.to_vec(), run("a", "p", 1), run("x", "c", 0), run("y", "c", 0)]),
+        begun(vec![all.to_vec(), run("a", "p", 1), again("a"), run("y", "c", 0)]),
+        begun(vec![all.to_vec(), run("a", "p", 1), vec![execute("a", 0)], run("y", "c", 0)]),
+        begun(vec![
+            all.to_vec(),
+            run("a", "p", 1),
+            run("b", "q", 1),
+            run("x", "c", 0),
+            run("y", "c", 0),
+        ]),
         begun(vec![
             bound("", "update t set n = 7 returning a", &[]),
             vec![execute("", 1)],
