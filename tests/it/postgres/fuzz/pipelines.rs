@@ -416,6 +416,11 @@ fn unfinished() -> Vec<Vec<Said>> {
     vec![
         begun(vec![all.to_vec(), run("a", "p", 1), run("x", "c", 0), run("y", "c", 0)]),
         begun(vec![all.to_vec(), run("a", "p", 1), again("a"), run("y", "c", 0)]),
+        begun(vec![
+            all.to_vec(),
+            run("a", "p", 1),
+            vec![query("select count(*) from t where n = 7; select count(*) from t where n = 7")],
+        ]),
         begun(vec![all.to_vec(), run("a", "p", 1), vec![execute("a", 0)], run("y", "c", 0)]),
         begun(vec![
             all.to_vec(),
