@@ -157,7 +157,7 @@ impl<N: 'static> Clock for Stock<N> {
         Moment(self.origin.elapsed())
     }
 
-    fn unix_ms(&self) -> u64 {
+    fn unix_us(&self) -> u64 {
         0
     }
 

@@ -84,8 +84,13 @@ pub trait Clock {
 
     fn now(&self) -> Moment;
 
-    /// Wall clock, milliseconds since the Unix epoch. It may jump and be skewed per host.
-    fn unix_ms(&self) -> u64;
+    /// Wall clock, microseconds since the Unix epoch. It may jump and be skewed per host.
+    fn unix_us(&self) -> u64;
+
+    /// The same in milliseconds.
+    fn unix_ms(&self) -> u64 {
+        self.unix_us() / 1_000
+    }
 
     /// Ends at `deadline` or, as timers have it, up to 1 ms later.
     fn sleep_until(&self, deadline: Moment) -> Self::Sleep;

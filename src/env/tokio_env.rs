@@ -83,9 +83,9 @@ impl Clock for Tokio {
         Moment(self.inner.origin.elapsed())
     }
 
-    fn unix_ms(&self) -> u64 {
+    fn unix_us(&self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
     }
 
     fn sleep_until(&self, deadline: Moment) -> tokio::time::Sleep {

@@ -175,10 +175,10 @@ impl Clock for SimEnv {
         self.world.now()
     }
 
-    fn unix_ms(&self) -> u64 {
+    fn unix_us(&self) -> u64 {
         let skew = self.world.hosts[self.host].inner.lock().expect("host").skew_ms;
-        let elapsed = u64::try_from(self.now().0.as_millis()).unwrap_or(u64::MAX);
-        (clock::EPOCH_UNIX_MS + elapsed).saturating_add_signed(skew)
+        let elapsed = u64::try_from(self.now().0.as_micros()).unwrap_or(u64::MAX);
+        (clock::EPOCH_UNIX_MS * 1_000 + elapsed).saturating_add_signed(skew * 1_000)
     }
 
     fn sleep_until(&self, deadline: Moment) -> SimSleep {

@@ -40,15 +40,15 @@
 //! aggregates of a query around, USING of columns of different types, DISTINCT ON of groups, the
 //! order of volatile expressions, more than 400 operators in a row; precision of times and
 //! intervals, roots and powers of numeric, letters beyond ASCII in another case, reading a part of
-//! json, MATCH FULL, keys that are DEFERRABLE, settings that would have an effect; overloads that
-//! the tables have not, operators of rows, comparing arrays of `char`, regclass in a result, a
-//! width in `format()`, `to_char` of anything but times in digits, LIKE ANY of a query; changing
-//! what a policy's query may read, DROP INDEX of a table that a query around uses, variables in
-//! CREATE TABLE AS, columns in ON DELETE SET, COMMENT ON anything but tables, columns, indexes,
-//! sequences and the schema; BETWEEN SYMMETRIC; a new column with a default that counts, beside
-//! other values that ALTER TABLE works out, writing the table within it; `OPERATOR(…)` of schemas
-//! of one's own or before one operand; comparing rows within rows, GROUP BY of a parameter without
-//! a type.
+//! json, MATCH FULL, keys that are DEFERRABLE, SET CONSTRAINTS, settings that would have an effect;
+//! overloads that the tables have not, operators of rows, comparing arrays of `char`, regclass in a
+//! result, a width in `format()`, `to_char` of anything but times in digits, LIKE ANY of a query;
+//! changing what a policy's query may read, DROP INDEX of a table that a query around uses,
+//! variables in CREATE TABLE AS, columns in ON DELETE SET, COMMENT ON anything but tables, columns,
+//! indexes, sequences and the schema; BETWEEN SYMMETRIC; a new column with a default that counts,
+//! beside other values that ALTER TABLE works out, writing the table within it; `OPERATOR(…)` of
+//! schemas of one's own or before one operand; comparing rows within rows, GROUP BY of a parameter
+//! without a type.
 //!
 //! Where it answers otherwise than PostgreSQL, and why:
 //!
@@ -64,6 +64,7 @@
 //!   gone, and after five executions a plan may be for any parameters; here it is always anew.
 //! - An open portal keeps its tables from being changed also if no row can be in its result, so
 //!   that the planner reads none of them.
+//! - The error that ends a wait for a row has no context that says where the row lies.
 //! - Of errors: which of several duplicates CREATE UNIQUE INDEX names, and of two faults of one
 //!   statement which is told, where they are in different parts of it.
 

@@ -15,6 +15,7 @@ mod raw;
 mod refused;
 mod same;
 mod slt;
+mod timing;
 mod watch;
 
 use std::net::SocketAddr;

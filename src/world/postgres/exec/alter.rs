@@ -126,7 +126,9 @@ fn refuse_told(column: &Column) -> Result<()> {
     for filler in column.generated.iter().chain(&column.default) {
         filler.walk(&mut |part| {
             told |= match part {
-                Expr::Counted(name, _) => !matches!(*name, "random" | "gen_random_uuid"),
+                Expr::Counted(name, _) => {
+                    !matches!(*name, "random" | "gen_random_uuid" | "clock_timestamp")
+                }
                 other => matches!(other, Expr::Routine { .. }),
             };
         });

@@ -235,7 +235,7 @@ impl<E: Env> Invocation<'_, E> {
             {
                 return Ok(Flow::Next);
             }
-            self.runner.breathe().await?;
+            self.runner.breathe().await.map_err(|error| error.context(&line))?;
             match self.acts(acts).await? {
                 Flow::Next => {}
                 Flow::Continue(wanted) if own(&wanted) => {}

@@ -67,10 +67,9 @@ impl<E: Env> Runner<E> {
         if utility::is_utility(statement) {
             return Ok(None);
         }
-        let began = self.env.now();
         self.arrive(|_| Ok(()))?;
         loop {
-            let plan = self.repeat(began, |inner| plan(inner, self.pid, prepared)).await?;
+            let plan = self.repeat(|inner| plan(inner, self.pid, prepared)).await?;
             let reads = matches!(*plan.plan, Plan::Query(_));
             if !plan.constants && !plan.modifiers && !reads {
                 return Ok(None);
@@ -78,7 +77,7 @@ impl<E: Env> Runner<E> {
             let mut run =
                 self.with(|inner| Ok(StatementRun::new(&plan, &mut inner.db, self.pid)))?;
             run.begins = true;
-            if !self.drive(&plan, &mut run, params, began, (0, None)).await? {
+            if !self.drive(&plan, &mut run, params, (0, None)).await? {
                 continue;
             }
             let StatementRun { state, columns, .. } = run;

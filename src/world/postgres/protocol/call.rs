@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sqlparser::ast::Statement;
 
 use super::run::Runner;
-use crate::env::{Env, Moment};
+use crate::env::Env;
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::calls::Calls;
 use crate::world::postgres::exec::{Cx, Opened, State, StatementRun, routine as values};
@@ -61,7 +61,6 @@ pub struct Invocation<'a, E> {
     pub routine: &'a Routine,
     /// Of its variables.
     pub values: Vec<Datum>,
-    pub began: Moment,
     pub caller: &'a Caller,
     /// Errors that are being handled, innermost last.
     pub caught: Vec<PgError>,
@@ -91,7 +90,6 @@ impl<E: Env> Runner<E> {
         &'a self,
         routine: &'a Routine,
         args: &[Datum],
-        began: Moment,
         caller: &'a Caller,
     ) -> Boxed<'a, Datum> {
         let mut values = args.to_vec();
@@ -101,8 +99,7 @@ impl<E: Env> Runner<E> {
             values[args.len()] = Datum::Bool(false);
         }
         let (caught, ahead) = (Vec::new(), VecDeque::new());
-        let mut invocation =
-            Invocation { runner: self, routine, values, began, caller, caught, ahead };
+        let mut invocation = Invocation { runner: self, routine, values, caller, caught, ahead };
         Box::pin(async move {
             if caller.depth > DEEPEST {
                 let hint = "Increase the configuration parameter \"max_stack_depth\" (currently \
@@ -150,7 +147,7 @@ impl<E: Env> Invocation<'_, E> {
                 let planned = inner.fragment(pid, self.routine, fragment);
                 inner.db.analysed(pid, planned)
             };
-            let planned = runner.repeat(self.began, analyse).await?;
+            let planned = runner.repeat(analyse).await?;
             let columns = planned.columns.as_ref().map(|all| all.iter().map(|c| c.ty));
             let columns = columns.map(Iterator::collect::<Vec<Ty>>);
             self.check_result(fragment, columns.as_deref())?;
@@ -178,7 +175,7 @@ impl<E: Env> Invocation<'_, E> {
                 run.begins = true;
                 let context = self.context(fragment, &self.startup(), false);
                 let caller = (self.caller.depth + 1, context.as_deref());
-                if runner.drive(&plan, &mut run, &self.values, self.began, caller).await? {
+                if runner.drive(&plan, &mut run, &self.values, caller).await? {
                     self.ahead.push_back(run.state.calls);
                     break;
                 }
@@ -256,7 +253,7 @@ impl<E: Env> Invocation<'_, E> {
                 };
                 Ok(planned)
             };
-            let planned = runner.repeat(self.began, plan).await;
+            let planned = runner.repeat(plan).await;
             let planned = planned.map_err(|error| failed(error, true, placed))?;
             let columns = planned.columns.as_ref().map(|columns| columns.iter().map(|c| c.ty));
             let columns = columns.map(Iterator::collect::<Vec<Ty>>);
@@ -277,7 +274,7 @@ impl<E: Env> Invocation<'_, E> {
             let context = self.context(fragment, line, placed);
             let caller = (self.caller.depth + 1, context.as_deref());
             let params = &self.values;
-            match runner.drive(&planned, &mut run, params, self.began, caller).await {
+            match runner.drive(&planned, &mut run, params, caller).await {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(error) => return Err(failed(error, !run.is_folded(), placed)),
@@ -328,7 +325,7 @@ impl<E: Env> Invocation<'_, E> {
             return Err(PgError::unsupported("a variable in CREATE TABLE AS"));
         }
         let (text, around) = (fragment.own().into(), Some(&self.caller.opened));
-        let answer = self.runner.utility(statement, &text, self.began, around).await;
+        let answer = self.runner.utility(statement, &text, around).await;
         let answer = answer.map_err(|error| fragment.shown(error, 0))?;
         let columns = answer.columns.iter().flat_map(|columns| columns.iter());
         let columns = columns.map(|column| column.ty).collect();

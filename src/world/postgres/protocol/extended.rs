@@ -256,6 +256,7 @@ impl<E: Env> Session<E> {
         let tag = portal.answer.tag.clone();
         self.connection.out.command_complete(&tag, count);
         self.runner.catch_up();
+        self.runner.stop_clock();
         Ok(())
     }
 
@@ -295,6 +296,7 @@ impl<E: Env> Session<E> {
         let Some(portal) = self.portals.get_mut(name) else {
             // The end of a transaction is the end of its portals, this one among them.
             self.connection.out.command_complete(&answer.tag, answer.count);
+            self.runner.stop_clock();
             return Ok(false);
         };
         if answer.columns.is_some() {

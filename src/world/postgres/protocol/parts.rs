@@ -9,7 +9,7 @@ use std::task::Poll;
 use super::begin::How;
 use super::run::{Prepared, Runner};
 use super::utility::Answer;
-use crate::env::{Env, Moment};
+use crate::env::Env;
 use crate::world::postgres::error::Result;
 use crate::world::postgres::storage::Part;
 use crate::world::postgres::types::Datum;
@@ -48,16 +48,14 @@ impl<E: Env> Runner<E> {
         self.store.with(|inner| inner.db.catch_up(self.pid));
     }
 
-    /// A query waits until more of its rows are wanted: how many. To time-outs each part is a
-    /// statement.
-    pub(super) async fn wanted(&self, began: &mut Moment) -> Result<usize> {
+    /// A query waits until more of its rows are wanted: how many.
+    pub(super) async fn wanted(&self) -> Result<usize> {
         let take = || self.with(|inner| Ok(inner.db.proc_mut(self.pid).part.take()));
         if let Some(rows) = take()? {
             return Ok(rows);
         }
         let rows = poll_fn(|_| take().transpose().map_or(Poll::Pending, Poll::Ready)).await?;
         self.env.point("pg.statement").await;
-        *began = self.env.now();
         self.arrive(|_| Ok(()))?;
         Ok(rows)
     }

@@ -8,8 +8,8 @@ use super::begin::{Begun, How};
 use super::call::Caller;
 use super::transaction;
 use super::utility::{self, Answer};
-use super::wait::wait;
-use crate::env::{Env, Moment};
+use super::wait::{timed_out, wait};
+use crate::env::Env;
 use crate::world::postgres::error::{PgError, Result, Step, Stop};
 use crate::world::postgres::exec::calls::{Call, Calls};
 use crate::world::postgres::exec::{Cx, Opened, StatementRun};
@@ -157,12 +157,12 @@ impl<E: Env> Runner<E> {
     /// Notes the time, which statements see, and opens a transaction if there is none; then takes
     /// a step.
     pub(super) fn arrive<R>(&self, step: impl FnOnce(&mut Inner) -> Result<R>) -> Result<R> {
-        let (now, unix_ms) = (self.env.now(), self.env.unix_ms());
+        let (now, unix_us) = (self.env.now(), self.env.unix_us());
         self.with(|inner| {
             let proc = inner.db.proc_mut(self.pid);
-            let since_epoch = i64::try_from(unix_ms).unwrap_or(0) * 1_000;
+            let since_epoch = i64::try_from(unix_us).unwrap_or(0);
             proc.now_micros = since_epoch - EPOCH_DAYS * MICROS_PER_DAY;
-            proc.now = now;
+            (proc.arrived, proc.now) = (now, now);
             proc.interrupt = None;
             if proc.txn.is_none() {
                 inner.db.begin(self.pid, false);
@@ -196,7 +196,7 @@ impl<E: Env> Runner<E> {
         }
         self.arrive(|_| Ok(()))?;
         let plan = self
-            .repeat(self.env.now(), |inner| {
+            .repeat(|inner| {
                 self.refuse_failed(inner, &statement)?;
                 let plan = planned(inner, self.pid, &prepared);
                 inner.db.analysed(self.pid, plan)
@@ -291,31 +291,30 @@ impl<E: Env> Runner<E> {
 
     async fn attempt(&self, prepared: &Prepared, params: &[Datum], mut how: How) -> Result<Answer> {
         let Some(statement) = &prepared.statement else { return Ok(Answer::default()) };
-        let began = self.env.now();
         let injected = self.arrive(|inner| {
             self.refuse_failed(inner, statement)?;
             self.tell(inner, prepared);
             Ok(injected(inner, self.pid, statement))
         })?;
         if let Some(injected) = injected {
-            self.suffer(injected, began, statement).await?;
+            self.suffer(injected, statement).await?;
         }
         let planned = !transaction::is_control(statement) && !utility::is_utility(statement);
         self.start(!planned);
         if transaction::is_control(statement) {
-            return self.control(statement, began).await.map(Answer::tag);
+            return self.control(statement).await.map(Answer::tag);
         }
         if utility::is_utility(statement) {
-            return self.utility(statement, &prepared.text, began, None).await;
+            return self.utility(statement, &prepared.text, None).await;
         }
         if let Some(Begun { plan, seen: Some(_), .. }) = &how.begun {
             let plan = plan.clone();
-            let answer = self.run(&plan, params, began, (prepared, how)).await?;
+            let answer = self.run(&plan, params, (prepared, how)).await?;
             return Ok(answer.expect("its tables are locked"));
         }
         loop {
             let plan = self
-                .repeat(began, |inner| {
+                .repeat(|inner| {
                     let plan = plan(inner, self.pid, prepared)?;
                     let read_only = inner.db.txn(self.pid).read_only;
                     match plan.plan.refused_as().filter(|_| read_only) {
@@ -326,7 +325,7 @@ impl<E: Env> Runner<E> {
                 .await?;
             let early = how.begun.take().filter(|early| Arc::ptr_eq(&early.plan, &plan));
             let how = How { begun: early, ..how };
-            if let Some(answer) = self.run(&plan, params, began, (prepared, how)).await? {
+            if let Some(answer) = self.run(&plan, params, (prepared, how)).await? {
                 return Ok(answer);
             }
         }
@@ -342,15 +341,16 @@ impl<E: Env> Runner<E> {
     }
 
     /// An injected fault happens; an error if the statement ends with it.
-    async fn suffer(&self, what: Injected, began: Moment, statement: &Statement) -> Result<()> {
+    async fn suffer(&self, what: Injected, statement: &Statement) -> Result<()> {
         match what {
             Injected::Statement { slow, sqlstate, .. } => {
                 if !slow.is_zero() {
+                    let until = self.env.now() + slow;
                     self.with(|inner| {
-                        inner.db.proc_mut(self.pid).sleep_until = Some(began + slow);
+                        inner.db.proc_mut(self.pid).sleep_until = Some(until);
                         Ok(())
                     })?;
-                    wait(&self.env, &self.store, self.pid, began).await?;
+                    wait(&self.env, &self.store, self.pid).await?;
                     self.with(|inner| {
                         inner.db.proc_mut(self.pid).sleep_until = None;
                         Ok(())
@@ -360,7 +360,7 @@ impl<E: Env> Runner<E> {
             }
             Injected::Commit { applied } => {
                 if applied {
-                    self.control(statement, began).await?;
+                    self.control(statement).await?;
                 }
                 Err(PgError::severed())
             }
@@ -369,9 +369,12 @@ impl<E: Env> Runner<E> {
     }
 
     /// Begins or ends a transaction; a commit that fails, if only while it waits, is an end too.
-    async fn control(&self, statement: &Statement, began: Moment) -> Result<&'static str> {
+    async fn control(&self, statement: &Statement) -> Result<&'static str> {
         let control = |inner: &mut Inner| transaction::control(&mut inner.db, self.pid, statement);
-        let done = self.repeat(began, control).await;
+        if matches!(statement, Statement::Commit { .. }) {
+            self.stop_clock();
+        }
+        let done = self.repeat(control).await;
         if matches!(statement, Statement::Commit { .. }) {
             return done.inspect_err(|error| self.abort(error));
         }
@@ -383,7 +386,6 @@ impl<E: Env> Runner<E> {
         &self,
         plan: &Planned,
         params: &[Datum],
-        mut began: Moment,
         (prepared, how): (&Prepared, How),
     ) -> Result<Option<Answer>> {
         let mut run = self.with(|inner| Ok(StatementRun::new(plan, &mut inner.db, self.pid)))?;
@@ -394,9 +396,9 @@ impl<E: Env> Runner<E> {
         run.aloud = said;
         loop {
             if how.parts {
-                run.want(self.wanted(&mut began).await?);
+                run.want(self.wanted().await?);
             }
-            let driven = self.drive(plan, &mut run, params, began, (0, None)).await;
+            let driven = self.drive(plan, &mut run, params, (0, None)).await;
             let driven = driven.inspect_err(|error| {
                 if error.is_of_planning() {
                     self.unsay();
@@ -433,7 +435,6 @@ impl<E: Env> Runner<E> {
         plan: &Planned,
         run: &mut StatementRun<'_>,
         params: &[Datum],
-        began: Moment,
         around: (usize, Option<&str>),
     ) -> Result<bool> {
         loop {
@@ -448,7 +449,7 @@ impl<E: Env> Runner<E> {
                 None => return Ok(false),
                 Some(Ok(())) => return Ok(true),
                 Some(Err(Stop::Error(error))) => return Err(error),
-                Some(Err(Stop::Wait)) => wait(&self.env, &self.store, self.pid, began).await?,
+                Some(Err(Stop::Wait)) => wait(&self.env, &self.store, self.pid).await?,
                 Some(Err(Stop::Call(call))) => {
                     let (snapshot, cid) = (run.state.snapshot.clone(), run.state.cid);
                     let inlining = std::mem::take(&mut run.state.inlining);
@@ -458,7 +459,7 @@ impl<E: Env> Runner<E> {
                     let opened = run.state.opened();
                     let (depth, stays) = (around.0, call.2);
                     let caller = Caller { snapshot, cid, depth, context, stays, opened };
-                    let result = self.call(&call.0, &call.1, began, &caller).await;
+                    let result = self.call(&call.0, &call.1, &caller).await;
                     let result = result.map_err(|error| {
                         inlining.iter().fold(error, |error, line| error.context(line))
                     })?;
@@ -473,7 +474,6 @@ impl<E: Env> Runner<E> {
         &self,
         statement: &Statement,
         text: &Arc<str>,
-        began: Moment,
         around: Option<&Opened>,
     ) -> Result<Answer> {
         let mut calls = Calls::default();
@@ -514,9 +514,9 @@ impl<E: Env> Runner<E> {
             match step {
                 Ok(answer) => return Ok(answer),
                 Err(Stop::Error(error)) => return Err(error),
-                Err(Stop::Wait) => wait(&self.env, &self.store, self.pid, began).await?,
+                Err(Stop::Wait) => wait(&self.env, &self.store, self.pid).await?,
                 Err(Stop::Call(call)) => {
-                    let result = self.call(&call.0, &call.1, began, &caller).await?;
+                    let result = self.call(&call.0, &call.1, &caller).await?;
                     calls.note(Call::Routine(call.0.oid, call.1.clone()), result);
                     // What the function has done stays.
                     from = self.with(|inner| Ok(inner.db.mark(self.pid)))?;
@@ -528,22 +528,23 @@ impl<E: Env> Runner<E> {
     /// A loop in a function goes round: others may run, and may end it.
     pub(super) async fn breathe(&self) -> Result<()> {
         self.env.point("pg.loop").await;
-        self.with(|inner| match inner.db.proc_mut(self.pid).interrupt.take() {
-            Some(interrupt) => Err(interrupt),
-            None => Ok(()),
+        let now = self.env.now();
+        self.with(|inner| {
+            let proc = inner.db.proc_mut(self.pid);
+            match proc.interrupt.take() {
+                Some(interrupt) => Err(interrupt),
+                None if proc.ends.is_some_and(|ends| ends <= now) => Err(timed_out()),
+                None => Ok(()),
+            }
         })
     }
 
     /// Takes a step again after each wait, until it is through.
-    pub(super) async fn repeat<T>(
-        &self,
-        began: Moment,
-        mut step: impl FnMut(&mut Inner) -> Step<T>,
-    ) -> Result<T> {
+    pub(super) async fn repeat<T>(&self, mut step: impl FnMut(&mut Inner) -> Step<T>) -> Result<T> {
         loop {
             match self.with(|inner| Ok(step(inner)))? {
                 Ok(value) => return Ok(value),
-                Err(Stop::Wait) => wait(&self.env, &self.store, self.pid, began).await?,
+                Err(Stop::Wait) => wait(&self.env, &self.store, self.pid).await?,
                 Err(other) => return Err(stopped(other)),
             }
         }
@@ -574,12 +575,11 @@ impl<E: Env> Runner<E> {
         if !open {
             return Ok(());
         }
-        let began = self.env.now();
         let lost = self.with(|inner| Ok(lost_commit(inner, self.pid)))?;
         let mut finished = Ok(());
         if lost != Some(false) {
             let finish = |inner: &mut Inner| transaction::finish(&mut inner.db, self.pid);
-            finished = self.repeat(began, finish).await;
+            finished = self.repeat(finish).await;
         }
         if lost.is_some() {
             finished = Err(PgError::severed());

@@ -20,7 +20,7 @@ use super::run::{Prepared, Runner};
 use super::transaction::{self, is_boundary};
 use super::unasked::{self, Reported};
 use super::utility::{Answer, is_utility};
-use crate::env::Env;
+use crate::env::{Env, Moment};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::exec::setting;
 use crate::world::postgres::sql::Analyzer;
@@ -38,6 +38,8 @@ pub struct Session<E: Env> {
     pub(super) portals: BTreeMap<String, Portal>,
     /// After an error in the extended protocol everything up to Sync is ignored.
     skipping: bool,
+    /// Since when it waits for the client's next command.
+    idle: Option<Moment>,
     reported: Reported,
 }
 
@@ -69,6 +71,7 @@ pub async fn session<E: Env>(env: E, stream: E::Stream, store: Store, watch: Wat
         statements: BTreeMap::new(),
         portals: BTreeMap::new(),
         skipping: false,
+        idle: None,
         reported: Reported::default(),
     };
     session.greet(secret);
@@ -163,6 +166,7 @@ impl<E: Env> Session<E> {
         runner.store.with(|inner| reported.report(inner, runner.pid, out));
         self.connection.out.backend_key(self.runner.pid, secret);
         self.connection.out.ready(b'I');
+        self.idle = Some(self.runner.env.now());
     }
 
     /// Writes what has been said since.
@@ -199,6 +203,7 @@ impl<E: Env> Session<E> {
             if self.skipping && front != Front::Sync {
                 continue;
             }
+            self.idle = None;
             if let Err(error) = self.handle(front).await {
                 if error.is_fatal() {
                     return self.hang_up(&error).await;
@@ -233,18 +238,25 @@ impl<E: Env> Session<E> {
         loop {
             let limit = self.runner.store.with(|inner| {
                 let proc = inner.db.procs.get(&self.runner.pid)?;
-                let limit = proc.parameters.asked().idle_ms;
-                (proc.txn.is_some() && limit > 0).then(|| Duration::from_millis(limit))
+                let (asked, within) = (proc.parameters.asked(), proc.txn.is_some());
+                let limit = if within { asked.idle_ms } else { asked.idle_session_ms };
+                let idle = self.idle.filter(|_| limit > 0)?;
+                Some((idle + Duration::from_millis(limit), within))
             });
             let heard = match limit {
                 None => self.hear().await,
-                Some(limit) => {
+                Some((limit, within)) => {
                     let env = self.runner.env.clone();
-                    if let Ok(heard) = env.timeout(limit, self.hear()).await {
+                    if let Ok(heard) = env.timeout(limit.since(env.now()), self.hear()).await {
                         heard
                     } else {
-                        let message = "terminating connection due to idle-in-transaction timeout";
-                        let error = PgError::fatal("25P03", message);
+                        let (code, place) = if within {
+                            ("25P03", "idle-in-transaction")
+                        } else {
+                            ("57P05", "idle-session")
+                        };
+                        let message = format!("terminating connection due to {place} timeout");
+                        let error = PgError::fatal(code, message);
                         self.runner.failed(&error);
                         self.hang_up(&error).await?;
                         return Ok(false);
@@ -283,6 +295,15 @@ impl<E: Env> Session<E> {
     }
 
     async fn handle(&mut self, front: Front) -> Result<()> {
+        if matches!(
+            front,
+            Front::Parse { .. }
+                | Front::Bind { .. }
+                | Front::Describe { .. }
+                | Front::Execute { .. }
+        ) {
+            self.runner.start_clock()?;
+        }
         match front {
             Front::Query(text) => self.query(&text).await,
             Front::Parse { name, text, types } => self.parse(name, &text, &types).await,
@@ -298,6 +319,7 @@ impl<E: Env> Session<E> {
             Front::Sync => {
                 self.skipping = false;
                 self.runner.catch_up();
+                self.runner.stop_clock();
                 let finished = self.runner.finish_implicit().await;
                 if let Err(error) = finished {
                     if error.is_severed() {
@@ -324,6 +346,7 @@ impl<E: Env> Session<E> {
         if status == b'I' {
             self.portals.clear();
         }
+        self.idle = Some(runner.env.now());
         out.ready(status);
     }
 
@@ -343,6 +366,7 @@ impl<E: Env> Session<E> {
             self.speak();
             self.connection.out.error(&error);
         }
+        self.runner.stop_clock();
         self.ready();
         Ok(())
     }
@@ -370,6 +394,7 @@ impl<E: Env> Session<E> {
             };
             told = told || !is_boundary(statement);
             self.runner.check_failed(statement)?;
+            self.runner.start_clock()?;
             let unnamed = self.portals.remove("");
             self.speech = Speech::default();
             let (level, how) = (self.runner.level(), How { aloud: true, ..How::default() });
@@ -383,6 +408,7 @@ impl<E: Env> Session<E> {
                 }
             };
             self.runner.catch_up();
+            self.runner.stop_clock();
             self.speak();
             if let Some(columns) = answer.columns.as_ref().filter(|_| !answer.said) {
                 self.connection.out.row_description(columns, &[]);

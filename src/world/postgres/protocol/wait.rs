@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use super::run::Runner;
 use crate::env::{Env, Moment};
 use crate::world::postgres::error::{PgError, Result};
 use crate::world::postgres::storage::locks::Pid;
@@ -24,14 +25,13 @@ fn millis(ms: u64) -> Option<Duration> {
     (ms > 0).then(|| Duration::from_millis(ms))
 }
 
-/// Waits until what the session asked for is there. `began` is when the statement did.
-pub async fn wait<E: Env>(env: &E, store: &Store, pid: Pid, began: Moment) -> Result<()> {
+/// Waits until what the session asked for is there.
+pub async fn wait<E: Env>(env: &E, store: &Store, pid: Pid) -> Result<()> {
     let now = env.now();
     let mut bells = store.with(|inner| {
         let proc = inner.db.procs.get(&pid).ok_or_else(gone)?;
         let mut bells: Vec<(Moment, Bell)> = Vec::new();
-        let statement = millis(proc.timeout_ms("statement_timeout"));
-        bells.extend(statement.map(|limit| (began + limit, Bell::StatementTimeout)));
+        bells.extend(proc.ends.map(|at| (at, Bell::StatementTimeout)));
         if let Some(until) = proc.sleep_until {
             bells.push((until, Bell::Awake));
         } else {
@@ -107,9 +107,7 @@ fn ring(store: &Store, pid: Pid, bell: Bell) -> Result<()> {
             Bell::LockTimeout => {
                 Err(PgError::new("55P03", "canceling statement due to lock timeout"))
             }
-            Bell::StatementTimeout => {
-                Err(PgError::new("57014", "canceling statement due to statement timeout"))
-            }
+            Bell::StatementTimeout => Err(timed_out()),
             Bell::Awake => Ok(()),
         };
         if rung.is_err() {
@@ -117,4 +115,32 @@ fn ring(store: &Store, pid: Pid, bell: Bell) -> Result<()> {
         }
         rung
     })
+}
+
+pub fn timed_out() -> PgError {
+    PgError::new("57014", "canceling statement due to statement timeout")
+}
+
+/// `statement_timeout` (PostgreSQL 15, chapter 20.11.1): from the first message of a command, or
+/// from a statement of a simple query, to its end.
+impl<E: Env> Runner<E> {
+    /// The time of a command begins, unless it has begun; an error if it is over.
+    pub fn start_clock(&self) -> Result<()> {
+        let now = self.env.now();
+        self.with(|inner| {
+            let proc = inner.db.proc_mut(self.pid);
+            let limit = millis(proc.parameters.asked().command_ms);
+            proc.ends = limit.map(|limit| proc.ends.unwrap_or(now + limit));
+            if proc.ends.is_some_and(|ends| ends <= now) { Err(timed_out()) } else { Ok(()) }
+        })
+    }
+
+    /// A command is through. What a commit waits for is no part of it.
+    pub fn stop_clock(&self) {
+        self.store.with(|inner| {
+            if let Some(proc) = inner.db.procs.get_mut(&self.pid) {
+                proc.ends = None;
+            }
+        });
+    }
 }

@@ -12,7 +12,6 @@ const UNSTEADY: &[&str] = &[
     "age",
     "array_to_json",
     "array_to_string",
-    "clock_timestamp",
     "concat",
     "concat_ws",
     "current_catalog",
@@ -27,7 +26,6 @@ const UNSTEADY: &[&str] = &[
     "currval",
     "format",
     "format_type",
-    "gen_random_uuid",
     "json_build_array",
     "json_build_object",
     "jsonb_build_array",
@@ -35,20 +33,14 @@ const UNSTEADY: &[&str] = &[
     "lastval",
     "localtime",
     "localtimestamp",
-    "nextval",
     "now",
     "pg_backend_pid",
     "pg_current_xact_id",
     "pg_get_serial_sequence",
     "pg_is_in_recovery",
-    "pg_notify",
-    "pg_sleep",
     "pg_typeof",
-    "random",
     "row_to_json",
     "session_user",
-    "set_config",
-    "setval",
     "statement_timestamp",
     "to_char",
     "to_json",
@@ -92,6 +84,7 @@ pub fn counts(name: &str) -> bool {
             "nextval"
                 | "setval"
                 | "random"
+                | "clock_timestamp"
                 | "gen_random_uuid"
                 | "pg_sleep"
                 | "pg_notify"

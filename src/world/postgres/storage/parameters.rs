@@ -23,6 +23,10 @@ pub struct Asked {
     pub read_only: bool,
     /// Milliseconds that a session may be idle in a transaction; 0 is for ever.
     pub idle_ms: u64,
+    /// The same outside one.
+    pub idle_session_ms: u64,
+    /// Milliseconds that a command may take; 0 is for ever.
+    pub command_ms: u64,
     /// What keeps dates and times from being read and written as ISO has them, in UTC.
     pub foreign_times: Option<String>,
 }
@@ -67,6 +71,8 @@ impl Parameters {
             },
             read_only: value("default_transaction_read_only") == "on",
             idle_ms: value("idle_in_transaction_session_timeout").parse().unwrap_or(0),
+            idle_session_ms: value("idle_session_timeout").parse().unwrap_or(0),
+            command_ms: value("statement_timeout").parse().unwrap_or(0),
             foreign_times: TIMES.iter().find_map(|(name, called, ours)| {
                 let value = value(name);
                 let known = ours.iter().any(|own| own.eq_ignore_ascii_case(value));

@@ -50,6 +50,8 @@ pub struct Proc {
     pub open: Vec<Oid>,
     /// The text that runs holds several statements.
     pub several: bool,
+    /// `statement_timeout`: when the command that runs must have ended.
+    pub ends: Option<Moment>,
     /// `pg_sleep`: until when.
     pub sleep_until: Option<Moment>,
     /// Taken by a wait that has ended and not yet used by the step that asked.
@@ -59,6 +61,8 @@ pub struct Proc {
     /// Microseconds since 2000-01-01 when the statement arrived; moved by nothing else.
     pub now_micros: i64,
     /// The monotonic clock at the same moment.
+    pub arrived: Moment,
+    /// And at the step that the statement takes.
     pub now: Moment,
     /// The last value of each sequence that this session drew.
     pub currvals: BTreeMap<u32, i64>,

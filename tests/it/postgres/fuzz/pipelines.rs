@@ -534,7 +534,7 @@ fn random_messages_are_answered_as_by_a_real_postgresql() {
     let runtime = runtime();
     let sides = RefCell::new(runtime.block_on(sides(&server)));
     let cases = choices().prop_map(case);
-    none_differs(runner(100, 4000, KEPT), &cases, |case| {
+    none_differs(runner(300, 4000, KEPT), &cases, |case| {
         runtime.block_on(sides.borrow_mut().differs(case))
     });
     let Sides { messages, well, .. } = sides.into_inner();

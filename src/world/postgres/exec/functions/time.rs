@@ -18,7 +18,7 @@ pub const TABLE: &[Function] = &[
     f("current_timestamp", &[], Ty::TIMESTAMPTZ, now),
     f("localtimestamp", &[], Ty::TIMESTAMP, now),
     f("statement_timestamp", &[], Ty::TIMESTAMPTZ, statement_now),
-    f("clock_timestamp", &[], Ty::TIMESTAMPTZ, statement_now),
+    f("clock_timestamp", &[], Ty::TIMESTAMPTZ, clock),
     f("current_date", &[], Ty::DATE, today),
     f("+", &[Ty::TIMESTAMPTZ, Ty::INTERVAL], Ty::TIMESTAMPTZ, plus),
     f("+", &[Ty::TIMESTAMP, Ty::INTERVAL], Ty::TIMESTAMP, plus),
@@ -70,6 +70,13 @@ fn now(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
 
 fn statement_now(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
     Ok(Datum::Micros(cx.db.proc(cx.pid).now_micros))
+}
+
+/// What the clock shows at this step of the statement.
+fn clock(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
+    let proc = cx.db.proc(cx.pid);
+    let since = proc.now.since(proc.arrived).as_micros();
+    Ok(Datum::Micros(proc.now_micros.saturating_add(i64::try_from(since).unwrap_or(i64::MAX))))
 }
 
 fn today(cx: &mut Cx<'_>, _: &[Datum], _: &[Ty]) -> Step<Datum> {
