@@ -80,10 +80,15 @@ pub struct Raw {
 impl Raw {
     /// A session after start-up.
     pub async fn connect(addr: &str) -> Raw {
+        Raw::connect_with(addr, "").await
+    }
+
+    /// A session with options such as `-c name=value`.
+    pub async fn connect_with(addr: &str, options: &str) -> Raw {
         let mut raw = Raw { stream: TcpStream::connect(addr).await.expect("it listens") };
         raw.stream.set_nodelay(true).expect("a socket has this option");
         let (user, database) = (pg_server::USER, pg_server::DATABASE);
-        let parameters = format!("user\0{user}\0database\0{database}\0\0");
+        let parameters = format!("user\0{user}\0database\0{database}\0options\0{options}\0\0");
         let length = u32::try_from(parameters.len() + 8).expect("short");
         let version = 0x0003_0000_u32.to_be_bytes();
         let start = [&length.to_be_bytes()[..], &version, parameters.as_bytes()].concat();

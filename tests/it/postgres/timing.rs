@@ -34,14 +34,25 @@ enum Act {
     Rows(u8),
     /// All answers up to this.
     Sync,
+    /// Some bytes of a message.
+    Bytes(&'static [u8]),
+    /// A new session.
+    Connect(&'static str),
     Pause(u64),
     /// The answer to what was started.
     Hear,
 }
 
-use Act::{Bind, Hear, Other, Pause, Rows, Say, Start, Sync};
+use Act::{Bind, Bytes, Connect, Hear, Other, Pause, Rows, Say, Start, Sync};
 
 const SLOW: &str = "select pg_sleep(0.7) from generate_series(1, 3)";
+
+/// Thousandths of milliseconds are seldom none three times.
+const THOUSANDTHS: [&str; 3] = [
+    "select set_config('own.a', (extract(microseconds from now())::int % 1000)::text, false) > ''",
+    "select set_config('own.b', (extract(microseconds from now())::int % 1000)::text, false) > ''",
+    "select set_config('own.c', (extract(microseconds from now())::int % 1000)::text, false) > ''",
+];
 
 /// Those that keep others from running, or share rows.
 const ALONE: &[&[Act]] = &[
@@ -118,14 +129,27 @@ const CASES: &[&[Act]] = &[
     &[Say("set idle_in_transaction_session_timeout = 300"), Pause(700), Say("select 1")],
     &[Say("set idle_session_timeout = 300"), Say("begin"), Pause(700), Say("commit"), Pause(700)],
     &[Say("set idle_session_timeout = 300"), Pause(700), Say("select 1")],
+    &[Connect("-c idle_session_timeout=300"), Pause(700), Hear],
+    &[
+        Say("set idle_session_timeout = 600"),
+        Bytes(b"Q\0\0"),
+        Pause(400),
+        Bytes(b"\0\x0dsel"),
+        Pause(400),
+        Bytes(b"ect 1\0"),
+        Hear,
+    ],
     // Clocks.
     &[Say("select clock_timestamp() - statement_timestamp() < '0.3 s', pg_sleep(0.6),
            clock_timestamp() - statement_timestamp() >= '0.6 s',
            statement_timestamp() = now(), clock_timestamp() - now() < '0.9 s'")],
     &[Say("begin"), Pause(300), Say("select statement_timestamp() - now() >= '0.3 s'")],
     &[
-        Say("select set_config('own.at', statement_timestamp()::text, false) > ''"),
-        Say("select statement_timestamp() > current_setting('own.at')::timestamptz"),
+        Say(THOUSANDTHS[0]),
+        Say(THOUSANDTHS[1]),
+        Say(THOUSANDTHS[2]),
+        Say("select concat(current_setting('own.a'), current_setting('own.b'),
+             current_setting('own.c')) = '000'"),
     ],
     &[
         Say("create table w(a int, at timestamptz default clock_timestamp())"),
@@ -176,6 +200,14 @@ async fn told(addr: &str, case: &[Act]) -> String {
             Sync => {
                 own.send(&message(b'S', &[])).await;
                 hear(&mut own).await
+            }
+            Bytes(bytes) => {
+                own.send(bytes).await;
+                "bytes\n".to_owned()
+            }
+            Connect(options) => {
+                own = Raw::connect_with(addr, options).await;
+                format!("{options}\n")
             }
             Pause(ms) => {
                 sleep(Duration::from_millis(*ms)).await;
