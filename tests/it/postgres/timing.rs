@@ -97,6 +97,15 @@ const CASES: &[&[Act]] = &[
     &[Say("begin"), Bind("rollback"), Rows(0), Pause(1400), Bind("select 1"), Rows(0), Sync],
     &[Say("select 1/0"), Pause(1400), Say("select 1")],
     &[Bind("select 1/0"), Sync, Pause(1400), Bind("select 1"), Rows(0), Sync],
+    &[Bind("select 1"), Pause(1400), Sync, Say("select 2")],
+    &[
+        Say("create table n(a int); insert into n values (1)"),
+        Bind("update n set a = 2 returning a"),
+        Rows(1),
+        Pause(1400),
+        Sync,
+        Say("select a from n"),
+    ],
     // In a simple query each statement has its own, as it was when the statement began.
     &[Say("select pg_sleep(0.7); select pg_sleep(0.7)")],
     &[Say("select pg_sleep(1.4)"), Say("select 1; select pg_sleep(1.4)")],
@@ -171,7 +180,7 @@ async fn hear(raw: &mut Raw) -> String {
 }
 
 async fn told(addr: &str, case: &[Act]) -> String {
-    let (mut own, mut other) = (Raw::connect(addr).await, Raw::connect(addr).await);
+    let (mut own, mut others) = (Raw::connect(addr).await, Vec::new());
     let mut text = String::new();
     own.simple("set statement_timeout = 1000").await;
     for act in case {
@@ -181,8 +190,11 @@ async fn told(addr: &str, case: &[Act]) -> String {
                 format!("{sql}\n{}", hear(&mut own).await)
             }
             Other(sql) => {
-                other.send(&query(sql)).await;
-                format!("other: {sql}\n{}", hear(&mut other).await)
+                if others.is_empty() {
+                    others.push(Raw::connect(addr).await);
+                }
+                others[0].send(&query(sql)).await;
+                format!("other: {sql}\n{}", hear(&mut others[0]).await)
             }
             Start(sql) => {
                 own.send(&query(sql)).await;

@@ -6,7 +6,6 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use sqlparser::ast::{DiscardObject, Statement};
 
@@ -230,36 +229,29 @@ impl<E: Env> Session<E> {
         self.failed();
         self.speak();
         self.connection.out.error(error);
+        self.runner.stop_clock();
         self.skipping = true;
     }
 
     /// Waits for bytes; `false` when the session is over. Notifications are sent meanwhile.
     async fn listen(&mut self) -> io::Result<bool> {
         loop {
-            let limit = self.runner.store.with(|inner| {
-                let proc = inner.db.procs.get(&self.runner.pid)?;
-                let (asked, within) = (proc.parameters.asked(), proc.txn.is_some());
-                let limit = if within { asked.idle_ms } else { asked.idle_session_ms };
-                let idle = self.idle.filter(|_| limit > 0)?;
-                Some((idle + Duration::from_millis(limit), within))
-            });
-            let heard = match limit {
+            let heard = match self.runner.silence(self.idle) {
                 None => self.hear().await,
-                Some((limit, within)) => {
+                Some((until, error)) => {
                     let env = self.runner.env.clone();
-                    if let Ok(heard) = env.timeout(limit.since(env.now()), self.hear()).await {
-                        heard
-                    } else {
-                        let (code, place) = if within {
-                            ("25P03", "idle-in-transaction")
-                        } else {
-                            ("57P05", "idle-session")
-                        };
-                        let message = format!("terminating connection due to {place} timeout");
-                        let error = PgError::fatal(code, message);
-                        self.runner.failed(&error);
-                        self.hang_up(&error).await?;
-                        return Ok(false);
+                    match env.timeout(until.since(env.now()), self.hear()).await {
+                        Ok(heard) => heard,
+                        Err(_) if error.is_fatal() => {
+                            self.runner.failed(&error);
+                            self.hang_up(&error).await?;
+                            return Ok(false);
+                        }
+                        Err(_) => {
+                            self.fail(&error);
+                            self.connection.flush().await?;
+                            continue;
+                        }
                     }
                 }
             };
@@ -302,7 +294,7 @@ impl<E: Env> Session<E> {
                 | Front::Describe { .. }
                 | Front::Execute { .. }
         ) {
-            self.runner.start_clock()?;
+            self.runner.start_clock();
         }
         match front {
             Front::Query(text) => self.query(&text).await,
@@ -394,7 +386,7 @@ impl<E: Env> Session<E> {
             };
             told = told || !is_boundary(statement);
             self.runner.check_failed(statement)?;
-            self.runner.start_clock()?;
+            self.runner.start_clock();
             let unnamed = self.portals.remove("");
             self.speech = Speech::default();
             let (level, how) = (self.runner.level(), How { aloud: true, ..How::default() });

@@ -124,14 +124,30 @@ pub fn timed_out() -> PgError {
 /// `statement_timeout` (PostgreSQL 15, chapter 20.11.1): from the first message of a command, or
 /// from a statement of a simple query, to its end.
 impl<E: Env> Runner<E> {
-    /// The time of a command begins, unless it has begun; an error if it is over.
-    pub fn start_clock(&self) -> Result<()> {
+    /// The time of a command begins, unless it has begun.
+    pub fn start_clock(&self) {
         let now = self.env.now();
-        self.with(|inner| {
-            let proc = inner.db.proc_mut(self.pid);
-            let limit = millis(proc.parameters.asked().command_ms);
-            proc.ends = limit.map(|limit| proc.ends.unwrap_or(now + limit));
-            if proc.ends.is_some_and(|ends| ends <= now) { Err(timed_out()) } else { Ok(()) }
+        self.store.with(|inner| {
+            if let Some(proc) = inner.db.procs.get_mut(&self.pid) {
+                let limit = millis(proc.parameters.asked().command_ms);
+                proc.ends = limit.map(|limit| proc.ends.unwrap_or(now + limit));
+            }
+        });
+    }
+
+    /// When a client that says no more has been silent for too long, and what comes of it. `idle`:
+    /// since when it may begin a command; none within one.
+    pub fn silence(&self, idle: Option<Moment>) -> Option<(Moment, PgError)> {
+        self.store.with(|inner| {
+            let proc = inner.db.procs.get(&self.pid)?;
+            let Some(idle) = idle else { return proc.ends.map(|ends| (ends, timed_out())) };
+            let asked = proc.parameters.asked();
+            let (limit, code, place) = match proc.txn {
+                Some(_) => (asked.idle_ms, "25P03", "idle-in-transaction"),
+                None => (asked.idle_session_ms, "57P05", "idle-session"),
+            };
+            let message = || format!("terminating connection due to {place} timeout");
+            millis(limit).map(|limit| (idle + limit, PgError::fatal(code, message())))
         })
     }
 
