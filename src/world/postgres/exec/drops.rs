@@ -71,8 +71,9 @@ fn truncate_refused(cx: &Cx<'_>, oids: &[Oid]) -> PgError {
     let message = "cannot truncate a table referenced in a foreign key constraint";
     let error = PgError::new("0A000", message);
     let pointed = |oid: &Oid| {
-        let all = referrers(cx, *oid);
-        let (child, _) = all.into_iter().find(|(child, _)| !oids.contains(&child.oid))?;
+        let mut others = referrers(cx, *oid);
+        others.retain(|(child, _)| !oids.contains(&child.oid));
+        let (child, _) = others.into_iter().min_by_key(|(child, _)| child.oid)?;
         Some((child.name.clone(), cx.db.catalog.tables.latest(oid)?.name.clone()))
     };
     let Some((child, own)) = oids.iter().find_map(pointed) else { return error };
@@ -146,13 +147,27 @@ fn drop_tables(
     if !cascade {
         refuse_pointed(cx, &tables, &dropped)?;
     }
-    for key in tables.iter().flat_map(|table| &table.foreign_keys) {
-        cx.lock_table(key.target, Mode::AccessExclusive)?;
+    let all: Vec<_> = tables.iter().rev().flat_map(|t| pointing(cx, t, &dropped)).collect();
+    tell_cascade(cx, &all);
+    for table in &tables {
+        // The newest goes first.
+        let others = pointing(cx, table, &dropped).into_iter().rev().map(|(child, _)| child.oid);
+        let own = table.foreign_keys.iter().rev().map(|key| key.target);
+        for oid in others.chain(own) {
+            cx.lock_table(oid, Mode::AccessExclusive)?;
+        }
     }
     for table in &tables {
         drop_table(cx, table, &dropped)?;
     }
     Ok(())
+}
+
+/// Foreign keys of tables that stay that point at one that goes.
+fn pointing(cx: &Cx<'_>, table: &Table, dropped: &[Oid]) -> Vec<(Arc<Table>, usize)> {
+    let mut all = referrers(cx, table.oid);
+    all.retain(|(child, _)| !dropped.contains(&child.oid));
+    all
 }
 
 /// Whether there was one when the statement came to the name: one that comes while it waits for
@@ -190,16 +205,11 @@ fn absent(cx: &mut Cx<'_>, kind: &str, name: &str, if_exists: bool) -> Step<()> 
 /// 2BP01 if foreign keys of tables that stay point at those that go.
 fn refuse_pointed(cx: &Cx<'_>, tables: &[Arc<Table>], dropped: &[Oid]) -> Result<()> {
     let mut lines = Vec::new();
-    for table in tables {
+    for table in tables.iter().rev() {
         let name = &table.name;
-        for (child, key) in referrers(cx, table.oid) {
-            if !dropped.contains(&child.oid) {
-                let constraint = &child.foreign_keys[key].name;
-                let own = &child.name;
-                lines.push(format!(
-                    "constraint {constraint} on table {own} depends on table {name}"
-                ));
-            }
+        for (child, key) in pointing(cx, table, dropped) {
+            let (constraint, own) = (&child.foreign_keys[key].name, &child.name);
+            lines.push(format!("constraint {constraint} on table {own} depends on table {name}"));
         }
     }
     if lines.is_empty() {
@@ -238,10 +248,7 @@ fn drop_table(cx: &mut Cx<'_>, table: &Arc<Table>, dropped: &[Oid]) -> Step<()> 
     if mentioned(cx, &table.name, dropped) {
         return Err(PgError::unsupported("DROP TABLE of what a policy may name").into());
     }
-    let mut pointing = referrers(cx, table.oid);
-    pointing.retain(|(child, _)| !dropped.contains(&child.oid));
-    tell_cascade(cx, &pointing);
-    for (child, _) in pointing {
+    for (child, _) in pointing(cx, table, dropped) {
         let current = cx.db.table_by_oid(child.oid, cx.pid)?;
         let mut changed = (*current).clone();
         changed.foreign_keys.retain(|foreign| foreign.target != table.oid);

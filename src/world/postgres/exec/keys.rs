@@ -464,7 +464,9 @@ pub fn add_foreign_key(
     let deferred = key.characteristics.as_ref().is_some_and(|characteristics| {
         characteristics.initially == Some(ast::DeferrableInitial::Deferred)
     });
+    let oid = cx.db.catalog.new_oid();
     table.foreign_keys.push(ForeignKey {
+        oid,
         name: name.into(),
         columns,
         target: target.oid,

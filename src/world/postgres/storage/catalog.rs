@@ -115,6 +115,8 @@ pub enum Action {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForeignKey {
+    /// In their order the keys that point at a row are checked, and go.
+    pub oid: Oid,
     pub name: Arc<str>,
     pub columns: Vec<usize>,
     pub target: Oid,
@@ -488,6 +490,8 @@ impl Catalog {
                 .map(|(at, _)| (table.clone(), at))
                 .collect()
         };
-        self.tables.seen(own).flat_map(|(_, table)| pointing(table)).collect()
+        let mut all: Vec<_> = self.tables.seen(own).flat_map(|(_, t)| pointing(t)).collect();
+        all.sort_by_key(|(table, key)| table.foreign_keys[*key].oid);
+        all
     }
 }
