@@ -16,7 +16,7 @@ use super::{Cx, Frame, constants, eval, foreign, keys, policies, roles};
 use crate::world::postgres::error::{PgError, Result, Step, Stop, common};
 use crate::world::postgres::sql::{Expr, ident, object_name};
 use crate::world::postgres::storage::catalog::{Column, Index, Table};
-use crate::world::postgres::storage::locks::Mode;
+use crate::world::postgres::storage::locks::{Mode, Oid};
 use crate::world::postgres::types::{Datum, Row};
 
 pub fn alter_table(cx: &mut Cx<'_>, parsed: &ast::AlterTable) -> Step<()> {
@@ -207,14 +207,27 @@ fn mode(operation: &AlterTableOperation) -> Mode {
 /// Whether what it would add is there: then it is refused, or skipped, without a look further.
 fn is_taken(table: &Table, operation: &AlterTableOperation) -> bool {
     match operation {
-        AlterTableOperation::AddColumn { column_def, .. } => {
-            table.column(&ident(&column_def.name)).is_some()
-        }
         AlterTableOperation::AddConstraint { constraint: ForeignKey(key), .. } => {
             key.name.as_ref().is_some_and(|name| keys::has_constraint(table, &ident(name)))
         }
         _ => false,
     }
+}
+
+fn target_of(cx: &Cx<'_>, key: &ast::ForeignKeyConstraint) -> Result<Oid> {
+    let name = object_name(&key.foreign_table)?;
+    cx.db.table(&name, cx.pid).map(|target| target.oid)
+}
+
+/// Locks the tables that the foreign keys of a new column point at.
+fn lock_targets(cx: &mut Cx<'_>, column: &ast::ColumnDef) -> Step<()> {
+    for option in &column.options {
+        if let ast::ColumnOption::ForeignKey(key) = &option.option {
+            let target = target_of(cx, key)?;
+            cx.lock_table(target, Mode::ShareRowExclusive)?;
+        }
+    }
+    Ok(())
 }
 
 /// Locks the table that a foreign key of the operation points at.
@@ -223,22 +236,9 @@ fn lock_target(cx: &mut Cx<'_>, table: &Table, operation: &AlterTableOperation) 
         let name = ident(name);
         table.foreign_keys.iter().find(|key| *key.name == *name)
     };
-    let found = |cx: &Cx<'_>, key: &ast::ForeignKeyConstraint| {
-        let name = object_name(&key.foreign_table)?;
-        cx.db.table(&name, cx.pid).map(|target| target.oid)
-    };
     let (target, mode) = match operation {
         AlterTableOperation::AddConstraint { constraint: ForeignKey(key), .. } => {
-            (Some(found(cx, key)?), Mode::ShareRowExclusive)
-        }
-        AlterTableOperation::AddColumn { column_def, .. } => {
-            for option in &column_def.options {
-                if let ast::ColumnOption::ForeignKey(key) = &option.option {
-                    let target = found(cx, key)?;
-                    cx.lock_table(target, Mode::ShareRowExclusive)?;
-                }
-            }
-            return Ok(());
+            (Some(target_of(cx, key)?), Mode::ShareRowExclusive)
         }
         AlterTableOperation::DropConstraint { name, .. } => {
             (named(name).map(|key| key.target), Mode::AccessExclusive)
@@ -334,11 +334,15 @@ fn add_column(
         ddl::notice(cx, "42701", message);
         return Ok(());
     }
-    ddl::add_column(cx, changed, definition).map_err(|stop| match stop {
-        // Where the type stands is known, where its default does is not.
-        Stop::Error(error) if error.code() != "42704" => error.unplaced().into(),
+    // Where the type stands is known, where its default does is not.
+    let unplaced = |error: PgError| if error.code() == "42704" { error } else { error.unplaced() };
+    ddl::new_column(cx, changed, definition).map_err(|stop| match stop {
+        Stop::Error(error) => unplaced(error).into(),
         other => other,
     })?;
+    ddl::claim_class(cx, table, changed)?;
+    ddl::set_default(cx, changed, definition).map_err(unplaced)?;
+    lock_targets(cx, definition)?;
     Ok(keys::add_constraints(cx, changed, (std::slice::from_ref(definition), &[]))?)
 }
 

@@ -246,6 +246,12 @@ fn refuse_rare(create: &ast::CreateTable) -> Result<()> {
 
 /// Adds a column without its constraints, which may name columns that come later.
 pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDef) -> Step<()> {
+    new_column(cx, table, definition)?;
+    Ok(set_default(cx, table, definition)?)
+}
+
+/// A column with its type and its numbers, but without a default.
+pub fn new_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDef) -> Step<()> {
     let name = ident(&definition.name);
     if table.column(&name).is_some() && cx.db.catalog.tables.latest(&table.oid).is_none() {
         let message = format!("column \"{name}\" specified more than once");
@@ -267,9 +273,6 @@ pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDe
     for option in &definition.options {
         match &option.option {
             ColumnOption::NotNull | ColumnOption::PrimaryKey(_) => column.not_null = true,
-            ColumnOption::Default(expr) => {
-                column.default = default_expr(cx, expr, &column)?;
-            }
             ColumnOption::Generated {
                 generated_as,
                 generation_expr: None,
@@ -292,6 +295,17 @@ pub fn add_column(cx: &mut Cx<'_>, table: &mut Table, definition: &ast::ColumnDe
         }
     }
     table.columns.push(column);
+    Ok(())
+}
+
+/// The default of the newest column.
+pub fn set_default(cx: &Cx<'_>, table: &mut Table, definition: &ast::ColumnDef) -> Result<()> {
+    let column = table.columns.last_mut().expect("it has just been added");
+    for option in &definition.options {
+        if let ColumnOption::Default(expr) = &option.option {
+            column.default = default_expr(cx, expr, column)?;
+        }
+    }
     Ok(())
 }
 

@@ -163,15 +163,17 @@ impl Beside for Table {
     }
 
     fn rebased(&self, over: &Table, settled: &Table) -> Option<Table> {
-        let own = self.revision.parts != over.revision.parts;
-        let mut table = if own { self.clone() } else { settled.clone() };
-        table.indexes.clone_from(&self.indexes);
-        table.revision.indexes = self.revision.indexes;
-        let added = settled.indexes.len().max(table.indexes.len());
-        table.indexes.resize_with(added, Index::vacant);
-        for (own, made) in table.indexes.iter_mut().zip(&settled.indexes) {
-            if own.is_vacant() {
-                *own = made.clone();
+        let parts = self.revision.parts != over.revision.parts;
+        let mut table = if parts { self.clone() } else { settled.clone() };
+        if parts || self.revision.indexes != over.revision.indexes {
+            table.indexes.clone_from(&self.indexes);
+            table.revision.indexes = self.revision.indexes;
+            let added = settled.indexes.len().max(table.indexes.len());
+            table.indexes.resize_with(added, Index::vacant);
+            for (own, made) in table.indexes.iter_mut().zip(&settled.indexes) {
+                if own.is_vacant() {
+                    *own = made.clone();
+                }
             }
         }
         let class = if self.is_beside(over) { settled } else { self };
