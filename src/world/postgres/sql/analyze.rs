@@ -97,6 +97,8 @@ pub struct Analyzer<'a> {
     /// The definitions that it went by. For a role that may do everything the plan depends on
     /// nothing else that a cluster has.
     pub definitions: RefCell<Vec<Arc<Table>>>,
+    /// What PostgreSQL's rewriter refuses first, once all is analysed.
+    pub refused: RefCell<Option<PgError>>,
     /// What its role may not do, in the order of the analysis.
     pub denied: RefCell<Vec<PgError>>,
     /// Something may not be done of a query within an expression.
@@ -140,6 +142,7 @@ impl<'a> Analyzer<'a> {
             reads: Vec::new().into(),
             tables: Vec::new().into(),
             definitions: Vec::new().into(),
+            refused: None.into(),
             denied: Vec::new().into(),
             barred: false.into(),
             asked: Vec::new().into(),

@@ -38,21 +38,23 @@ fn overriding(names: &[ast::ObjectName]) -> (&[ast::ObjectName], Option<Over>) {
     }
 }
 
-/// Whether a value that is given for the column counts; 428C9 if none may be given.
-fn takes(column: &Column, over: Option<Over>) -> Result<bool> {
-    if over == Some(Over::User) && column.identity.is_some() {
-        return Ok(false);
-    }
-    if over == Some(Over::System) && column.identity.is_some() {
-        return Ok(true);
+/// Whether a value that is given for the column counts.
+fn counts(column: &Column, over: Option<Over>) -> bool {
+    over != Some(Over::User) || column.identity.is_none()
+}
+
+/// 428C9 if no value may be given for the column.
+fn takes(column: &Column, over: Option<Over>) -> Result<()> {
+    if over.is_some() && column.identity.is_some() {
+        return Ok(());
     }
     let name = &column.name;
-    writable(column, &format!("cannot insert a non-DEFAULT value into column \"{name}\""))
-        .map_err(|error| match column.identity {
+    writable(column, &format!("cannot insert a non-DEFAULT value into column \"{name}\"")).map_err(
+        |error| match column.identity {
             Some(Identity::Always) => error.hint("Use OVERRIDING SYSTEM VALUE to override."),
             _ => error,
-        })?;
-    Ok(true)
+        },
+    )
 }
 
 /// One row of VALUES is worked out column by column of the table, defaults among them.
@@ -122,8 +124,11 @@ impl Analyzer<'_> {
         let alias = alias.unwrap_or_else(|| table.name.to_string());
         let mut scope = Scope::default();
         add_table(table.clone(), &alias, table_columns(&table), &mut scope, &mut Vec::new())?;
+        let mut said = vec![false; table.columns.len()];
         let (mut source, literals) = match &insert.source {
-            Some(query) => self.insert_source(query, &columns, &table, over, &scope)?,
+            Some(query) => {
+                self.insert_source(query, &columns, &table, (over, &mut said), &scope)?
+            }
             None => (Query::plain(Body::Values(vec![Vec::new()]), Vec::new()), Vec::new()),
         };
         let given = source.columns.len();
@@ -139,9 +144,10 @@ impl Analyzer<'_> {
             &source,
             &columns[..given],
             &table,
-            over,
+            (over, &mut said),
             insert.source.as_ref().map(|query| &*query.body),
         )?;
+        self.refuse_said(&table, &said, over);
         in_place(&mut source, &literals, &mut values);
         let (conflict, there) = match &insert.on {
             None => (None, Ok(())),
@@ -152,7 +158,9 @@ impl Analyzer<'_> {
             Some(_) => return Err(PgError::unsupported("ON DUPLICATE KEY")),
         };
         let returning = self.returning(insert.returning.as_deref(), &scope)?;
-        there?;
+        if self.refused.borrow().is_none() {
+            there?;
+        }
         let mut checks = self.row_checks(&table, Command::Insert, false)?;
         let reads = gives_columns(returning.as_ref(), table.columns.len())
             || conflict.as_ref().is_some_and(|c| c.update.is_some() || !c.arbiters.is_empty());
@@ -173,13 +181,20 @@ impl Analyzer<'_> {
         })
     }
 
-    /// The row to insert, over a row of the source.
+    fn refuse_said(&self, table: &Table, said: &[bool], over: Option<Over>) {
+        for (column, _) in table.columns.iter().zip(said).filter(|(_, said)| **said) {
+            self.refuse(takes(column, over));
+        }
+    }
+
+    /// The row to insert, over a row of the source. Notes the columns that are given a value, as
+    /// does what follows.
     fn insert_values(
         &self,
         source: &Query,
         columns: &[usize],
         table: &Table,
-        over: Option<Over>,
+        (over, said): (Option<Over>, &mut [bool]),
         items: Option<&ast::SetExpr>,
     ) -> Result<Vec<Expr>> {
         // What VALUES gives has been looked at, with what stands there for defaults.
@@ -187,11 +202,12 @@ impl Analyzer<'_> {
         let mut values = vec![None; table.columns.len()];
         for (index, at) in columns.iter().enumerate() {
             let column = &table.columns[*at];
-            if literal || takes(column, over)? {
-                let typed = Typed::new(Expr::Column { depth: 0, index }, source.columns[index].ty);
-                let place = items.and_then(|body| self.item(body, index));
-                let typed = Typed { place, ..typed };
-                let value = self.assign(typed, column.ty, column.typmod, &column.name)?;
+            let typed = Typed::new(Expr::Column { depth: 0, index }, source.columns[index].ty);
+            let place = items.and_then(|body| self.item(body, index));
+            let typed = Typed { place, ..typed };
+            let value = self.assign(typed, column.ty, column.typmod, &column.name)?;
+            said[*at] |= !literal;
+            if literal || counts(column, over) {
                 values[*at] = Some(value);
             }
         }
@@ -242,7 +258,7 @@ impl Analyzer<'_> {
         query: &ast::Query,
         columns: &[usize],
         table: &Table,
-        over: Option<Over>,
+        (over, said): (Option<Over>, &mut [bool]),
         target: &Scope<'_>,
     ) -> Result<(Query, Vec<bool>)> {
         let ast::SetExpr::Values(values) = &*query.body else {
@@ -284,12 +300,15 @@ impl Analyzer<'_> {
             let mut exprs = Vec::with_capacity(width);
             for (at, typed) in columns.iter().zip(all) {
                 let column = &table.columns[*at];
-                exprs.push(match typed {
-                    Some(typed) if takes(column, over)? => {
-                        self.assign(typed, column.ty, column.typmod, &column.name)?
+                let value = match typed {
+                    Some(typed) => {
+                        said[*at] = true;
+                        Some(self.assign(typed, column.ty, column.typmod, &column.name)?)
                     }
-                    _ => self.default_of(column)?,
-                });
+                    None => None,
+                };
+                let value = value.filter(|_| counts(column, over));
+                exprs.push(value.map_or_else(|| self.default_of(column), Ok)?);
             }
             rows.push(exprs);
         }

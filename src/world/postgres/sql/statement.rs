@@ -114,6 +114,9 @@ fn finished(analyzer: &Analyzer<'_>, mut plan: Plan) -> Result<Planned> {
         let message = format!("could not determine data type of parameter ${}", at + 1);
         return Err(PgError::new("42P18", message));
     }
+    if let Some(refused) = analyzer.refused.take() {
+        return Err(refused);
+    }
     let columns: Option<Arc<[OutColumn]>> = plan.columns().map(Into::into);
     for ty in params.iter().copied().chain(columns.iter().flat_map(|of| of.iter().map(|c| c.ty))) {
         check_times(db, pid, ty)?;
@@ -284,6 +287,7 @@ impl Analyzer<'_> {
         scope: &Scope<'_>,
     ) -> Result<Vec<Target>> {
         let mut targets: Vec<Target> = Vec::with_capacity(assignments.len());
+        let mut given = Vec::new();
         // All values are read before any name.
         let assigned = assignments.iter().map(|assignment| self.assigned(assignment, scope));
         for item in assigned.collect::<Result<Vec<_>>>()? {
@@ -306,17 +310,28 @@ impl Analyzer<'_> {
                 let value = match value {
                     None => self.default_of(column)?,
                     Some(typed) => {
-                        let what = format!("column \"{text}\" can only be updated to DEFAULT");
-                        writable(column, &what)?;
+                        given.push(at);
                         self.assign(typed, column.ty, column.typmod, &column.name)?
                     }
                 };
                 targets.push(Target { column: at, value });
             }
         }
+        given.sort_unstable();
+        for column in given.into_iter().map(|at| &table.columns[at]) {
+            let what = format!("column \"{}\" can only be updated to DEFAULT", column.name);
+            self.refuse(writable(column, &what));
+        }
         // They are worked out in the order of the table's columns.
         targets.sort_by_key(|target| target.column);
         Ok(targets)
+    }
+
+    /// An error that is told once the whole statement is analysed.
+    pub fn refuse(&self, outcome: Result<()>) {
+        if let Err(error) = outcome {
+            self.refused.borrow_mut().get_or_insert(error);
+        }
     }
 
     pub fn default_of(&self, column: &Column) -> Result<Expr> {
