@@ -163,11 +163,18 @@ impl Beside for Table {
     }
 
     fn rebased(&self, over: &Table, settled: &Table) -> Option<Table> {
-        let parts = self.revision.parts != over.revision.parts;
+        let (own, over, after) = (self.revision, over.revision, settled.revision);
+        let class = if own.class == over.class { settled } else { self };
+        let parts = own.parts != over.parts;
         let mut table = if parts { self.clone() } else { settled.clone() };
-        if parts || self.revision.indexes != over.revision.indexes {
+        // It stays as much ahead as it was.
+        table.revision = Revision {
+            class: class.revision.class,
+            parts: after.parts + (own.parts - over.parts),
+            indexes: after.indexes + (own.indexes - over.indexes),
+        };
+        if parts || own.indexes != over.indexes {
             table.indexes.clone_from(&self.indexes);
-            table.revision.indexes = self.revision.indexes;
             let added = settled.indexes.len().max(table.indexes.len());
             table.indexes.resize_with(added, Index::vacant);
             for (own, made) in table.indexes.iter_mut().zip(&settled.indexes) {
@@ -176,10 +183,8 @@ impl Beside for Table {
                 }
             }
         }
-        let class = if self.is_beside(over) { settled } else { self };
         table.security.acl = class.security.acl.clone();
         table.has_triggers = class.has_triggers;
-        table.revision.class = class.revision.class;
         Some(table)
     }
 }
