@@ -192,7 +192,7 @@ impl Session<'_> {
             return Err(stop);
         }
         report.wall = begun.elapsed();
-        report.findings = tally.campaign(&scenario);
+        report.findings = tally.campaign(&scenario, report.left_out.is_empty());
         self.tell(&ReportEvent::ScenarioFinished { scenario: &scenario, report: &report })?;
         self.summary.interrupted = ran == Ran::Interrupted;
         self.summary.scenarios.push(report);

@@ -199,7 +199,8 @@ fn facts(report: &ScenarioReport) -> Vec<String> {
     let mut ids: Vec<&str> = unjudged.map(|finding| finding.id.as_str()).collect();
     ids.dedup();
     if !ids.is_empty() {
-        facts.push(format!("too few seeds to judge: {}", ids.join(", ")));
+        let few = if report.left_out.is_empty() { "seeds" } else { "seeds or faults" };
+        facts.push(format!("too few {few} to judge: {}", ids.join(", ")));
     }
     facts
 }

@@ -435,21 +435,23 @@ fn a_campaign_is_judged_only_when_it_is_long_enough() {
     let scenario = scenario(text, expect);
     let mut tally = Tally::default();
     tally.merge(&run(&scenario, "1 a; 2 b", 9).1);
-    let [finding] = tally.campaign(&scenario).try_into().expect("only the vacuous one");
+    let [finding] = tally.campaign(&scenario, true).try_into().expect("only the vacuous one");
     assert_eq!((finding.lack, finding.judged), (Lack::Vacuous, false));
     tally.merge(&run(&scenario, "1 b; 2 a", 9).1);
-    let [seldom, vacuous] = tally.campaign(&scenario).try_into().expect("two findings");
+    let [seldom, vacuous] = tally.campaign(&scenario, true).try_into().expect("two findings");
     assert_eq!(seldom.message, "`a < b` was seen in 1 of 2 runs, expected 60%");
     assert_eq!(seldom.lack, Lack::Unreached { order: "a < b".to_owned(), hits: 1 });
     assert!(seldom.judged && vacuous.judged);
     assert_eq!(vacuous.message, "`idle` never had a case in 2 runs");
+    let [seldom, vacuous] = tally.campaign(&scenario, false).try_into().expect("the same two");
+    assert!(!seldom.judged && vacuous.judged);
 }
 
 #[test]
 fn may_be_vacuous_needs_no_case() {
     let scenario = scenario("[run]\nseeds = 1", "order = \"a < b\"\nmay_be_vacuous = \"rare\"");
     let (_, tally) = run(&scenario, "", 9);
-    assert_eq!(tally.campaign(&scenario), []);
+    assert_eq!(tally.campaign(&scenario, true), []);
 }
 
 #[test]
